@@ -1,0 +1,58 @@
+"""The one thing that passes between data, methods and the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from kdgan.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Instances with their labels, and what is known of them only while training.
+
+    Attributes:
+        inputs: x, what the student sees, `(B, ...)`.
+        targets: class indices `(B,)` (an integer type) or label weights `(B, K)` (a floating type; each
+            row a distribution over the K labels).
+        privileged: ϱ, what only teacher and discriminator see, `(B, ...)`, or None.
+        teacher_logits: logits of a frozen teacher for these very inputs, `(B, K)`, where they were computed
+            ahead, or None.
+
+    Raises:
+        UsageError: if the parts differ in length or the targets have neither form.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    privileged: Tensor | None = None
+    teacher_logits: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.targets.ndim not in (1, 2) or self.targets.is_floating_point() != (self.targets.ndim == 2):
+            raise UsageError(
+                "targets must be class indices (B,) of an integer type or label weights (B, K) of a floating "
+                f"type, not {tuple(self.targets.shape)} of {self.targets.dtype}"
+            )
+        for name in ("targets", "privileged", "teacher_logits"):
+            part = getattr(self, name)
+            if part is not None and len(part) != len(self.inputs):
+                raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each instance needs one")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Tensor | slice) -> Batch:
+        """The instances at `index` (a slice, a boolean mask or integer positions)."""
+        return self._map(lambda part: part[index])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same instances on `device`."""
+        return self._map(lambda part: part.to(device, non_blocking=True))
+
+    def _map(self, change: object) -> Batch:
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(None if part is None else change(part) for part in parts))  # type: ignore[operator, arg-type]

@@ -1,0 +1,17 @@
+"""The errors that a user is meant to read: one clear line each, with the exit code the command ends with."""
+
+
+class KdganError(Exception):
+    """Base of the errors that `kdgan` prints as one line instead of a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(KdganError, ValueError):
+    """The call cannot be carried out as it stands: the message names the value, what was expected, what to do."""
+
+    exit_code = 2
+
+
+class RunError(KdganError, RuntimeError):
+    """A run that was called correctly and failed on its way, such as a loss that diverged."""
