@@ -1,0 +1,165 @@
+"""Arrays of one's own in a NumPy `.npz` file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+
+from kdgan.data.source import (
+    Array,
+    Part,
+    Source,
+    as_float32,
+    assemble,
+    check_finite,
+    listing,
+    unreadable,
+    wrong,
+)
+
+# The name of an array, and the short name that is understood as well.
+INPUTS, TARGETS = ("inputs", "x"), ("targets", "y")
+NAMES = ("inputs", "x", "targets", "y", "privileged", "test_inputs", "test_targets", "test_privileged")
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    NotImplementedError,
+    MemoryError,
+)
+
+
+def read_npz(path: Path, *, name: str) -> Source:
+    """The arrays of an `.npz` file.
+
+    The file holds `inputs` (or `x`) and `targets` (or `y`), and may hold `privileged`. With `test_inputs`,
+    `test_targets` and perhaps `test_privileged` it gives its own test part; otherwise a fixed stratified
+    fifth becomes the test part.
+
+    - Images are uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)` with C 1 or 3; a floating type with
+      values in 0..1 is scaled to 0..255.
+    - Vectors are numbers `(N, F)`; privileged values are numbers `(N, P)`.
+    - Targets are integers or text `(N,)`. Classes are what occurs, in ascending order.
+
+    Raises:
+        UsageError: for a file that is damaged, is not an `.npz` file or holds pickled objects, a missing or
+            unknown array, a shape or type other than those above, and NaN or infinite numbers.
+    """
+    arrays = _load(path, name)
+    unknown = [key for key in arrays if key not in NAMES]
+    if unknown:
+        raise wrong(f"{name}: unknown array {listing(unknown)}: the known names are {listing(NAMES)}")
+    train, kind = _part(arrays, name, "")
+    if not any(key.startswith("test_") for key in arrays):
+        return assemble(name, kind, train)
+    test, test_kind = _part(arrays, name, "test_")
+    if test_kind != kind or test.inputs.shape[1:] != train.inputs.shape[1:]:
+        raise wrong(
+            f"{name}: test_inputs holds {test_kind}s of shape {test.inputs.shape[1:]}, "
+            f"but inputs {kind}s of shape {train.inputs.shape[1:]}"
+        )
+    widths = [None if p.privileged is None else p.privileged.shape[1] for p in (train, test)]
+    if widths[0] != widths[1]:
+        said = ["no array" if width is None else f"{width} columns" for width in widths]
+        raise wrong(f"{name}: privileged has {said[0]} but test_privileged has {said[1]}")
+    if _is_text(train.labels) != _is_text(test.labels):
+        raise wrong(f"{name}: of targets and test_targets one holds text and the other numbers")
+    return assemble(name, kind, train, test)
+
+
+def _load(path: Path, name: str) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file:
+            packed = zipfile.is_zipfile(file)
+            file.seek(0)
+            arrays = _arrays(file) if packed else {}
+    except OSError as error:
+        raise unreadable(name, error) from error
+    except _DAMAGED as error:
+        if "allow_pickle" in str(error):
+            raise wrong(
+                f"{name} holds pickled objects, which are never read: save numbers or text"
+            ) from error
+        raise wrong(f"{name} is damaged: {error or type(error).__name__}") from error
+    if not packed:
+        raise wrong(f"{name} is not an .npz file: it is damaged, or something else under that name")
+    return arrays
+
+
+def _arrays(file: IO[bytes]) -> dict[str, Array]:
+    # Never pickle: an array of objects could run any code while it is read.
+    with np.load(file, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def _part(arrays: dict[str, Array], name: str, prefix: str) -> tuple[Part, Literal["image", "vector"]]:
+    both = [_pick(arrays, [prefix + key for key in keys], name) for keys in (INPUTS, TARGETS)]
+    (inputs_key, inputs), (targets_key, labels) = both
+    key = f"{prefix}privileged"
+    privileged = arrays.get(key)
+    for other, array in ((targets_key, labels), (key, privileged)):
+        if array is not None and array.shape[:1] != inputs.shape[:1]:
+            raise wrong(
+                f"{name}: {inputs_key} has shape {inputs.shape} but {other} {array.shape}: unequal lengths"
+            )
+    labels = _labels(labels, f"{name}: {targets_key}")
+    if privileged is not None:
+        privileged = _vectors(privileged, f"{name}: {key}")
+    if inputs.ndim in (3, 4):
+        return Part(_images(inputs, f"{name}: {inputs_key}"), labels, privileged), "image"
+    return Part(_vectors(inputs, f"{name}: {inputs_key}"), labels, privileged), "vector"
+
+
+def _pick(arrays: dict[str, Array], keys: list[str], name: str) -> tuple[str, Array]:
+    held = [key for key in keys if key in arrays]
+    if len(held) != 1:
+        problem = f"both {keys[0]!r} and {keys[1]!r}" if held else f"no array {keys[0]!r}"
+        raise wrong(f"{name} holds {problem}: what it holds is {listing(arrays)}")
+    return held[0], arrays[held[0]]
+
+
+def _labels(labels: Array, where: str) -> Array:
+    if labels.ndim != 1 or labels.dtype.kind not in "iubU":
+        raise wrong(f"{where} must be integers or text of shape (N,), not {labels.dtype} {labels.shape}")
+    # One type for both parts: NumPy would join int64 and uint64 to floating numbers.
+    return labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+
+
+def _is_text(labels: Array) -> bool:
+    return labels.dtype.kind == "U"
+
+
+def _vectors(values: Array, where: str) -> Array:
+    if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "iubf":
+        raise wrong(f"{where} must be numbers of shape (N, F), or images, not {values.dtype} {values.shape}")
+    numbers = as_float32(values)
+    check_finite(where, numbers)
+    return numbers
+
+
+def _images(values: Array, where: str) -> Array:
+    if values.ndim == 3:
+        values = values[:, None]
+    else:
+        first, last = values.shape[1] in (1, 3), values.shape[3] in (1, 3)
+        if first == last:
+            problem = "it is not clear which axis is" if first else "none of the axes is"
+            raise wrong(f"{where} has the shape {values.shape}: {problem} the one of 1 or 3 colours")
+        values = np.moveaxis(values, 3, 1) if last else values
+    if 0 in values.shape[1:]:
+        raise wrong(f"{where} holds images without pixels: {values.shape}")
+    if values.dtype == np.uint8:
+        return values
+    # A comparison with NaN is false, so NaN is refused here as well.
+    if values.dtype.kind != "f" or not bool(np.all((values >= 0) & (values <= 1))):
+        raise wrong(
+            f"{where} holds images that are neither uint8 nor numbers from 0 to 1, but {values.dtype}"
+        )
+    pixels: Array = np.rint(values * 255).astype(np.uint8)
+    return pixels

@@ -1,0 +1,110 @@
+"""Augmentation of whole batches on their device; the same views for every method, since the feed seeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdgan.errors import UsageError
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Images `(B, C, H, W)` and a random generator of their device to other views of the same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class AffineElastic:
+    """Random rotation, shift, zoom, shear, and a smooth random displacement: for digits and other drawings.
+
+    Attributes:
+        background: value of what comes in from outside the image, `(C, 1, 1)`.
+        rotation: largest angle, in degrees.
+        shift: largest shift, as a share of the image.
+        zoom: largest change of size, as a share.
+        shear: largest shear, as a share.
+        elastic: standard deviation of the displacement, in pixels; 0 for none.
+        grid: the displacement is drawn on a grid of this many points a side and interpolated.
+    """
+
+    background: Tensor
+    rotation: float = 15.0
+    shift: float = 0.1
+    zoom: float = 0.1
+    shear: float = 0.1
+    elastic: float = 1.0
+    grid: int = 6
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Other views of `images` `(B, C, H, W)`."""
+        count, _, height, width = images.shape
+        draw = torch.rand(6, count, generator=generator, device=images.device) * 2 - 1
+        angle = draw[0] * torch.pi / 180 * self.rotation
+        cos, sin = angle.cos(), angle.sin()
+        shear = draw[1] * self.shear
+        zoom_x, zoom_y = 1 + self.zoom * draw[2], 1 + self.zoom * draw[3]
+        x, y = 2 * self.shift * draw[4], 2 * self.shift * draw[5]
+        theta = torch.stack(
+            [cos * zoom_x, (shear * cos - sin) * zoom_y, x, sin * zoom_x, (shear * sin + cos) * zoom_y, y]
+        )
+        grid = F.affine_grid(theta.T.reshape(count, 2, 3), [count, 1, height, width], align_corners=False)
+        if self.elastic:
+            coarse = torch.randn(count, 2, self.grid, self.grid, generator=generator, device=images.device)
+            coarse *= 2 * self.elastic / torch.tensor([width, height], device=images.device).view(1, 2, 1, 1)
+            field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+            grid = grid + field.permute(0, 2, 3, 1)
+        # What lies outside is 0 to grid_sample, so the background is made 0 while it samples.
+        background = self.background.to(images)
+        return F.grid_sample(images - background, grid, align_corners=False) + background
+
+
+@dataclass(frozen=True, slots=True)
+class CropFlip:
+    """Random crop of the padded image, and a horizontal flip of every other: for photographs (CIFAR).
+
+    Attributes:
+        background: value of the padding, `(C, 1, 1)`.
+        padding: pixels added on each side before cropping.
+        flip: whether to flip.
+    """
+
+    background: Tensor
+    padding: int = 4
+    flip: bool = True
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Other views of `images` `(B, C, H, W)`."""
+        count, channels, height, width = images.shape
+        device, p = images.device, self.padding
+        background = self.background.to(images)
+        padded = F.pad(images - background, (p, p, p, p)) + background
+        top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator, device=device)
+        rows = top + torch.arange(height, device=device)
+        columns = left + torch.arange(width, device=device)
+        if self.flip:
+            mirrored = torch.rand(count, 1, generator=generator, device=device) < 0.5
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        index = rows.view(count, 1, height, 1), columns.view(count, 1, 1, width)
+        instance = torch.arange(count, device=device).view(-1, 1, 1, 1)
+        return padded[instance, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
+
+
+def augmentation(name: str, background: Tensor) -> Augmentation | None:
+    """The augmentation of that name: `none`, `affine`, `elastic` (affine and elastic) or `crop-flip`.
+
+    Raises:
+        UsageError: for any other name.
+    """
+    if name not in AUGMENTATIONS:
+        raise UsageError(f"unknown augmentation {name!r}: choose from {', '.join(AUGMENTATIONS)}")
+    return AUGMENTATIONS[name](background)
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Augmentation | None]] = {
+    "none": lambda background: None,
+    "affine": lambda background: AffineElastic(background, elastic=0.0),
+    "elastic": AffineElastic,
+    "crop-flip": CropFlip,
+}

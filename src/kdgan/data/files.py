@@ -1,0 +1,49 @@
+"""Find the files of a known data set in a folder of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdgan.data.source import listing, unreadable, wrong
+from kdgan.errors import UsageError
+
+
+def children(folder: Path) -> dict[str, Path]:
+    """What lies in `folder`, by lower-case name, hidden entries left out.
+
+    Raises:
+        UsageError: if `folder` is not a folder or cannot be read.
+    """
+    try:
+        return {path.name.lower(): path for path in sorted(folder.iterdir()) if path.name[0] != "."}
+    except NotADirectoryError:
+        raise wrong(f"{folder} is not a folder") from None
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def places(folder: Path, below: tuple[str, ...]) -> list[Path]:
+    """`folder` and those of the paths `below` it ("mnist/raw") that are folders, in any letter case."""
+    found = [folder]
+    for relative in below:
+        place: Path | None = folder
+        for name in relative.split("/"):
+            place = children(place).get(name) if place is not None and place.is_dir() else None
+        if place is not None and place.is_dir():
+            found.append(place)
+    return found
+
+
+def find(where: list[Path], names: tuple[str, ...]) -> Path | None:
+    """The first file with one of the lower-case `names` in the folders `where`, or None."""
+    for folder in where:
+        entries = children(folder)
+        for name in names:
+            if name in entries and entries[name].is_file():
+                return entries[name]
+    return None
+
+
+def missing(what: str, folder: Path, below: tuple[str, ...]) -> UsageError:
+    """The error for a file that is in none of the `places`: names it and everywhere it was looked for."""
+    return wrong(f"{what} is missing: looked in {listing([folder, *(folder / name for name in below)])}")

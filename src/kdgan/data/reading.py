@@ -1,0 +1,104 @@
+"""Read the data set that a user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdgan.data.arrays import read_npz
+from kdgan.data.cifar10 import holds_cifar10, read_cifar10
+from kdgan.data.digits import read_digits
+from kdgan.data.folder import read_folder
+from kdgan.data.idx import holds_idx, read_mnist
+from kdgan.data.source import Source, listing, unreadable, wrong
+from kdgan.data.table import read_table
+
+KNOWN = ("digits", "mnist", "cifar10")
+# Which data each option of `load` belongs to, as the errors say it.
+_BELONGS = {
+    "data_dir": "it says where the files of mnist or cifar10 are",
+    "target": "it names a column of a table (.csv or .parquet)",
+    "privileged": "it names columns of a table (.csv or .parquet)",
+    "image_size": "it resizes a folder of images",
+}
+
+
+def load(
+    data: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    target: str | None = None,
+    privileged: tuple[str, ...] = (),
+    image_size: int | None = None,
+    progress: bool = True,
+) -> Source:
+    """Read a data set.
+
+    Args:
+        data: "digits" (bundled with scikit-learn), "mnist" or "cifar10" (downloaded once), or the path of
+            - a folder that holds IDX files as MNIST does, or the binary batches of CIFAR-10;
+            - a folder with one folder of images per class, or with two such folders `train` and `test`;
+            - an `.npz` file of arrays, or a `.csv` or `.parquet` table.
+        data_dir: for mnist and cifar10, the folder that has the files; then nothing is downloaded.
+        target: for tables, the column of the labels.
+        privileged: for tables, the columns known only while training.
+        image_size: for folders of images, the side in pixels to which all are resized.
+        progress: show bars on stderr, where that is a terminal.
+
+    Returns:
+        The source, with the test part that the data give or otherwise a fixed stratified fifth of them.
+
+    Raises:
+        UsageError: for everything that cannot be read, in one line that says what and where.
+
+    Example:
+        >>> source = load("digits")
+        >>> len(source.train), len(source.test), source.train.inputs.shape[1:]
+        (1437, 360, torch.Size([1, 8, 8]))
+    """
+    data = str(data)
+    options = {
+        "data_dir": data_dir,
+        "target": target,
+        "privileged": privileged or None,
+        "image_size": image_size,
+    }
+    given = {option for option, value in options.items() if value is not None}
+    if data == "digits":
+        _only(given, data)
+        return read_digits()
+    if data in KNOWN:
+        _only(given, data, "data_dir")
+        read = read_mnist if data == "mnist" else read_cifar10
+        return read(None if data_dir is None else Path(data_dir), progress=progress)
+    path = _existing(data)
+    name = path.resolve().name or str(path)
+    if path.is_dir():
+        if holds_idx(path) or holds_cifar10(path):
+            _only(given, data)
+            return (read_mnist if holds_idx(path) else read_cifar10)(path, name=name)
+        _only(given, data, "image_size")
+        return read_folder(path, name=name, image_size=image_size, progress=progress)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        _only(given, data)
+        return read_npz(path, name=name)
+    if suffix in (".csv", ".parquet"):
+        _only(given, data, "target", "privileged")
+        return read_table(path, name=name, target=target, privileged=privileged)
+    raise wrong(f"{data} is of no kind that can be read: expected a folder, or a file .npz, .csv or .parquet")
+
+
+def _existing(data: str) -> Path:
+    try:
+        if data and Path(data).exists():
+            return Path(data)
+    except OSError as error:
+        raise unreadable(data, error) from error
+    if "/" in data or "\\" in data or Path(data).suffix:
+        raise wrong(f"the path {data} does not exist")
+    raise wrong(f"unknown data {data!r}: known are {listing(KNOWN)}, or give the path of a folder or file")
+
+
+def _only(given: set[str], data: str, *fitting: str) -> None:
+    for option in sorted(given.difference(fitting)):
+        raise wrong(f"{option} does not fit the data {data}: {_BELONGS[option]}")

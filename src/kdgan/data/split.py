@@ -1,0 +1,127 @@
+"""Which instances are labelled, which validate, and the scale they are all brought to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdgan.data.batch import Batch
+from kdgan.data.seeds import mixed
+from kdgan.data.source import Source
+from kdgan.errors import UsageError
+
+VALIDATION_SHARE, VALIDATION_MOST = 0.1, 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """(x − mean) / std, per channel of an image or per feature of a vector; statistics of the labelled instances."""
+
+    mean: Tensor
+    std: Tensor
+
+    @staticmethod
+    def of(inputs: Tensor) -> Scale:
+        """The scale that gives `inputs` (N, C, H, W) or (N, F) mean 0 and variance 1; constants keep their unit."""
+        axes = [axis for axis in range(inputs.ndim) if axis != 1]
+        mean, std = inputs.mean(axes, keepdim=True)[0], inputs.std(axes, correction=0, keepdim=True)[0]
+        return Scale(mean, torch.where(std > 0, std, 1.0))
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """`inputs` in standard units."""
+        return (inputs - self.mean) / self.std
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One seed's data, standardised, on the CPU.
+
+    Attributes:
+        train: the labelled instances.
+        validation: other training instances, for choosing and watching; may be empty.
+        test: for the one measurement at the end.
+        classes: label names.
+        scale: what turned raw inputs (images in [0, 1]) into these.
+    """
+
+    train: Batch
+    validation: Batch
+    test: Batch
+    classes: tuple[str, ...]
+    scale: Scale
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def privileged(self) -> int:
+        """How many numbers of privileged information an instance has."""
+        return 0 if self.train.privileged is None else self.train.privileged[0].numel()
+
+    @property
+    def background(self) -> Tensor:
+        """What a black pixel is in standard units, one value per channel, `(C, 1, 1)`."""
+        return -self.scale.mean / self.scale.std
+
+
+def split(source: Source, *, labels: int | None, seed: int) -> Split:
+    """Draws `labels` labelled instances, as evenly over the classes as they go, and a validation part.
+
+    Subsets of one seed are nested: the first 100 of 1,000 labels are those of `labels=100`. Validation takes
+    a tenth of the training instances, at most 5,000, from those that are not labelled; with `labels=None`
+    all instances outside validation are labelled, and with as many labels as instances nothing validates.
+
+    Raises:
+        UsageError: for more labels than training instances, or fewer than classes.
+    """
+    targets = source.train.targets
+    count, classes = len(targets), len(source.classes)
+    validation = min(int(count * VALIDATION_SHARE), VALIDATION_MOST)
+    labels = count - validation if labels is None else labels
+    if labels > count:
+        raise UsageError(f"{labels} labels asked for, but {source.name} has {count} training instances")
+    if labels < classes:
+        raise UsageError(f"{labels} labels cannot cover the {classes} classes of {source.name}: ask for more")
+    order = _balanced_order(targets, seed)
+    chosen, rest = order[:labels], order[labels:]
+    generator = torch.Generator().manual_seed(mixed(seed, "validation"))
+    held_out = rest[torch.randperm(len(rest), generator=generator)[:validation]]
+
+    train = _unscaled(source.train[chosen])
+    scale = Scale.of(train.inputs)
+    known = None if train.privileged is None else Scale.of(train.privileged)
+
+    def scaled(part: Batch) -> Batch:
+        privileged = None if known is None or part.privileged is None else known(part.privileged)
+        return Batch(scale(part.inputs), part.targets, privileged)
+
+    return Split(
+        train=scaled(train),
+        validation=scaled(_unscaled(source.train[held_out])),
+        test=scaled(_unscaled(source.test)),
+        classes=source.classes,
+        scale=scale,
+    )
+
+
+def _balanced_order(targets: Tensor, seed: int) -> Tensor:
+    """All positions in an order whose every prefix is as balanced as the classes allow."""
+    generator = torch.Generator().manual_seed(mixed(seed, "labels"))
+    shuffled = torch.randperm(len(targets), generator=generator)
+    by_class = shuffled[targets[shuffled].argsort(stable=True)]
+    sizes = targets.bincount()
+    # The how-manieth of its class each instance is; ties between classes fall as the shuffle fell.
+    rank = torch.arange(len(targets)) - (sizes.cumsum(0) - sizes)[targets[by_class]]
+    ranks = torch.empty_like(rank).scatter_(0, by_class, rank)
+    return shuffled[ranks[shuffled].argsort(stable=True)]
+
+
+def _unscaled(part: Batch) -> Batch:
+    inputs = part.inputs
+    return Batch(
+        inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs, part.targets, part.privileged
+    )

@@ -1,0 +1,32 @@
+"""Losses as pure functions on tensors, one value per instance; no modules, no optimizers, no I/O."""
+
+from kdgan.losses.adversarial import (
+    ESTIMATORS,
+    Estimator,
+    EstimatorName,
+    discriminator_loss,
+    generated_labels,
+    generator_loss,
+)
+from kdgan.losses.concrete import annealed, concrete, gumbel, pseudo_labels
+from kdgan.losses.distillation import DISTANCES, Distance, cross_entropy, distance, js, kl, l2
+
+__all__ = [
+    "DISTANCES",
+    "ESTIMATORS",
+    "Distance",
+    "Estimator",
+    "EstimatorName",
+    "annealed",
+    "concrete",
+    "cross_entropy",
+    "discriminator_loss",
+    "distance",
+    "generated_labels",
+    "generator_loss",
+    "gumbel",
+    "js",
+    "kl",
+    "l2",
+    "pseudo_labels",
+]

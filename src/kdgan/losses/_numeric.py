@@ -1,0 +1,25 @@
+"""What every loss does to its inputs before arithmetic."""
+
+import torch
+from torch import Tensor
+
+from kdgan.errors import UsageError
+
+
+def widened(logits: Tensor) -> Tensor:
+    """`logits` in a type whose range holds squares and sums of 1e4: float16 and bfloat16 become float32."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def widened_pair(logits: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Both logits widened; they must score the same labels.
+
+    Raises:
+        UsageError: if the shapes differ, naming both.
+    """
+    if logits.shape != other.shape:
+        raise UsageError(
+            f"logits of shape {tuple(logits.shape)} cannot be compared with logits of shape "
+            f"{tuple(other.shape)}: both players must score the same labels of the same instances"
+        )
+    return widened(logits), widened(other)

@@ -1,0 +1,171 @@
+"""Adversarial losses: what the discriminator gains by telling labels apart, and what a generator loses by it.
+
+Scores are the discriminator's g(x, ϱ, y) for all K labels at once, `(..., K)`, with p_d = sigmoid(g); players
+are softmax distributions over those labels. One value per instance, `(...)`; half precision is computed in
+float32, and returned in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdgan.errors import UsageError
+from kdgan.losses._numeric import widened, widened_pair
+from kdgan.losses.concrete import concrete, one_hot_argmax, pseudo_labels
+
+EstimatorName = Literal["exact", "concrete", "reinforce", "reinforce-baseline"]
+
+
+def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
+    """−E_{y~p_u}[log p_d] − E_{y~fake}[log(1 − p_d)], which D minimises (max over d in paper, Eqs. 1, 3).
+
+    The expectation is linear in the fake labels, so one argument serves every game: for KDGAN
+    α·z^c + (1−α)·z^t of samples, or p_α = α·p_c + (1−α)·p_t for the expectation itself; for NaGAN z^c or p_c.
+
+    Args:
+        scores: g, `(..., K)`; receives gradient.
+        targets: true class indices `(...)` or label weights `(..., K)`.
+        fake: weights of the generated labels, `(..., K)`; detached.
+
+    Returns:
+        One value per instance, `(...)`, in nats.
+
+    Raises:
+        UsageError: if scores and fake differ in shape.
+    """
+    scores, fake = widened_pair(scores, fake)
+    accepted, rejected = F.logsigmoid(scores), F.logsigmoid(-scores)
+    if targets.is_floating_point():
+        real = (targets.to(scores.dtype) * accepted).sum(-1)
+    else:
+        real = accepted.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return -real - (fake.detach() * rejected).sum(-1)
+
+
+def generator_loss(
+    logits: Tensor,
+    scores: Tensor,
+    *,
+    estimator: EstimatorName = "exact",
+    tau: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """E_{y~p}[log(1 − p_d(x, y))], which C and T minimise (paper, Eqs. 3 and 8).
+
+    Args:
+        logits: of the player p that generates labels, `(..., K)`; receives gradient.
+        scores: g, `(..., K)`; detached, so that D learns nothing from this loss.
+        estimator: how the gradient of the expectation is estimated, see `ESTIMATORS`.
+        tau: τ of the concrete distribution; the other estimators do not use it.
+        generator: source of the samples.
+
+    Returns:
+        One value per instance, `(...)`, in nats, at most 0: the expectation (`exact`) or an unbiased sample
+        of it; its gradient is what the estimator gives.
+
+    Raises:
+        UsageError: for an unknown estimator, or logits and scores of different shapes.
+
+    Example:
+        >>> import torch
+        >>> generator_loss(torch.zeros(1, 2), torch.zeros(1, 2)).exp()
+        tensor([0.5000])
+    """
+    if estimator not in ESTIMATORS:
+        raise UsageError(f"unknown estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
+    logits, scores = widened_pair(logits, scores)
+    return ESTIMATORS[estimator](logits, F.logsigmoid(-scores.detach()), tau=tau, generator=generator)
+
+
+def generated_labels(
+    logits: Tensor, *, estimator: EstimatorName = "exact", generator: torch.Generator | None = None
+) -> Tensor:
+    """The labels a player shows to D: its whole distribution under `exact`, a one-hot sample otherwise.
+
+    Args:
+        logits: `(..., K)`.
+        estimator: the one that its own loss uses.
+        generator: source of the samples.
+
+    Returns:
+        Label weights `(..., K)`, without gradient.
+    """
+    if estimator == "exact":
+        return widened(logits.detach()).softmax(-1)
+    return pseudo_labels(logits, generator=generator)
+
+
+class Estimator(Protocol):
+    """E_{y~softmax(logits)}[values(y)] per instance, with an estimate of its gradient in the logits."""
+
+    def __call__(
+        self, logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits and values `(..., K)` to one value per instance, `(...)`."""
+
+
+def exact(
+    logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """The sum over all K labels: no sampling noise and no bias. `tau` and `generator` are not used."""
+    return (logits.softmax(-1) * values).sum(-1)
+
+
+def straight_through(
+    logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Straight-through Gumbel-softmax (paper, Eq. 8): a discrete label forward, the concrete one backward.
+
+    Biased; its variance falls and its bias grows with `tau` (Jang et al. 2017; Maddison et al. 2017).
+    """
+    soft = concrete(logits, tau=tau, generator=generator)
+    label = one_hot_argmax(soft.detach()) + soft - soft.detach()
+    return (label * values).sum(-1)
+
+
+def reinforce(
+    logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """The score function ∇ log p(z) · value(z) of one sample z (Williams 1992), unbiased; without `tau`."""
+    return _score_function(logits, values, generator, baseline=False)
+
+
+def reinforce_with_baseline(
+    logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """The score function of value(z) − b, where b is the mean value of the *other* instances.
+
+    The instances are the last axis of `(...)`. Leaving the instance itself out keeps b independent of its z,
+    and with that the estimate unbiased. `tau` is not used; a batch of one instance has no baseline.
+    """
+    return _score_function(logits, values, generator, baseline=True)
+
+
+ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
+    {
+        "exact": exact,
+        "concrete": straight_through,
+        "reinforce": reinforce,
+        "reinforce-baseline": reinforce_with_baseline,
+    }
+)
+
+
+def _score_function(
+    logits: Tensor, values: Tensor, generator: torch.Generator | None, *, baseline: bool
+) -> Tensor:
+    label = pseudo_labels(logits, generator=generator)
+    value = (label * values).sum(-1)
+    advantage = value
+    if baseline and value.ndim and value.shape[-1] > 1:
+        others = value.shape[-1] - 1
+        advantage = value - (value.sum(-1, keepdim=True) - value) / others
+    log_p = (label * logits.log_softmax(-1)).sum(-1)
+    # Forward this adds nothing to the sampled value; backward it is the score times the advantage.
+    return value + (log_p - log_p.detach()) * advantage.detach()

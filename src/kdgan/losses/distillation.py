@@ -1,0 +1,139 @@
+"""Distillation losses L_DS: how far one player's distribution over labels is from another's.
+
+All take logits of a softmax over K labels, `(..., K)`, give one value per instance, `(...)`, and send
+gradient to the first argument only: L_DS^c trains C and not T, L_DS^t trains T and not C (paper, Eq. 3).
+Half precision is computed in float32, and returned in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdgan.errors import UsageError
+from kdgan.losses._numeric import widened, widened_pair
+
+Distance = Literal["l2", "kl", "js"]
+
+
+def l2(logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Mean squared difference of the logits over the labels (Ba & Caruana, NeurIPS 2014).
+
+    The mean over labels, rather than their sum, lets a weight mean the same for 10 labels and for 200.
+
+    Args:
+        logits: of the player that learns, `(..., K)`.
+        target_logits: of the player it follows, `(..., K)`; detached.
+
+    Returns:
+        One value per instance, `(...)`, in squared logits.
+
+    Example:
+        >>> import torch
+        >>> l2(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor([2.])
+    """
+    logits, target_logits = widened_pair(logits, target_logits)
+    return (logits - target_logits.detach()).square().mean(-1)
+
+
+def kl(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """T² · KL(target at temperature T ‖ player at temperature T) (Hinton, Vinyals & Dean, 2015).
+
+    The factor T² is included: gradients of softened distributions shrink with 1/T², so that with it the
+    weight of this loss beside others need not change with T.
+
+    Args:
+        logits: of the player that learns, `(..., K)`.
+        target_logits: of the player it follows, `(..., K)`; detached.
+        temperature: T, above 0; both logits are divided by it.
+
+    Returns:
+        One value per instance, `(...)`, in nats times T².
+
+    Raises:
+        UsageError: if the shapes differ or the temperature is not above 0.
+
+    Example:
+        >>> import torch
+        >>> kl(torch.zeros(1, 2), torch.zeros(1, 2), temperature=4.0)
+        tensor([0.])
+    """
+    log_p, log_q = _log_softmax_pair(logits, target_logits, temperature)
+    return temperature**2 * _kl(log_q, log_p)
+
+
+def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """T² · Jensen–Shannon divergence of both distributions at temperature T: ½KL(p‖m) + ½KL(q‖m), m = ½(p+q).
+
+    Symmetric in value and at most T² · log 2; gradient goes to the first argument only.
+
+    Args:
+        logits: of the player that learns, `(..., K)`.
+        target_logits: of the player it follows, `(..., K)`; detached.
+        temperature: T, above 0; both logits are divided by it.
+
+    Returns:
+        One value per instance, `(...)`, in nats times T².
+
+    Raises:
+        UsageError: if the shapes differ or the temperature is not above 0.
+    """
+    log_p, log_q = _log_softmax_pair(logits, target_logits, temperature)
+    log_m = log_p.logaddexp(log_q) - _LOG_2
+    return temperature**2 * 0.5 * (_kl(log_p, log_m) + _kl(log_q, log_m))
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """−E_{y ~ targets}[log p(y|x)], the supervised loss, one value per instance.
+
+    Args:
+        logits: `(B, K)`.
+        targets: class indices `(B,)` or label weights `(B, K)`.
+        smoothing: share of the target spread evenly over the K labels, in [0, 1).
+
+    Returns:
+        One value per instance, `(B,)`, in nats.
+    """
+    logits = widened(logits)
+    if targets.is_floating_point():
+        targets = targets.to(logits.dtype)
+    return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+
+
+def distance(name: Distance, *, temperature: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
+    """The distillation loss of that name as a function of two logits; `l2` has no temperature and ignores it.
+
+    Raises:
+        UsageError: for a name that is none of l2, kl, js, or a temperature that is not above 0.
+    """
+    if name not in DISTANCES:
+        raise UsageError(f"unknown distillation loss {name!r}: choose one of {', '.join(DISTANCES)}")
+    _check_temperature(temperature)
+    return l2 if name == "l2" else partial(DISTANCES[name], temperature=temperature)
+
+
+DISTANCES: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"l2": l2, "kl": kl, "js": js})
+
+_LOG_2 = 0.6931471805599453
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    # Both are finite for finite logits, so a probability that underflows to 0 contributes 0, not NaN.
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def _log_softmax_pair(logits: Tensor, target_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    _check_temperature(temperature)
+    logits, target_logits = widened_pair(logits, target_logits)
+    return (logits / temperature).log_softmax(-1), (target_logits.detach() / temperature).log_softmax(-1)
+
+
+def _check_temperature(temperature: float) -> None:
+    if not temperature > 0:
+        raise UsageError(f"temperature {temperature} must be above 0")

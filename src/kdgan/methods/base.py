@@ -1,0 +1,79 @@
+"""What all methods share: players in, one batch at a time, losses out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.methods.player import Optimization, Player
+
+Losses = dict[str, Tensor]
+Learning = Optimization | Mapping[str, Optimization]
+
+
+class Method(ABC):
+    """A way to train a student. It owns its players and says how one batch changes them, and nothing else.
+
+    `players` maps each role in `roles` to its `Player`. `update` is called once per step, in anyone's loop.
+    Everything a method remembers between steps is in `state_dict`.
+    """
+
+    roles: ClassVar[tuple[str, ...]]
+    """The players it needs, in the order of its constructor's arguments."""
+    pretrained: ClassVar[tuple[str, ...]] = ()
+    """The players that are trained on the labels before the first update: see `pretraining`."""
+
+    def __init__(
+        self, modules: Mapping[str, nn.Module], learners: tuple[str, ...], optimization: Learning, seed: int
+    ) -> None:
+        self.players = {
+            role: Player(role, module, _for_role(optimization, role) if role in learners else None)
+            for role, module in modules.items()
+        }
+        device = next(p.device for module in modules.values() for p in module.parameters())
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    @abstractmethod
+    def update(self, batch: Batch, progress: float) -> Losses:
+        """One step of every player that learns.
+
+        Args:
+            batch: on the device of the players.
+            progress: share of training that is done, in [0, 1): schedules follow it.
+
+        Returns:
+            The mean of each loss term over the batch, detached, on the device: reading it makes the device
+            wait, so that is left to the caller.
+        """
+
+    @property
+    def student(self) -> Player:
+        """C, the only player that is kept for inference."""
+        return self.players["student"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every player with its optimizer, and the random generator."""
+        return {
+            "players": {role: player.state_dict() for role, player in self.players.items()},
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave; training then goes on as if it had never stopped."""
+        for role, player in self.players.items():
+            player.load_state_dict(state["players"][role])
+        self.generator.set_state(state["generator"].cpu())
+
+
+def report(**terms: Tensor) -> Losses:
+    """The means of loss terms `(B,)`, detached."""
+    return {name: term.detach().mean() for name, term in terms.items()}
+
+
+def _for_role(optimization: Learning, role: str) -> Optimization:
+    return optimization if isinstance(optimization, Optimization) else optimization[role]

@@ -1,0 +1,124 @@
+"""KDGAN: a student, a teacher and a discriminator trained together (paper, Eq. 3 and Algorithm 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
+from kdgan.losses import (
+    Distance,
+    EstimatorName,
+    annealed,
+    discriminator_loss,
+    distance,
+    generated_labels,
+    generator_loss,
+)
+from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.player import Optimization
+
+
+class KDGAN(Method):
+    """The game of Eq. 3, in which C and T learn from each other while D judges both.
+
+    min_{c,t} max_d E_{p_u}[log p_d] + α·E_{p_c}[log(1 − p_d)] + (1−α)·E_{p_t}[log(1 − p_d)]
+                    + β·L_DS^c(p_c, p_t) + γ·L_DS^t(p_t, p_c), with p_c = p_t = p_u at the equilibrium.
+
+    Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of
+    the three players; `update` is the body of its loop.
+
+    Args:
+        student: C, sees x.
+        teacher: T, sees x and, if given, ϱ; goes on learning.
+        discriminator: D, sees what T sees and scores every label; usually of T's form.
+        alpha: α ∈ [0, 1], how much of D's attention goes to C rather than T.
+        beta: β ≥ 0, how closely C follows T.
+        gamma: γ ≥ 0, how closely T follows C.
+        distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
+        temperature: of kl and js.
+        estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),
+            reinforce, reinforce-baseline.
+        tau_start: τ of the concrete distribution at the start; falls exponentially (paper: 1.0).
+        tau_end: τ at the end (paper: 0.1).
+        d_steps: steps of D in each update, on the same instances with fresh samples.
+        t_steps: steps of T in each update.
+        c_steps: steps of C in each update.
+
+    Raises:
+        UsageError: if α, β or γ is out of its range.
+    """
+
+    roles = ("student", "teacher", "discriminator")
+    pretrained = ("student", "teacher", "discriminator")
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module,
+        discriminator: nn.Module,
+        *,
+        alpha: float = 0.5,
+        beta: float = 1.0,
+        gamma: float = 0.1,
+        distillation: Distance = "kl",
+        temperature: float = 4.0,
+        estimator: EstimatorName = "exact",
+        tau_start: float = 1.0,
+        tau_end: float = 0.1,
+        d_steps: int = 1,
+        t_steps: int = 1,
+        c_steps: int = 1,
+        optimization: Learning = Optimization(),
+        seed: int = 0,
+    ) -> None:
+        if not (0 <= alpha <= 1 and beta >= 0 and gamma >= 0):
+            raise UsageError(
+                f"alpha must be in [0, 1], beta and gamma at least 0: got {alpha}, {beta}, {gamma}"
+            )
+        modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
+        super().__init__(modules, self.roles, optimization, seed)
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.distance = distance(distillation, temperature=temperature)
+        self.estimator, self.tau = estimator, (tau_start, tau_end)
+        self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
+
+    def update(self, batch: Batch, progress: float) -> Losses:
+        """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12)."""
+        student, teacher, discriminator = self.student, self.players["teacher"], self.players["discriminator"]
+        tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+
+        # No step changes a network before the loss that these logits serve, so each is computed once.
+        c, t = student(batch), teacher(batch)
+        for _ in range(self.d_steps):
+            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
+            d_loss = discriminator_loss(discriminator(batch), batch.targets, z)
+            discriminator.learn(d_loss, progress)
+
+        with torch.no_grad():
+            g = discriminator(batch)
+        for step in range(self.t_steps):
+            t = teacher(batch) if step else t
+            ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
+            teacher.learn((1 - self.alpha) * ad_t + self.gamma * ds_t, progress)
+
+        with torch.no_grad():
+            t = teacher(batch)
+        for step in range(self.c_steps):
+            c = student(batch) if step else c
+            ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
+            student.learn(self.alpha * ad_c + self.beta * ds_c, progress)
+        return report(
+            discriminator=d_loss,
+            adversarial=ad_c,
+            distillation=ds_c,
+            teacher_adversarial=ad_t,
+            teacher_distillation=ds_t,
+        )
+
+    def _labels(self, logits: Tensor) -> Tensor:
+        return generated_labels(logits, estimator=self.estimator, generator=self.generator)
+
+    def _adversarial(self, logits: Tensor, scores: Tensor, tau: float) -> Tensor:
+        return generator_loss(logits, scores, estimator=self.estimator, tau=tau, generator=self.generator)

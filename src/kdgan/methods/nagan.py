@@ -1,0 +1,65 @@
+"""NaGAN: the naive game of a classifier against a discriminator, without a teacher (paper, Eq. 1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kdgan.data.batch import Batch
+from kdgan.losses import EstimatorName, annealed, discriminator_loss, generated_labels, generator_loss
+from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.player import Optimization
+
+
+class NaGAN(Method):
+    """min_c max_d E_{y~p_u}[log p_d(x, y)] + E_{y~p_c}[log(1 − p_d(x, y))]; at the equilibrium p_c = p_u.
+
+    Args:
+        student: C.
+        discriminator: D, sees x, ϱ if given, and scores every label.
+        estimator: of the gradient of the expectation over p_c, see `kdgan.losses.ESTIMATORS`.
+        tau_start: τ of the concrete distribution at the start; falls exponentially.
+        tau_end: τ at the end.
+        d_steps: steps of D in each update, on the same instances with fresh samples.
+        c_steps: steps of C in each update.
+    """
+
+    roles = ("student", "discriminator")
+    pretrained = ("student", "discriminator")
+
+    def __init__(
+        self,
+        student: nn.Module,
+        discriminator: nn.Module,
+        *,
+        estimator: EstimatorName = "exact",
+        tau_start: float = 1.0,
+        tau_end: float = 0.1,
+        d_steps: int = 1,
+        c_steps: int = 1,
+        optimization: Learning = Optimization(),
+        seed: int = 0,
+    ) -> None:
+        modules = {"student": student, "discriminator": discriminator}
+        super().__init__(modules, ("student", "discriminator"), optimization, seed)
+        self.estimator, self.tau = estimator, (tau_start, tau_end)
+        self.d_steps, self.c_steps = d_steps, c_steps
+
+    def update(self, batch: Batch, progress: float) -> Losses:
+        """The d-steps, then the c-steps."""
+        discriminator = self.players["discriminator"]
+        tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+
+        c = self.student(batch)
+        for _ in range(self.d_steps):
+            z_c = generated_labels(c, estimator=self.estimator, generator=self.generator)
+            d_loss = discriminator_loss(discriminator(batch), batch.targets, z_c)
+            discriminator.learn(d_loss, progress)
+
+        with torch.no_grad():
+            g = discriminator(batch)
+        for step in range(self.c_steps):
+            c = self.student(batch) if step else c
+            ad_c = generator_loss(c, g, estimator=self.estimator, tau=tau, generator=self.generator)
+            self.student.learn(ad_c, progress)
+        return report(discriminator=d_loss, adversarial=ad_c)

@@ -1,0 +1,122 @@
+"""One network of the game: how it is called, and how it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Optimization:
+    """How a player learns: Adam with a learning rate that follows `schedule` over training.
+
+    Attributes:
+        lr: the highest learning rate.
+        weight_decay: decoupled weight decay (AdamW).
+        schedule: `cosine` rises linearly over the first `warmup` of training, then falls to 0 along a cosine;
+            `constant` does neither.
+        warmup: share of training, in [0, 1).
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.lr > 0 and self.weight_decay >= 0 and 0 <= self.warmup < 1):
+            raise UsageError(f"lr must be above 0, weight_decay at least 0 and warmup in [0, 1): got {self}")
+        if self.schedule not in ("cosine", "constant"):
+            raise UsageError(f"unknown schedule {self.schedule!r}: choose cosine or constant")
+
+    def rate(self, progress: float) -> float:
+        """The learning rate at `progress` ∈ [0, 1) of training."""
+        if self.schedule == "constant":
+            return self.lr
+        if progress < self.warmup:
+            # The first step must not be lost, so the rise starts above 0.
+            return self.lr * max(progress / self.warmup, 0.01)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+class Player:
+    """A network with its optimizer. The student sees x; teacher and discriminator see x and, if given, ϱ.
+
+    Args:
+        role: what it plays, for messages: `student`, `teacher` or `discriminator`.
+        module: any module that gives logits `(B, K)`; trained in place.
+        optimization: how it learns; None keeps it as it is, in `eval()` and without gradient.
+    """
+
+    def __init__(self, role: str, module: nn.Module, optimization: Optimization | None) -> None:
+        self.role, self.module, self.optimization = role, module, optimization
+        self.optimizer: torch.optim.Optimizer | None = None
+        if optimization is not None:
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            if not parameters:
+                raise UsageError(f"the {role} has no parameter that requires gradient, so it cannot learn")
+            self.optimizer = torch.optim.AdamW(
+                parameters,
+                lr=optimization.lr,
+                weight_decay=optimization.weight_decay,
+                fused=_fused(parameters),
+            )
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Logits `(B, K)` for a batch: with gradient in `train()` mode for a learner, else frozen.
+
+        A frozen teacher's logits are taken from the batch where they were computed ahead.
+        """
+        learns = self.optimizer is not None
+        if not learns and self.role == "teacher" and batch.teacher_logits is not None:
+            return batch.teacher_logits
+        if self.module.training != learns:
+            self.module.train(learns)
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            logits: Tensor = forward(self.role, self.module, batch)
+        return logits
+
+    def learn(self, loss: Tensor, progress: float) -> None:
+        """One step of the optimizer down the mean of `loss`, one value per instance `(B,)`."""
+        assert self.optimizer is not None, "a player that is kept as it is does not learn"
+        assert self.optimization is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optimization.rate(progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.mean().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, buffers and the optimizer's state."""
+        state: dict[str, Any] = {"module": self.module.state_dict()}
+        if self.optimizer is not None:
+            state["optimizer"] = self.optimizer.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.module.load_state_dict(state["module"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+
+def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
+    """Logits of `module` in that role: privileged information goes to all but the student."""
+    if role == "student" or batch.privileged is None:
+        logits: Tensor = module(batch.inputs)
+    else:
+        logits = module(batch.inputs, batch.privileged)
+    return logits
+
+
+def _fused(parameters: list[nn.Parameter]) -> bool:
+    # One kernel for all parameters, where torch has one for their device and type.
+    return all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)

@@ -1,0 +1,41 @@
+"""Plain training on the labels: the no-teacher control of every comparison, and how a teacher is made."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from kdgan.data.batch import Batch
+from kdgan.losses import cross_entropy
+from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.player import Optimization
+
+
+class Supervised(Method):
+    """Minimises −log p(y|x) with label smoothing.
+
+    Args:
+        student: the network; with `role="teacher"` it is called with privileged information too.
+        smoothing: share of the label spread evenly over all K, in [0, 1).
+        role: which player this one is.
+    """
+
+    roles = ("student",)
+
+    def __init__(
+        self,
+        student: nn.Module,
+        *,
+        smoothing: float = 0.0,
+        optimization: Learning = Optimization(),
+        seed: int = 0,
+        role: str = "student",
+    ) -> None:
+        super().__init__({role: student}, (role,), optimization, seed)
+        self.role, self.smoothing = role, smoothing
+
+    def update(self, batch: Batch, progress: float) -> Losses:
+        """One step of the network."""
+        player = self.players[self.role]
+        loss = cross_entropy(player(batch), batch.targets, smoothing=self.smoothing)
+        player.learn(loss, progress)
+        return report(label=loss)

@@ -1,0 +1,45 @@
+"""Where training runs, how precisely, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+
+from kdgan.errors import UsageError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name: `cpu`, `cuda`, `cuda:1`, or `auto` for a GPU where there is one.
+
+    Raises:
+        UsageError: if there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type == "cuda" and (device.index or 0) < torch.cuda.device_count():
+        return device
+    if device.type == "cpu":
+        return device
+    have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    raise UsageError(f"no device {name!r} here: there is {', '.join(have)}")
+
+
+def precision_on(device: torch.device) -> Precision:
+    """bfloat16 where the device computes in it natively, else float32."""
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "float32"
+
+
+def deterministic(threads: int) -> None:
+    """Makes this process compute the same bits in every run on this machine with this many threads."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.set_num_threads(threads)

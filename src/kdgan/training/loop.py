@@ -1,0 +1,176 @@
+"""One loop for every method: it knows steps, files and time, and nothing of what a step does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdgan.data.feed import Feed
+from kdgan.errors import RunError
+from kdgan.methods.base import Losses, Method
+from kdgan.training import checkpoint
+
+WINDOW = 20
+"""Steps between two looks at the losses: looking makes the device wait."""
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """Training was asked to stop; its state is saved where it has a folder."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """Trains with a method for a number of steps, from wherever its folder says it stopped.
+
+    Attributes:
+        method: what a step does.
+        feed: the batch of each step.
+        steps: how many.
+        device: of the players; random state is saved for it.
+        folder: holds `checkpoint.safetensors` and `metrics.jsonl`; None keeps nothing.
+        evaluate: gives what to measure, by name; called `evaluations` times and after the last step.
+        evaluations: how often, evenly over the steps.
+        bfloat16: compute forward passes in bfloat16 where that is safe (autocast).
+        checkpoint_seconds: time between two checkpoints.
+        progress: told the number of finished steps about every `WINDOW` steps.
+        stop: asked after every step; True saves and raises `Interrupted`.
+    """
+
+    method: Method
+    feed: Feed
+    steps: int
+    device: torch.device
+    folder: Path | None = None
+    evaluate: Callable[[], dict[str, float]] | None = None
+    evaluations: int = 20
+    bfloat16: bool = False
+    checkpoint_seconds: float = 10.0
+    progress: Callable[[int], None] = lambda done: None
+    stop: Callable[[], bool] = lambda: False
+
+    history: list[dict[str, Any]] = field(default_factory=list, init=False)
+    """One record for each evaluation: step, seconds, the mean of each loss since the last, what was measured."""
+    seconds: float = field(default=0.0, init=False)
+    """Time spent training, over all attempts, evaluations left out."""
+    _sums: dict[str, float] = field(default_factory=dict, init=False)
+    _summed: int = field(default=0, init=False)
+
+    def run(self) -> None:
+        """Trains to the last step.
+
+        Raises:
+            RunError: if a loss is no longer finite: the step, the term and its value.
+            Interrupted: if `stop` said so.
+            OSError: if the folder cannot be written.
+        """
+        start = self._resume()
+        if start == self.steps:
+            return
+        watched: list[Losses] = []
+        saved = began = time.perf_counter()
+        for step in range(start, self.steps):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                watched.append(self.method.update(self.feed(step), step / self.steps))
+            done = step + 1
+            stopping = self.stop()
+            evaluating = self.evaluate is not None and self._evaluates(done)
+            if done % WINDOW == 0 or evaluating or stopping or done == self.steps:
+                self._add_up(watched, done)
+                watched.clear()
+                self.progress(done)
+                now = time.perf_counter()
+                if evaluating:
+                    self.seconds += now - began
+                    self._record(done)
+                    began = now = time.perf_counter()
+                if stopping or done == self.steps or now - saved > self.checkpoint_seconds:
+                    self.seconds += now - began
+                    self._save(done)
+                    saved = began = time.perf_counter()
+            if stopping and done < self.steps:
+                raise Interrupted
+
+    def _evaluates(self, done: int) -> bool:
+        # Evenly spaced, the last step always among them.
+        return done * self.evaluations // self.steps > (done - 1) * self.evaluations // self.steps
+
+    def _add_up(self, watched: list[Losses], done: int) -> None:
+        """Adds the watched steps, the last of which was number `done`, to the sums; all terms must be finite."""
+        names = list(watched[0])
+        table: Tensor = torch.stack(
+            [torch.stack([losses[name].float() for name in names]) for losses in watched]
+        )
+        table = table.cpu()
+        if not table.isfinite().all():
+            row, column = (int(i) for i in (~table.isfinite()).nonzero()[0])
+            raise RunError(
+                f"training diverged: at step {done - len(watched) + row + 1} the loss term {names[column]!r} was "
+                f"{table[row, column].item()}; try a lower learning rate or a smaller weight of that term"
+            )
+        self._summed += len(watched)
+        for name, total in zip(names, table.double().sum(0).tolist(), strict=True):
+            self._sums[name] = self._sums.get(name, 0.0) + total
+
+    def _record(self, done: int) -> None:
+        assert self.evaluate is not None
+        losses = {name: total / self._summed for name, total in self._sums.items()}
+        self._sums, self._summed = {}, 0
+        measured = self.evaluate()
+        self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
+        if self.folder is not None:
+            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self.history[-1]) + "\n")
+
+    def _save(self, done: int) -> None:
+        if self.folder is None:
+            return
+        state = {
+            "step": done,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "sums": self._sums,
+            "summed": self._summed,
+            "method": self.method.state_dict(),
+            "random": checkpoint.random_state(self.device),
+        }
+        checkpoint.save(self.folder / "checkpoint.safetensors", state)
+
+    def _resume(self) -> int:
+        """Takes up the last checkpoint, if there is one, and gives the number of steps that are done."""
+        if self.folder is None:
+            return 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        saved = self.folder / "checkpoint.safetensors"
+        state = checkpoint.load(saved) if saved.exists() else None
+        done = 0 if state is None else int(state["step"])
+        self._cut_metrics(done)
+        if state is not None:
+            self.method.load_state_dict(state["method"])
+            checkpoint.restore_random_state(state["random"], self.device)
+            self.seconds, self._sums, self._summed = state["seconds"], state["sums"], state["summed"]
+            self.progress(done)
+        return done
+
+    def _cut_metrics(self, done: int) -> None:
+        """Drops the records that were written after the checkpoint: those steps come again."""
+        file = self.folder / "metrics.jsonl" if self.folder else None
+        if file is None or not file.exists():
+            return
+        for line in file.read_text(encoding="utf-8").splitlines():
+            # A line that was being written when the run was killed is no JSON.
+            with contextlib.suppress(json.JSONDecodeError):
+                record = json.loads(line)
+                if record["step"] <= done:
+                    self.history.append(record)
+        with checkpoint.replacing(file) as temporary:
+            temporary.write_text(
+                "".join(json.dumps(record) + "\n" for record in self.history), encoding="utf-8"
+            )
