@@ -91,21 +91,22 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     generator = torch.Generator().manual_seed(mixed(seed, "validation"))
     held_out = rest[torch.randperm(len(rest), generator=generator)[:validation]]
 
-    train = _unscaled(source.train[chosen])
-    scale = Scale.of(train.inputs)
+    train = source.train[chosen]
+    scale = Scale.of(_real(train.inputs))
     known = None if train.privileged is None else Scale.of(train.privileged)
-
-    def scaled(part: Batch) -> Batch:
-        privileged = None if known is None or part.privileged is None else known(part.privileged)
-        return Batch(scale(part.inputs), part.targets, privileged)
-
     return Split(
-        train=scaled(train),
-        validation=scaled(_unscaled(source.train[held_out])),
-        test=scaled(_unscaled(source.test)),
+        train=scaled(train, scale, known),
+        validation=scaled(source.train[held_out], scale, known),
+        test=scaled(source.test, scale, known),
         classes=source.classes,
         scale=scale,
     )
+
+
+def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
+    """Instances as they were read, in standard units; privileged information stays away without its scale."""
+    known = None if privileged is None or part.privileged is None else privileged(part.privileged)
+    return Batch(scale(_real(part.inputs)), part.targets, known)
 
 
 def _balanced_order(targets: Tensor, seed: int) -> Tensor:
@@ -120,8 +121,5 @@ def _balanced_order(targets: Tensor, seed: int) -> Tensor:
     return shuffled[ranks[shuffled].argsort(stable=True)]
 
 
-def _unscaled(part: Batch) -> Batch:
-    inputs = part.inputs
-    return Batch(
-        inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs, part.targets, part.privileged
-    )
+def _real(inputs: Tensor) -> Tensor:
+    return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs

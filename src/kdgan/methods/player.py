@@ -70,12 +70,17 @@ class Player:
                 fused=_fused(parameters),
             )
 
+    @property
+    def learns(self) -> bool:
+        """Whether it is trained, rather than kept as it is."""
+        return self.optimizer is not None
+
     def __call__(self, batch: Batch) -> Tensor:
         """Logits `(B, K)` for a batch: with gradient in `train()` mode for a learner, else frozen.
 
         A frozen teacher's logits are taken from the batch where they were computed ahead.
         """
-        learns = self.optimizer is not None
+        learns = self.learns
         if not learns and self.role == "teacher" and batch.teacher_logits is not None:
             return batch.teacher_logits
         if self.module.training != learns:

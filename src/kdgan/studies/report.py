@@ -12,8 +12,9 @@ from string import Template
 
 from kdgan.errors import UsageError
 from kdgan.studies import figures
-from kdgan.studies.statistics import CONTROL, Interval, MethodSummary, RunRecord, summarise, write_atomically
-from kdgan.studies.tables import NOTHING, between, caveats, outcome, signed
+from kdgan.studies.statistics import CONTROL, Interval, MethodSummary, RunRecord, summarise
+from kdgan.studies.tables import NOTHING, between, caveats, outcome, seconds_text, signed
+from kdgan.training.checkpoint import replacing
 
 Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
 """(method, seed) to its (student updates, test accuracy in %) points."""
@@ -52,22 +53,23 @@ def write_report(
     colours = figures.method_colours([*methods, *(method for method, _ in curves)])
     data, labels = settings[0]
     template = Template(files("kdgan.studies").joinpath("report.html").read_text(encoding="utf-8"))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in caveats(summaries))
+    notes = "".join(f"<li>{_prose(note)}</li>" for note in caveats(summaries))
     page = template.substitute(
         title=escape(f"{data} with {labels:,} labels: which method trains the best student?"),
-        lead="\n".join(f"<p>{escape(sentence)}</p>" for sentence in outcome(summaries)),
+        lead="\n".join(f"<p>{_prose(sentence)}</p>" for sentence in outcome(summaries)),
         caveats=f'<ul class="caveats">{notes}</ul>' if notes else "",
         figures=_figures(rows, summaries, curves, colours),
         summary=_summary_table(summaries, colours),
         count=len(rows),
         runs=_runs_table(rows, methods),
         methods="\n".join(
-            f"<dt>{escape(m)}</dt><dd>{escape(METHODS.get(m, 'A method of this study, see below.'))}</dd>"
+            f"<dt>{escape(m)}</dt><dd>{escape(METHODS.get(m, 'A method of this study.'))}</dd>"
             for m in methods
         ),
-        facts="\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items()),
+        facts=_facts_table(facts),
     )
-    write_atomically(path, page)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _figures(
@@ -94,7 +96,7 @@ def _figures(
             (
                 figures.curves_figure(curves, colours),
                 "Test accuracy while training.",
-                "Line: mean over seeds. Band: lowest to highest seed. The axis leaves out the steep start.",
+                "Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a steep start.",
             )
         )
     drawn.append(
@@ -107,19 +109,20 @@ def _figures(
     return "\n".join(
         f'<figure><div class="wide" role="img" aria-label="{escape(heading)}">'
         f"{figures.to_svg(figure, f'figure{n}')}</div>"
-        f"<figcaption><strong>Figure {n}. {escape(heading)}</strong> {escape(text)}</figcaption></figure>"
+        f"<figcaption><strong>Figure {n}. {escape(heading)}</strong> {_prose(text)}</figcaption></figure>"
         for n, (figure, heading, text) in enumerate(drawn, start=1)
     )
 
 
 def _summary_table(summaries: Sequence[MethodSummary], colours: Mapping[str, str]) -> str:
     headers = [
-        "method", "seeds", "accuracy", "sd", "to control", "to best baseline", "best epoch on test", "teacher",
-        "seconds, own", "seconds, pretraining", "student updates", "student parameters", "teacher parameters",
+        "method", "seeds", "accuracy", "sd", "to control", "to best baseline", "best epoch on test",
+        "teacher", "seconds", "updates", "parameters",
     ]  # fmt: skip
     body = []
     for s in summaries:
         against = f" {s.best_baseline}" if s.to_best_baseline is not None else ""
+        teacher = "" if s.teacher_parameters is None else f"<small>{s.teacher_parameters:,}</small>"
         cells = [
             str(len(s.seeds)),
             _cell(s.accuracy),
@@ -128,11 +131,9 @@ def _summary_table(summaries: Sequence[MethodSummary], colours: Mapping[str, str
             _cell(s.to_best_baseline, signed, against),
             _cell(s.best_epoch),
             _cell(s.teacher),
-            f"{s.seconds:.1f}",
-            f"{s.pretraining_seconds:.1f}",
+            f"{seconds_text(s.seconds)}<small>+ {seconds_text(s.pretraining_seconds)}</small>",
             " to ".join(f"{count:,}" for count in sorted(set(s.student_updates))),
-            f"{s.student_parameters:,}",
-            NOTHING if s.teacher_parameters is None else f"{s.teacher_parameters:,}",
+            f"{s.student_parameters:,}{teacher}",
         ]
         swatch = f'<span class="swatch" style="background:{colours[s.method]}"></span>'
         body.append(f"<th>{swatch}{escape(s.method)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells))
@@ -163,8 +164,8 @@ def _runs_table(rows: Sequence[RunRecord], methods: Sequence[str]) -> str:
         cells = [
             str(row.seed),
             *(NOTHING if accuracy is None else f"{accuracy:.2f}" for accuracy in accuracies),
-            f"{row.seconds:.1f}",
-            f"{row.pretraining_seconds:.1f}",
+            seconds_text(row.seconds),
+            seconds_text(row.pretraining_seconds),
             f"{row.student_updates:,}",
         ]
         body.append(f"<th>{escape(row.method)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells))
@@ -175,3 +176,14 @@ def _table(headers: Sequence[str], body: Sequence[str]) -> str:
     head = "".join(f"<th>{header}</th>" for header in headers)
     lines = "\n".join(f"<tr>{row}</tr>" for row in body)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
+
+
+def _facts_table(facts: Mapping[str, str]) -> str:
+    if not facts:
+        return ""
+    lines = "\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items())
+    return f'<h2>The study</h2>\n<table class="facts"><tbody>\n{lines}\n</tbody></table>'
+
+
+def _prose(text: str) -> str:
+    return escape(text).replace(" %", "&nbsp;%")

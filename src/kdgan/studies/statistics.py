@@ -7,15 +7,16 @@ per cent, differences of accuracies in percentage points, times in seconds.
 import csv
 import io
 import math
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from scipy import stats
 
 from kdgan.errors import UsageError
+from kdgan.training.checkpoint import replacing
 
 CONTROL = "supervised"
 METHOD_ORDER = (CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
@@ -29,7 +30,7 @@ class RunRecord:
     `student_accuracy` and `teacher_accuracy` are on test data after the last step (None for no teacher);
     `best_epoch_accuracy` is what picking the best evaluation on test data would have shown; all accuracies are
     in per cent. `seconds` is the run's own training time, `pretraining_seconds` that of the shared teacher and
-    discriminator it builds on. Raises UsageError for a number that is not finite.
+    discriminator it builds on. Raises UsageError for numbers that are not finite and text with line breaks.
     """
 
     data: str
@@ -42,15 +43,17 @@ class RunRecord:
     student_updates: int
     seconds: float
     pretraining_seconds: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     student_parameters: int
     teacher_parameters: int | None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{field.name} of {self.method}, seed {self.seed}: {value} is not finite")
+            good = value.isprintable() if isinstance(value, str) else value is None or abs(value) < math.inf
+            if not good:
+                where = f"{field.name} of {self.method!r}, seed {self.seed}"
+                raise UsageError(f"{where}: {value!r} is not printable or finite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +98,14 @@ class MethodSummary:
     teacher_parameters: int | None
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8 under a temporary name and rename it, so that nobody ever sees half a file."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(text.encode())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_results(path: str | Path, records: Iterable[RunRecord]) -> None:
     """Write `records` as CSV, atomically. Floats keep every bit, None becomes an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    hints = get_type_hints(RunRecord)
-    writer.writerow(hints)
-    for record in records:
-        writer.writerow([_to_cell(getattr(record, name), hint) for name, hint in hints.items()])
-    write_atomically(path, buffer.getvalue())
-
-
-def _to_cell(value: Any, hint: Any) -> str:
-    if value is None:
-        return ""
-    # NumPy scalars print with their type's name, so they become plain numbers first.
-    return repr(float(value)) if hint in (float, float | None) else str(value)
+    writer.writerow(field.name for field in fields(RunRecord))
+    writer.writerows(astuple(record) for record in records)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
 
 
 def read_results(path: str | Path) -> list[RunRecord]:
@@ -154,26 +137,24 @@ def read_results(path: str | Path) -> list[RunRecord]:
 
 
 def _from_cell(where: str, cell: str, hint: Any) -> Any:
-    if hint is str:
+    if hint is str and cell.isprintable():
         return cell
     if cell == "" and hint in (float | None, int | None):
         return None
     whole = hint in (int, int | None)
-    try:
+    with suppress(ValueError):  # said below, together with numbers that are not finite
         if whole:
             return int(cell)
-        if math.isfinite(number := float(cell)):
+        if hint is not str and math.isfinite(number := float(cell)):
             return number
-    except ValueError:
-        pass  # said below, together with numbers that are not finite
-    raise UsageError(f"{where}: expected a {'whole' if whole else 'finite'} number, got {cell!r}")
+    expected = "printable text" if hint is str else f"a {'whole' if whole else 'finite'} number"
+    raise UsageError(f"{where}: expected {expected}, got {cell!r}")
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
-    """Mean of `values` with its Student t interval, in the unit of the values.
+    """Mean of `values` with its Student t interval, in the unit of the values; one value has no interval.
 
-    With a single value there is a mean and no interval. Raises UsageError for no values at all, or a
-    `confidence` outside (0, 1).
+    Raises UsageError for no values at all, or a `confidence` outside (0, 1).
     """
     numbers = [float(value) for value in values]
     if not numbers:
@@ -211,39 +192,31 @@ def summarise(records: Iterable[RunRecord]) -> list[MethodSummary]:
 
     Differences are paired by seed. The best baseline of a method is the other method with the highest mean
     among those that are not KDGAN or a variant of it (a name that starts with "kdgan"); the control counts.
-    A difference is None where there is nothing to compare with. `student_updates` is (fewest, most) over the
-    seeds. Raises UsageError where a run is there twice.
+    A difference is None where there is nothing to compare with; `student_updates` is (fewest, most).
+    Raises UsageError where a run is there twice.
     """
     settings: dict[tuple[str, int], dict[str, dict[int, RunRecord]]] = {}
     for record in records:
-        runs = settings.setdefault((record.data, record.labels), {}).setdefault(record.method, {})
-        if record.seed in runs:
+        by_seed = settings.setdefault((record.data, record.labels), {}).setdefault(record.method, {})
+        if record.seed in by_seed:
             run = f"{record.method}, seed {record.seed} on {record.data} with {record.labels} labels"
             raise UsageError(f"{run} is there twice; keep one of the rows")
-        runs[record.seed] = record
-    return [
-        _summary(method, by_method)
-        for _, by_method in sorted(settings.items())
-        for method in method_order(by_method)
-    ]
+        by_seed[record.seed] = record
+    return [_summary(method, runs) for _, runs in sorted(settings.items()) for method in method_order(runs)]
 
 
 def _summary(method: str, by_method: Mapping[str, Mapping[int, RunRecord]]) -> MethodSummary:
     runs = [run for _, run in sorted(by_method[method].items())]
     accuracies = {name: {s: r.student_accuracy for s, r in rows.items()} for name, rows in by_method.items()}
+    mine = accuracies[method]
     others = [name for name in method_order(by_method) if name != method and not name.startswith("kdgan")]
     best = max(others, key=lambda name: mean_interval(accuracies[name].values()).mean, default=None)
     updates = sorted(run.student_updates for run in runs)
     teachers = [run.teacher_accuracy for run in runs if run.teacher_accuracy is not None]
 
     def difference(other: str | None) -> Interval | None:
-        if (
-            other is None
-            or other == method
-            or not accuracies.get(other, {}).keys() & accuracies[method].keys()
-        ):
-            return None
-        return paired_difference(accuracies[method], accuracies[other])
+        theirs = accuracies.get(other, {}) if other and other != method else {}
+        return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
 
     return MethodSummary(
         data=runs[0].data,

@@ -34,6 +34,11 @@ def plus_minus(interval: Interval | None, difference: bool = False) -> str:
     return mean if interval.half_width is None else f"{mean} ± {interval.half_width:.2f}"
 
 
+def seconds_text(seconds: float) -> str:
+    """A duration in seconds, with a decimal below 100, e.g. "12.3" or "4,210"."""
+    return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
+
+
 def seeds_text(summaries: Sequence[MethodSummary]) -> str:
     """How many seeds the methods have, e.g. "10 seeds" or "8 to 10 seeds"."""
     counts = sorted({len(summary.seeds) for summary in summaries})
@@ -64,15 +69,11 @@ def table_rows(summaries: Sequence[MethodSummary]) -> tuple[list[str], list[list
                 plus_minus(summary.accuracy),
                 plus_minus(summary.to_control, difference=True),
                 best if summary.to_best_baseline is None else f"{best} {summary.best_baseline}",
-                f"{summary.seconds:.1f} + {summary.pretraining_seconds:.1f}",
+                f"{seconds_text(summary.seconds)} + {seconds_text(summary.pretraining_seconds)}",
                 f"{summary.student_parameters:,}",
             ]
         )
     return headers, rows
-
-
-def _setting(summary: MethodSummary) -> str:
-    return f"{summary.data}, {summary.labels:,} labels"
 
 
 def terminal_table(summaries: Sequence[MethodSummary]) -> Table:
@@ -81,18 +82,19 @@ def terminal_table(summaries: Sequence[MethodSummary]) -> Table:
     Several data sets or numbers of labels become sections of it, each below a line that names it.
     """
     headers, rows = table_rows(summaries)
-    settings = [_setting(summary) for summary in summaries]
+    settings = [f"{summary.data}, {summary.labels:,}" for summary in summaries]
     one = len(set(settings)) == 1
     table = Table(
         # Text, not str: a name with square brackets is a name, not markup.
-        title=Text(settings[0]) if one else None,
+        title=Text(f"{settings[0]} labels") if one else None,
         caption=Text(caption(summaries)),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for header in headers:
-        table.add_column(header, justify="left" if header in _WORDS else "right", overflow="fold")
+        shown = "data, labels\nmethod" if header == "method" and not one else header
+        table.add_column(shown, justify="left" if header in _WORDS else "right", overflow="fold")
     for index, row in enumerate(rows):
         if not one and settings[index] not in settings[:index]:
             table.add_section()
@@ -153,8 +155,8 @@ def _worth(distilled: MethodSummary, summaries: Sequence[MethodSummary]) -> str:
         "so distilling did harm",
         "so whether distilling was worth it stays open",
     )
-    times = [s.seconds + s.pretraining_seconds for s in (distilled, control)]
-    took = f"a run of {distilled.method} took {times[0]:.1f} s, one of the control {times[1]:.1f} s"
+    times = [seconds_text(s.seconds + s.pretraining_seconds) for s in (distilled, control)]
+    took = f"a run of {distilled.method} took {times[0]} s, one of the control {times[1]} s"
     against = _against(distilled.method, distilled.to_control, "the control without a teacher", verdicts)
     return f"{against} With pretraining, {took}."
 
@@ -183,7 +185,7 @@ def caveats(summaries: Sequence[MethodSummary]) -> list[str]:
     fewest = min(len(summary.seeds) for summary in summaries)
     if fewest < 5:
         found.append(
-            f"Few seeds ({fewest} for at least one method): intervals are wide, and the order may change."
+            f"Few seeds (the fewest: {fewest}): intervals are wide or missing, and the order may change."
         )
     if len({summary.seeds for summary in summaries}) > 1:
         found.append("Not every method has the same seeds; differences are over the seeds that both have.")

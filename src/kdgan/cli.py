@@ -1,0 +1,246 @@
+"""The commands: parse, call, print."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from kdgan.errors import KdganError, UsageError
+
+if TYPE_CHECKING:
+    from kdgan.training.config import Config
+    from kdgan.training.run import Machine
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which data."""
+
+    data: str = "digits"
+    """digits (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz file, or a
+    .csv or .parquet table."""
+    data_dir: Path | None = None
+    """Folder with the files of mnist or cifar10; without it they are downloaded once."""
+    labels: int | None = None
+    """Labelled training instances, spread evenly over the classes. Default: 100 for digits, else all outside
+    validation."""
+    target: str | None = None
+    """For a table: the column of labels."""
+    privileged: tuple[str, ...] = ()
+    """For a table: columns known only while training; teacher and discriminator see them, the student does not."""
+    image_size: int | None = None
+    """For a folder of images: the side they are brought to, in pixels."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train. What is not given comes from a preset for the data."""
+
+    steps: int | None = None
+    """Updates of the student, the same for every method."""
+    teacher_steps: int | None = None
+    """Updates in the pretraining of the teacher, and of the discriminator. Default: as --steps."""
+    batch: int | None = None
+    """Instances per update."""
+    lr: float | None = None
+    """Highest learning rate."""
+    student: str | None = None
+    """Network of the student: mlp-800-800, lenet-20-50-500, resnet-32, ... with sizes of your choice."""
+    teacher: str | None = None
+    """Network of teacher and discriminator."""
+    augment: str | None = None
+    """Augmentation for every method: none, affine, elastic (affine and elastic), crop-flip."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    precision: str = "auto"
+    """float32, bfloat16, or auto: bfloat16 on a GPU that computes in it."""
+    threads: int = 1
+    """Threads of each process; results are the same bits for the same number."""
+    checkpoint_seconds: float = 10.0
+    """Time between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare methods on the same data, subsets, views and number of updates, over several seeds.
+
+    Prints a table and writes report.html and results.csv. The same command again continues where it stopped.
+    """
+
+    data: tyro.conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
+    """Which, joined with commas."""
+    seeds: int = 5
+    """How many: each has its own subset, initial weights and order."""
+    workers: int | None = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    set: tuple[str, ...] = ()
+    """Hyperparameters as METHOD.NAME=VALUE, such as kdgan.alpha=0.3 distn.temperature=2."""
+    out: Path | None = None
+    """Folder of the comparison. Default: runs/compare-DATA."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from rich.console import Console
+
+        from kdgan.studies.comparison import Comparison, compare
+        from kdgan.studies.presets import facts
+
+        methods = list(dict.fromkeys(filter(None, self.methods.split(","))))
+        if self.seeds < 1 or not methods:
+            raise UsageError("a comparison needs at least one seed and one method")
+        hyper: dict[str, dict[str, Any]] = {}
+        for name, value in _settings(self.set).items():
+            method, dot, key = name.partition(".")
+            if not dot or method not in methods:
+                raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
+            hyper.setdefault(method, {})[key] = value
+        base, machine = _plan(self.data, self.training, methods[0])
+        comparison = Comparison(base, methods, self.seeds, hyper)
+        out = self.out or Path("runs") / f"compare-{Path(self.data.data).stem}"
+        workers = self.workers or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
+        failures = compare(
+            comparison,
+            machine,
+            out,
+            workers=workers,
+            threads=self.training.threads,
+            console=Console(width=None if sys.stdout.isatty() else 100),
+            facts=facts(comparison, machine, shlex.join(["kdgan", *sys.argv[1:]])),
+        )
+        print(f"report: {out / 'report.html'}   results: {out / 'results.csv'}")  # noqa: T201
+        if failures:
+            from kdgan.errors import RunError
+
+            raise RunError(f"{len(failures)} runs failed; {failures[0]}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one student with one method. The same command again continues where it stopped."""
+
+    out: Path
+    """Folder of the run; student.safetensors and result.json are in it when it is done."""
+    method: str = "kdgan"
+    """supervised, distn, mimic, noisy, codis, nagan or kdgan."""
+    data: tyro.conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    seed: int = 0
+    """Of subset, initial weights, order, views and samples."""
+    set: tuple[str, ...] = ()
+    """Hyperparameters of the method as NAME=VALUE, such as alpha=0.3 beta=2."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.training.devices import deterministic
+        from kdgan.training.display import training_bars
+        from kdgan.training.interrupt import stop_on_signal
+        from kdgan.training.run import Run
+
+        deterministic(self.training.threads)
+        config, machine = _plan(self.data, self.training, self.method)
+        config = dataclasses.replace(config, seed=self.seed, hyper=_settings(self.set))
+        with training_bars() as progress, stop_on_signal() as stop:
+            machine = dataclasses.replace(machine, progress=progress, stop=stop)
+            outcome = Run(config, machine).train(self.out, self.out / "pretrained")
+        teacher = "" if outcome.teacher_accuracy is None else f", teacher {outcome.teacher_accuracy:.2f} %"
+        print(  # noqa: T201
+            f"{self.method}: student {outcome.student_accuracy:.2f} % on test data{teacher}; "
+            f"{outcome.student_parameters:,} parameters, {outcome.seconds:.0f} s\n"
+            f"student: {self.out / 'student.safetensors'}"
+        )
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the student of a finished run on the test data of its configuration."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run (--out of kdgan train, or one of OUT/runs of kdgan compare)."""
+    data_dir: Path | None = None
+    """Folder with the files of mnist or cifar10, as in training."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.training.devices import find_device
+        from kdgan.training.run import evaluate_run
+
+        measured = evaluate_run(self.folder, find_device(self.device), data_dir=self.data_dir)
+        print(  # noqa: T201
+            f"{measured['accuracy']:.2f} % of {measured['instances']:,} test instances right "
+            f"({measured['parameters']:,} parameters, {measured['data']}, {measured['method']})"
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command `kdgan`: exit code 0, 2 where the call cannot go on as it is, 1 for a failed run."""
+    try:
+        commands: dict[str, Any] = {"compare": Compare, "train": Train, "evaluate": Evaluate}
+        command = tyro.extras.subcommand_cli_from_dict(
+            commands,
+            prog="kdgan",
+            description="Train small classifiers with more than they will have at inference.",
+            args=arguments,
+            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+        )
+        command()
+    except KeyboardInterrupt:
+        _fail("stopped", 2)
+    except KdganError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno in _FULL:
+            _fail(
+                f"no room left to write {error.filename or 'to the output folder'}: free some and repeat the command",
+                2,
+            )
+        _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"kdgan: {message}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(code)
+
+
+def _plan(data: DataOptions, training: TrainingOptions, method: str) -> tuple[Config, Machine]:
+    """The configuration of a run, the data's preset filling what was not said, and the machine."""
+    from kdgan.studies.presets import configuration
+    from kdgan.training.devices import find_device, precision_on
+    from kdgan.training.run import Machine
+
+    device = find_device(training.device)
+    given = {**dataclasses.asdict(data), **dataclasses.asdict(training)}
+    for name in ("data_dir", "device", "threads", "checkpoint_seconds"):
+        del given[name]
+    if given["precision"] == "auto":
+        given["precision"] = precision_on(device)
+    machine = Machine(device, data.data_dir, training.checkpoint_seconds)
+    return configuration(method, given, data_dir=data.data_dir), machine
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`NAME=VALUE` texts as a dictionary; values are numbers, true, false, or text."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text}: write NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings

@@ -1,0 +1,217 @@
+"""Many tasks over a few processes, in an order that their needs allow, with one picture of how far they are."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kdgan.errors import RunError
+from kdgan.training.devices import deterministic
+from kdgan.training.interrupt import stop_on_signal
+from kdgan.training.loop import Interrupted
+
+Report = Callable[[float], None]
+"""Told which share of the task is done, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do in a worker process.
+
+    Attributes:
+        name: unique, for people.
+        work: a function at module level, called with `arguments`, a `Report` and a question whether to stop.
+        arguments: anything that can be sent to a process.
+        after: names of tasks that must be finished before.
+        cost: expected time, in any unit that all tasks share; only the time left is guessed from it.
+    """
+
+    name: str
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    after: tuple[str, ...] = ()
+    cost: float = 1.0
+
+
+def run_tasks(
+    tasks: Sequence[Task], *, workers: int, threads: int, console: Console, done: Callable[[str, Any], None]
+) -> list[str]:
+    """Carries out the tasks and calls `done` with the name and value of each that ends well.
+
+    A task that fails with `RunError` takes those that need it with it, and lets the others go on.
+
+    Args:
+        tasks: each after those that it needs.
+        workers: processes at a time.
+        threads: of each process.
+        console: where progress is shown.
+        done: called in this process, in the order in which tasks end.
+
+    Returns:
+        What each failed task said.
+
+    Raises:
+        Interrupted: on Ctrl-C, when all running tasks have saved their state.
+        RunError: if a worker process is killed.
+        OSError: if a task could not write.
+    """
+    context = multiprocessing.get_context("spawn")
+    reports, stop = context.SimpleQueue(), context.Event()
+    pool = ProcessPoolExecutor(workers, context, _prepare, (reports, stop, threads))
+    with stop_on_signal() as stopping, _Picture(tasks, console) as picture, pool:
+        schedule = _Schedule(tasks, pool, workers)
+        try:
+            while schedule.submit():
+                finished, _ = wait(schedule.running, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not reports.empty():
+                    picture.update(*reports.get())
+                if stopping():
+                    stop.set()
+                    picture.say("stopping: running tasks save their state ...")
+                for future in finished:
+                    name, value = schedule.collect(future)
+                    picture.finish(name)
+                    if value is not None:
+                        done(name, value)
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
+            ) from error
+        finally:
+            # However this ends, workers that still run save their state rather than being waited for.
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+    return schedule.failures
+
+
+class _Schedule:
+    """Which tasks wait, run and are done."""
+
+    def __init__(self, tasks: Sequence[Task], pool: ProcessPoolExecutor, workers: int) -> None:
+        self.waiting, self.pool, self.workers = list(tasks), pool, workers
+        self.running: dict[Future[Any], str] = {}
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+        self.failures: list[str] = []
+
+    def submit(self) -> bool:
+        """Starts what can start; False when nothing runs any more."""
+        self.failed.update(task.name for task in self.waiting if self.failed.intersection(task.after))
+        self.waiting = [task for task in self.waiting if task.name not in self.failed]
+        for task in list(self.waiting):
+            if len(self.running) < self.workers and self.done.issuperset(task.after):
+                self.waiting.remove(task)
+                self.running[self.pool.submit(_work, task)] = task.name
+        return bool(self.running)
+
+    def collect(self, future: Future[Any]) -> tuple[str, Any]:
+        """The name and value of a finished task; the value is None if it failed."""
+        name = self.running.pop(future)
+        try:
+            value = future.result()
+        except RunError as error:
+            self.failed.add(name)
+            self.failures.append(f"{name}: {error}")
+            return name, None
+        self.done.add(name)
+        return name, value
+
+
+class _Picture:
+    """Progress for people: bars in a terminal, a line for every finished task elsewhere."""
+
+    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
+        self.console = console
+        self.costs = {task.name: task.cost for task in tasks}
+        self.shares: dict[str, float] = {}
+        self.finished = 0
+        self.said = ""
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            speed_estimate_period=120,
+        )
+        self.all = self.bars.add_task(f"{len(tasks)} tasks", total=sum(self.costs.values()))
+        self.each: dict[str, Any] = {}
+
+    def __enter__(self) -> _Picture:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def update(self, name: str, share: float) -> None:
+        if self.shares.get(name) == 1.0:
+            return
+        if name not in self.each:
+            self.each[name] = self.bars.add_task(f"  {name}", total=1.0)
+        self.shares[name] = share
+        self.bars.update(self.each[name], completed=share)
+        self.bars.update(self.all, completed=sum(self.costs[n] * s for n, s in self.shares.items()))
+
+    def finish(self, name: str) -> None:
+        self.update(name, 1.0)
+        self.bars.remove_task(self.each[name])
+        self.finished += 1
+        self.bars.update(self.all, description=f"{self.finished} of {len(self.costs)} tasks")
+        if not self.console.is_terminal:
+            self.console.print(f"[{self.finished}/{len(self.costs)}] {name}", markup=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        if text != self.said:
+            self.said = text
+            self.console.print(text)
+
+
+_reports: SimpleQueue[tuple[str, float]]
+_stop: Event
+
+
+def _prepare(reports: SimpleQueue[tuple[str, float]], stop: Event, threads: int) -> None:
+    """Makes this process a worker: Ctrl-C reaches it through the parent alone."""
+    global _reports, _stop  # a pool hands things to its processes in no other way
+    _reports, _stop = reports, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    deterministic(threads)
+
+
+def _work(task: Task) -> Any:
+    parent = multiprocessing.parent_process()
+
+    def report(share: float) -> None:
+        _reports.put((task.name, share))
+        if parent is not None and not parent.is_alive():
+            # Nobody waits for the result; a new comparison may already be at work in the same folder.
+            _stop.set()
+
+    with _as_run_error_only():
+        return task.work(*task.arguments, report, _stop.is_set)
+
+
+@contextlib.contextmanager
+def _as_run_error_only() -> Iterator[None]:
+    """Keeps what is sent back to the parent to errors that survive being sent."""
+    try:
+        yield
+    except (RunError, OSError, ValueError, Interrupted):
+        raise
+    except Exception as error:
+        raise RunError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,136 @@
+"""What a run is: everything that its result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from kdgan.errors import UsageError
+from kdgan.methods import Optimization, find
+from kdgan.training.checkpoint import write_json
+from kdgan.training.devices import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One run: a method on data from a seed.
+
+    Attributes:
+        data: digits, mnist, cifar10, or a path.
+        labels: labelled instances; None for all outside validation.
+        target: label column of a table.
+        privileged: privileged columns of a table.
+        image_size: side to which a folder's images are brought, in pixels.
+        method: its name.
+        hyper: hyperparameters of the method that differ from its defaults.
+        seed: of the subset, the initial weights, the order, the views and all sampling.
+        steps: updates of the student, its pretraining included.
+        batch: instances per update.
+        student: network of C, as `kdgan.nets.build` names it.
+        teacher: network of T and D.
+        augment: augmentation of the training inputs, by name.
+        lr: highest learning rate of C in every method and of T and D in pretraining.
+        game_lr: highest learning rates of T and D where they learn beside C.
+        teacher_steps: updates in the pretraining of T, and of D.
+        smoothing: label smoothing in pretraining.
+        student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
+        evaluations: how often accuracy is measured on the way.
+        precision: of the forward passes.
+    """
+
+    data: str
+    method: str
+    seed: int
+    labels: int | None = None
+    target: str | None = None
+    privileged: tuple[str, ...] = ()
+    image_size: int | None = None
+    hyper: dict[str, Any] = field(default_factory=dict)
+    steps: int = 1000
+    batch: int = 64
+    student: str = "mlp-800-800"
+    teacher: str = "mlp-1200-1200"
+    augment: str = "none"
+    lr: float = 1e-3
+    game_lr: float = 1e-3
+    teacher_steps: int = 1000
+    smoothing: float = 0.1
+    student_pretraining: float = 0.1
+    evaluations: int = 20
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        find(self.method)
+        for name in ("steps", "batch", "teacher_steps", "evaluations"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.student_pretraining < 1:
+            raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
+
+    def optimization(self, role: str) -> Optimization:
+        """How a player learns in the run itself (its pretraining goes by `lr`)."""
+        return Optimization(lr=self.lr if role == "student" else self.game_lr)
+
+    def pretraining_steps(self, role: str) -> int:
+        """Updates of a player before the run's method begins."""
+        return round(self.steps * self.student_pretraining) if role == "student" else self.teacher_steps
+
+    def without(self, *names: str) -> dict[str, Any]:
+        """As plain values, some left out."""
+        return {name: value for name, value in plain(self).items() if name not in names}
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as JSON would give it back."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values
+
+
+def from_plain(values: dict[str, Any]) -> Config:
+    """The configuration that `plain` gave, ignoring nothing.
+
+    Raises:
+        UsageError: if the values are not those of a configuration.
+    """
+    known = {f.name for f in fields(Config)}
+    if not {"data", "method", "seed"} <= set(values) <= known:
+        raise UsageError("this is not the configuration of a run of this version of kdgan")
+    config = Config(**values)
+    return replace(config, privileged=tuple(config.privileged))
+
+
+def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
+    """Makes `folder` the one of this configuration: writes it there, or compares it with what is there.
+
+    Raises:
+        UsageError: if the folder belongs to another configuration, or holds something else.
+    """
+    file = folder / name
+    if not file.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(file, values)
+        return
+    there = read_json(file)
+    other = [key for key in {**values, **there} if values.get(key) != there.get(key)]
+    if other:
+        said = ", ".join(f"{key} {there.get(key)!r} there and {values.get(key)!r} now" for key in other[:3])
+        raise UsageError(f"{folder} holds another configuration ({said}): choose another --out")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file} holds no object")
+    return values

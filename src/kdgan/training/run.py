@@ -1,0 +1,279 @@
+"""One run from its configuration to its result, in a folder from which it can always go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdgan.data.augment import augmentation
+from kdgan.data.batch import Batch
+from kdgan.data.feed import Feed, TensorFeed
+from kdgan.data.reading import load
+from kdgan.data.seeds import mixed
+from kdgan.data.split import scaled, split
+from kdgan.errors import UsageError
+from kdgan.methods import METHODS, Method, create, pretraining
+from kdgan.nets import build
+from kdgan.training.checkpoint import write_json
+from kdgan.training.config import Config, claim, from_plain, plain, read_json
+from kdgan.training.evaluate import accuracy, logits_of
+from kdgan.training.loop import Loop
+from kdgan.training.students import Student
+
+# A worker makes many runs on the same data.
+_load = lru_cache(maxsize=1)(load)
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being trained (`teacher`, `kdgan`, ...), finished steps, and of how many."""
+
+
+def _unseen(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and how a run is carried out; its result is the same for any of these on one kind of device."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    data_dir: Path | None = None
+    checkpoint_seconds: float = 10.0
+    progress: Progress = _unseen
+    stop: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run found; accuracies in per cent.
+
+    Attributes:
+        student_accuracy: on test data, after the last step.
+        teacher_accuracy: the same of T, None without one.
+        best_epoch_accuracy: the highest of all evaluations on test data: what choosing by it would have shown.
+        validation_accuracy: after the last step; None without validation data.
+        student_updates: of C, pretraining included.
+        seconds: of training, over all attempts, without evaluation and without pretraining of T and D.
+        pretraining_seconds: of training T and D, which methods share.
+        student_parameters: numbers in C.
+        teacher_parameters: numbers in T, None without one.
+        labels: labelled instances.
+        curve: (updates of C, accuracy on test data) of every evaluation, for plots; nothing is chosen by it.
+    """
+
+    student_accuracy: float
+    teacher_accuracy: float | None
+    best_epoch_accuracy: float
+    validation_accuracy: float | None
+    student_updates: int
+    seconds: float
+    pretraining_seconds: float
+    student_parameters: int
+    teacher_parameters: int | None
+    labels: int
+    curve: list[tuple[int, float]]
+
+
+class Run:
+    """The parts of one run, made from its configuration; nothing is written before `train`.
+
+    Args:
+        config: what to train.
+        machine: where.
+
+    Raises:
+        UsageError: if the configuration does not fit the data.
+    """
+
+    def __init__(self, config: Config, machine: Machine) -> None:
+        self.config, self.machine = config, machine
+        source = _load(
+            config.data,
+            data_dir=machine.data_dir,
+            target=config.target,
+            privileged=config.privileged,
+            image_size=config.image_size,
+        )
+        if source.kind == "vector" and config.augment != "none":
+            raise UsageError(
+                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
+            )
+        self.data = split(source, labels=config.labels, seed=config.seed)
+        self.train_data = self.data.train.to(machine.device)
+        self.validation_data = self.data.validation.to(machine.device)
+        self.test_data = self.data.test.to(machine.device)
+        roles = {*METHODS[config.method].roles, *METHODS[config.method].pretrained}
+        self.modules = {role: self._build(role) for role in sorted(roles)}
+        # Made once here so that wrong hyperparameters are found before anything is written.
+        self._method()
+
+    def train(self, folder: Path, pretrained: Path) -> Outcome:
+        """Trains in `folder`, or takes the result that is there; T and D come from `pretrained`.
+
+        Raises:
+            UsageError: if the folder belongs to another configuration.
+            RunError: if a loss diverges.
+            Interrupted: if the machine's `stop` said so.
+        """
+        claim(folder, "config.json", plain(self.config))
+        result = folder / "result.json"
+        if result.exists():
+            return Outcome(**read_json(result))
+        loops = {role: self.pretrain(role, pretrained) for role in METHODS[self.config.method].pretrained}
+        loop = self._play(folder, loops.get("student"))
+        outcome = self._outcome(loop, loops)
+        shape, classes = self.data.shape, self.data.classes
+        student = Student(self.modules["student"], self.config.student, shape, classes, self.data.scale)
+        student.save(folder / "student.safetensors")
+        write_json(result, asdict(outcome))
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return outcome
+
+    def pretrain(self, role: str, pretrained: Path) -> Loop:
+        """Trains one player on the labels alone, in a folder of its own that other methods of the seed share."""
+        config, steps = self.config, self.config.pretraining_steps(role)
+        folder = pretrained / f"{role}-seed{config.seed}"
+        method = pretraining(
+            role,
+            self.modules.setdefault(role, self._build(role)),
+            optimization=config.optimization("student"),
+            smoothing=config.smoothing if role == "teacher" else 0.0,
+            seed=mixed(config.seed, role, "pretraining"),
+        )
+        claim(folder, "config.json", {"role": role, **config.without("method", "hyper", "game_lr")})
+        # The student's pretraining is the beginning of its run; the others have their own order and views.
+        feed = self._feed(self.config.seed if role == "student" else mixed(config.seed, role))
+        loop = self._loop(role, method, feed, steps, folder)
+        if role == "student":
+            loop.evaluate = self._measure
+            loop.evaluations = max(1, round(config.evaluations * config.student_pretraining))
+        if steps:
+            torch.manual_seed(mixed(config.seed, role, "run"))
+            loop.run()
+        return loop
+
+    def _play(self, folder: Path, student: Loop | None) -> Loop:
+        """The method itself, over players that are pretrained."""
+        config, before = self.config, 0 if student is None else student.steps
+        method, data = self._method(), self.train_data
+        teacher = method.players.get("teacher")
+        if teacher is not None and not teacher.learns and config.augment == "none":
+            # The same views come again and again, so a teacher that stays as it is need see them only once.
+            data = replace(data, teacher_logits=logits_of(teacher.module, data, role="teacher"))
+        feed = self._feed(config.seed, data)
+        loop = self._loop(
+            config.method, method, lambda step: feed(step + before), config.steps - before, folder
+        )
+        loop.evaluate, loop.evaluations = self._measure, config.evaluations
+        torch.manual_seed(mixed(config.seed, "run"))
+        loop.run()
+        return loop
+
+    def _outcome(self, loop: Loop, loops: dict[str, Loop]) -> Outcome:
+        student, teacher = self.modules["student"], self.modules.get("teacher")
+        first = loops.get("student")
+        offset = first.steps if first else 0
+        curve = [
+            *(first.history if first else []),
+            *({**r, "step": r["step"] + offset} for r in loop.history),
+        ]
+        last = curve[-1]
+        return Outcome(
+            student_accuracy=last["test_accuracy"],
+            teacher_accuracy=None if teacher is None else accuracy(teacher, self.test_data, role="teacher"),
+            best_epoch_accuracy=max(record["test_accuracy"] for record in curve),
+            validation_accuracy=last.get("validation_accuracy"),
+            student_updates=self.config.steps,
+            seconds=round(loop.seconds + (first.seconds if first else 0.0), 3),
+            pretraining_seconds=round(sum(loops[role].seconds for role in loops if role != "student"), 3),
+            student_parameters=_parameters(student),
+            teacher_parameters=None if teacher is None else _parameters(teacher),
+            labels=len(self.train_data),
+            curve=[(record["step"], record["test_accuracy"]) for record in curve],
+        )
+
+    def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path) -> Loop:
+        machine = self.machine
+        return Loop(
+            method,
+            feed,
+            steps,
+            machine.device,
+            folder,
+            bfloat16=self.config.precision == "bfloat16",
+            checkpoint_seconds=machine.checkpoint_seconds,
+            progress=lambda done: machine.progress(what, done, steps),
+            stop=machine.stop,
+        )
+
+    def _feed(self, seed: int, data: Batch | None = None) -> TensorFeed:
+        config = self.config
+        augment = augmentation(config.augment, self.data.background)
+        return TensorFeed(self.train_data if data is None else data, config.batch, seed=seed, augment=augment)
+
+    def _method(self) -> Method:
+        config = self.config
+        optimization = {role: config.optimization(role) for role in self.modules}
+        seed = mixed(config.seed, config.method)
+        return create(config.method, self.modules, config.hyper, optimization=optimization, seed=seed)
+
+    def _build(self, role: str) -> nn.Module:
+        """A player with initial weights that depend on seed and role alone, so that methods start alike."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mixed(self.config.seed, role, "weights"))
+            name = self.config.student if role == "student" else self.config.teacher
+            privileged = 0 if role == "student" else self.data.privileged
+            module = build(name, self.data.shape, len(self.data.classes), privileged=privileged)
+        return module.to(self.machine.device)
+
+    def _measure(self) -> dict[str, float]:
+        student = self.modules["student"]
+        measured = {"test_accuracy": accuracy(student, self.test_data)}
+        if len(self.validation_data):
+            measured["validation_accuracy"] = accuracy(student, self.validation_data)
+        return measured
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def evaluate_run(folder: Path, device: torch.device, *, data_dir: Path | None = None) -> dict[str, Any]:
+    """Measures the student of a finished run on the test data of its configuration.
+
+    Returns:
+        `accuracy` in per cent, `instances`, `parameters`, `data` and `method`.
+
+    Raises:
+        UsageError: if the folder holds no finished run, or the data are not to be found.
+    """
+    config = from_plain(read_json(folder / "config.json"))
+    student = Student.load(folder / "student.safetensors")
+    source = load(
+        config.data,
+        data_dir=data_dir,
+        target=config.target,
+        privileged=config.privileged,
+        image_size=config.image_size,
+    )
+    if source.classes != student.classes:
+        raise UsageError(
+            f"{source.name} has other classes than the data that the student of {folder} learned"
+        )
+    test = scaled(source.test, student.scale).to(device)
+    return {
+        "accuracy": accuracy(student.module.to(device), test),
+        "instances": len(test),
+        "parameters": _parameters(student.module),
+        "data": config.data,
+        "method": config.method,
+    }

@@ -1,0 +1,303 @@
+"""Distillation losses and cross-entropy against plain Python in float64."""
+
+import math
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kdgan.errors import UsageError
+from kdgan.losses import cross_entropy, distance, js, kl, l2
+
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+LEADING = [(), (3,), (2, 3)]
+LABELS = [2, 10, 200]
+DISTANCES = [("l2", 1.0), ("kl", 1.0), ("kl", 4.0), ("js", 1.0), ("js", 2.5)]
+few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
+
+
+def log_softmax(row: list[float]) -> list[float]:
+    top = max(row)
+    total = math.log(sum(math.exp(v - top) for v in row))
+    return [v - top - total for v in row]
+
+
+def naive_l2(player: list[float], target: list[float], temperature: float) -> float:
+    return sum((a - b) ** 2 for a, b in zip(player, target, strict=True)) / len(player)
+
+
+def naive_kl(player: list[float], target: list[float], temperature: float) -> float:
+    log_p = log_softmax([v / temperature for v in player])
+    log_q = log_softmax([v / temperature for v in target])
+    return temperature**2 * sum(math.exp(b) * (b - a) for a, b in zip(log_p, log_q, strict=True))
+
+
+def naive_js(player: list[float], target: list[float], temperature: float) -> float:
+    p = [math.exp(v) for v in log_softmax([v / temperature for v in player])]
+    q = [math.exp(v) for v in log_softmax([v / temperature for v in target])]
+    total = 0.0
+    for a, b in zip(p, q, strict=True):
+        middle = (a + b) / 2
+        total += a * math.log(a / middle) / 2 if a > 0 else 0.0
+        total += b * math.log(b / middle) / 2 if b > 0 else 0.0
+    return temperature**2 * total
+
+
+NAIVE: dict[str, Callable[..., float]] = {"l2": naive_l2, "kl": naive_kl, "js": naive_js}
+
+
+def by_row(f: Callable[..., float], logits: Tensor, other: Tensor, *rest: float) -> Tensor:
+    """f of each instance's two lists of floats, in the shape of the instances."""
+    k = logits.shape[-1]
+    rows = zip(
+        logits.detach().double().reshape(-1, k).tolist(), other.double().reshape(-1, k).tolist(), strict=True
+    )
+    values = [f(a, b, *rest) for a, b in rows]
+    return torch.tensor(values, dtype=torch.float64).reshape(logits.shape[:-1])
+
+
+def draw(shape: tuple[int, ...], dtype: torch.dtype, seed: int, scale: float = 3.0) -> Tensor:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (values * scale).to(dtype)
+
+
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def line(part: str) -> str:
+    """A pattern for a message of one line that holds `part`."""
+    return rf"\A[^\n]*{re.escape(part)}[^\n]*\Z"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", LABELS)
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize(("name", "temperature"), DISTANCES)
+def test_distances_match_plain_loops(
+    name: str, temperature: float, leading: tuple[int, ...], k: int, dtype: torch.dtype
+) -> None:
+    logits, target = draw((*leading, k), dtype, 1), draw((*leading, k), dtype, 2)
+
+    value = distance(name, temperature=temperature)(logits, target)
+
+    assert value.shape == leading
+    assert value.dtype == computed_in(dtype)
+    expected = by_row(NAIVE[name], logits, target, temperature)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    torch.testing.assert_close(value.double(), expected, rtol=tolerance, atol=tolerance * temperature**2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "temperature"), DISTANCES)
+def test_distances_at_extreme_logits_are_right_and_finite(
+    name: str, temperature: float, dtype: torch.dtype
+) -> None:
+    high = 1e4
+    rows = [
+        [high, -high, 0, 1],
+        [high, high, -high, -high],
+        [-high] * 4,
+        [0, 0, 0, high],
+        [high, 0, -high, 0],
+    ]
+    pairs = [(a, b) for a in rows for b in rows]
+    logits = torch.tensor([a for a, _ in pairs], dtype=dtype, requires_grad=True)
+    target = torch.tensor([b for _, b in pairs], dtype=dtype)
+
+    value = distance(name, temperature=temperature)(logits, target)
+    value.sum().backward()
+
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    expected = by_row(NAIVE[name], logits, target, temperature)
+    torch.testing.assert_close(value.detach().double(), expected, rtol=1e-5, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "temperature"), DISTANCES)
+def test_gradients_in_every_type_are_those_of_float64(
+    name: str, temperature: float, dtype: torch.dtype
+) -> None:
+    logits, target = draw((4, 10), dtype, 3).requires_grad_(), draw((4, 10), dtype, 4)
+    wide = logits.detach().double().requires_grad_()
+    loss = distance(name, temperature=temperature)
+
+    loss(logits, target).sum().backward()
+    loss(wide, target.double()).sum().backward()
+
+    assert logits.grad is not None
+    assert wide.grad is not None
+    assert logits.grad.dtype == dtype
+    eps = max(torch.finfo(dtype).eps, 1e-7) * 4
+    torch.testing.assert_close(logits.grad.double(), wide.grad, rtol=eps, atol=eps)
+
+
+@pytest.mark.parametrize(("name", "temperature"), DISTANCES)
+def test_distances_pass_gradcheck_and_give_the_target_nothing(name: str, temperature: float) -> None:
+    loss = distance(name, temperature=temperature)
+    logits, target = draw((3, 4), torch.float64, 5), draw((3, 4), torch.float64, 6)
+    assert torch.autograd.gradcheck(lambda a: loss(a, target), (logits.clone().requires_grad_(),))
+
+    player, followed = logits.clone().requires_grad_(), target.clone().requires_grad_()
+    loss(player, followed).sum().backward()
+    assert followed.grad is None
+    assert player.grad is not None
+    assert player.grad.abs().sum() > 0.01
+
+
+def test_l2_is_a_mean_over_labels() -> None:
+    logits, target = draw((3, 5), torch.float64, 7), draw((3, 5), torch.float64, 8)
+    tiled = l2(logits.repeat(1, 40), target.repeat(1, 40))
+    torch.testing.assert_close(tiled, l2(logits, target))
+
+
+@few
+@given(
+    rows=st.integers(2, 6).flatmap(
+        lambda k: st.tuples(*[st.lists(st.floats(-1e4, 1e4), min_size=k, max_size=k)] * 2)
+    ),
+    temperature=st.floats(0.1, 20),
+    shift=st.floats(-100, 100),
+)
+def test_divergences_are_what_the_name_says(
+    rows: tuple[list[float], list[float]], temperature: float, shift: float
+) -> None:
+    a, b = (torch.tensor(row, dtype=torch.float64) for row in rows)
+    square = temperature**2
+    tiny = 1e-8 * square
+    for loss in (kl, js):
+        assert loss(a, a, temperature=temperature) == 0 or loss is js
+        assert abs(loss(a, a, temperature=temperature)) <= tiny
+        value = loss(a, b, temperature=temperature)
+        assert value >= -tiny
+        shifted = loss(a + shift, b - shift, temperature=temperature)
+        torch.testing.assert_close(shifted, value, rtol=1e-7, atol=tiny)
+        torch.testing.assert_close(loss(a.flip(0), b.flip(0), temperature=temperature), value)
+    both = js(a, b, temperature=temperature), js(b, a, temperature=temperature)
+    torch.testing.assert_close(*both)
+    assert both[0] <= square * math.log(2) * (1 + 1e-12)
+
+
+def test_js_reaches_its_bound_and_kl_is_not_symmetric() -> None:
+    a, b = torch.tensor([200.0, 0.0, 0.0]), torch.tensor([0.0, 200.0, 0.0])
+    assert js(a, b).item() == pytest.approx(math.log(2))
+    assert js(a, b, temperature=2.0).item() == pytest.approx(4 * math.log(2))
+    mild = torch.tensor([1.0, 0.0, 0.0])
+    assert kl(mild, a).item() != pytest.approx(kl(a, mild).item(), rel=0.1)
+
+
+def test_kl_is_taken_from_the_target_to_the_player() -> None:
+    """KL(q‖p) with q the target: the gradient in the player's logits is p − q."""
+    logits, target = draw((3, 5), torch.float64, 9).requires_grad_(), draw((3, 5), torch.float64, 10)
+    kl(logits, target).sum().backward()
+    torch.testing.assert_close(logits.grad, logits.detach().softmax(-1) - target.softmax(-1))
+
+
+def test_the_factor_t_squared_keeps_gradients_in_size() -> None:
+    logits, target = draw((8, 10), torch.float64, 11, scale=1.0), draw((8, 10), torch.float64, 12, scale=1.0)
+    sizes = []
+    for temperature in (1.0, 4.0, 30.0, 1000.0):
+        player = logits.clone().requires_grad_()
+        kl(player, target, temperature=temperature).sum().backward()
+        assert player.grad is not None
+        sizes.append(player.grad.norm().item())
+    assert max(sizes) / min(sizes) < 2
+    assert sizes[3] == pytest.approx(sizes[2], rel=0.1)
+
+    # High temperature makes it l2 of the centred logits, halved (Hinton et al. 2015, Eq. 4).
+    centred = [v - v.mean(-1, keepdim=True) for v in (logits, target)]
+    value = kl(logits, target, temperature=1e4)
+    torch.testing.assert_close(value, l2(*centred) / 2, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", LABELS)
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("weights", [False, True], ids=["indices", "weights"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_matches_plain_loops(
+    smoothing: float, weights: bool, leading: tuple[int, ...], k: int, dtype: torch.dtype
+) -> None:
+    logits = draw((*leading, k), dtype, 13)
+    indices = torch.randint(k, leading, generator=torch.Generator().manual_seed(14))
+    if weights:
+        targets = draw((*leading, k), torch.float64, 15).softmax(-1).to(dtype)
+        rows = targets.double()
+    else:
+        targets = indices
+        rows = torch.zeros(*leading, k, dtype=torch.float64).scatter(-1, indices[..., None], 1.0)
+
+    value = cross_entropy(logits, targets, smoothing=smoothing)
+
+    def naive(player: list[float], target: list[float]) -> float:
+        smooth = [(1 - smoothing) * t + smoothing / k for t in target]
+        return -sum(t * v for t, v in zip(smooth, log_softmax(player), strict=True))
+
+    assert value.shape == leading
+    assert value.dtype == computed_in(dtype)
+    tolerance = 1e-12 if dtype == torch.float64 else 2e-5
+    torch.testing.assert_close(value.double(), by_row(naive, logits, rows), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_cross_entropy_takes_indices_of_every_integer_type(kind: torch.dtype) -> None:
+    logits, indices = draw((3, 5), torch.float64, 16), torch.tensor([4, 0, 2])
+    expected = -logits.log_softmax(-1)[torch.arange(3), indices]
+    torch.testing.assert_close(cross_entropy(logits, indices.to(kind)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cross_entropy_at_extreme_logits(dtype: torch.dtype) -> None:
+    high = 1e4
+    logits = torch.tensor(
+        [[high, -high, 0], [-high, high, high], [high] * 3], dtype=dtype, requires_grad=True
+    )
+    top = logits.detach()[0, 0].item()
+    for targets in (torch.tensor([1, 0, 2]), torch.eye(3, dtype=dtype)[[1, 0, 2]]):
+        logits.grad = None
+        value = cross_entropy(logits, targets)
+        value.sum().backward()
+        expected = torch.tensor([2 * top, 2 * top + math.log(2), math.log(3)], dtype=torch.float64)
+        torch.testing.assert_close(value.detach().double(), expected, rtol=1e-6, atol=2e-3)
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_passes_gradcheck_and_gives_targets_nothing(smoothing: float) -> None:
+    logits = draw((3, 4), torch.float64, 17).requires_grad_()
+    weights = draw((3, 4), torch.float64, 18).softmax(-1)
+    for targets in (torch.tensor([0, 3, 1]), weights):
+        assert torch.autograd.gradcheck(
+            lambda a, t=targets: cross_entropy(a, t, smoothing=smoothing), (logits,)
+        )
+
+
+@pytest.mark.parametrize("loss", [l2, kl, js])
+@pytest.mark.parametrize("shape", [(3, 5), (4,), (1, 4), (2, 3, 4)])
+def test_logits_of_other_shapes_are_refused(loss: Callable[..., Tensor], shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=line(str(shape))):
+        loss(torch.zeros(3, 4), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_bad_temperatures_are_refused(temperature: float) -> None:
+    logits = torch.zeros(3, 4)
+    for call in (
+        lambda: kl(logits, logits, temperature=temperature),
+        lambda: js(logits, logits, temperature=temperature),
+        lambda: distance("kl", temperature=temperature),
+    ):
+        with pytest.raises(UsageError, match=line(f"temperature {temperature}")):
+            call()
+
+
+def test_unknown_distances_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=line("'cosine'")) as caught:
+        distance("cosine")
+    assert all(name in str(caught.value) for name in ("l2", "kl", "js"))
