@@ -25,14 +25,14 @@ class Method(ABC):
 
     roles: ClassVar[tuple[str, ...]]
     """The players it needs, in the order of its constructor's arguments."""
+    trains: ClassVar[tuple[str, ...]]
+    """Those of them that `update` changes; the others are kept as they are."""
     pretrained: ClassVar[tuple[str, ...]] = ()
     """The players that are trained on the labels before the first update: see `pretraining`."""
 
-    def __init__(
-        self, modules: Mapping[str, nn.Module], learners: tuple[str, ...], optimization: Learning, seed: int
-    ) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], optimization: Learning, seed: int) -> None:
         self.players = {
-            role: Player(role, module, _for_role(optimization, role) if role in learners else None)
+            role: Player(role, module, _for_role(optimization, role) if role in self.trains else None)
             for role, module in modules.items()
         }
         device = next(p.device for module in modules.values() for p in module.parameters())

@@ -24,7 +24,7 @@ class Codis(Method):
         temperature: of kl and js.
     """
 
-    roles = ("student", "teacher")
+    roles = trains = ("student", "teacher")
     pretrained = ("teacher",)
 
     def __init__(
@@ -39,8 +39,7 @@ class Codis(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
-        modules = {"student": student, "teacher": teacher}
-        super().__init__(modules, ("student", "teacher"), optimization, seed)
+        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
         self.beta, self.gamma = beta, gamma
         self.distance = distance(distillation, temperature=temperature)
 

@@ -22,6 +22,7 @@ class Distn(Method):
     """
 
     roles = ("student", "teacher")
+    trains = ("student",)
     pretrained = ("teacher",)
 
     def __init__(
@@ -36,7 +37,7 @@ class Distn(Method):
     ) -> None:
         if not 0 <= weight <= 1:
             raise UsageError(f"weight {weight} of the softened labels must be in [0, 1]")
-        super().__init__({"student": student, "teacher": teacher}, ("student",), optimization, seed)
+        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
         self.weight, self.distance = weight, distance("kl", temperature=temperature)
 
     def update(self, batch: Batch, progress: float) -> Losses:

@@ -50,8 +50,7 @@ class KDGAN(Method):
         UsageError: if α, β or γ is out of its range.
     """
 
-    roles = ("student", "teacher", "discriminator")
-    pretrained = ("student", "teacher", "discriminator")
+    roles = trains = pretrained = ("student", "teacher", "discriminator")
 
     def __init__(
         self,
@@ -78,7 +77,7 @@ class KDGAN(Method):
                 f"alpha must be in [0, 1], beta and gamma at least 0: got {alpha}, {beta}, {gamma}"
             )
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
-        super().__init__(modules, self.roles, optimization, seed)
+        super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)

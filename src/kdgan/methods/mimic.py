@@ -20,6 +20,7 @@ class Mimic(Method):
     """
 
     roles = ("student", "teacher")
+    trains = ("student",)
     pretrained = ("teacher",)
 
     def __init__(
@@ -30,7 +31,7 @@ class Mimic(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
-        super().__init__({"student": student, "teacher": teacher}, ("student",), optimization, seed)
+        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
 
     def update(self, batch: Batch, progress: float) -> Losses:
         """One step of C."""

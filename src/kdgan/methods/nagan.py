@@ -24,8 +24,7 @@ class NaGAN(Method):
         c_steps: steps of C in each update.
     """
 
-    roles = ("student", "discriminator")
-    pretrained = ("student", "discriminator")
+    roles = trains = pretrained = ("student", "discriminator")
 
     def __init__(
         self,
@@ -40,8 +39,7 @@ class NaGAN(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
-        modules = {"student": student, "discriminator": discriminator}
-        super().__init__(modules, ("student", "discriminator"), optimization, seed)
+        super().__init__({"student": student, "discriminator": discriminator}, optimization, seed)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.c_steps = d_steps, c_steps
 

@@ -18,12 +18,12 @@ class Contrast(Method):
     It needs neither C nor T, so one pretrained D can serve every method of a comparison.
     """
 
-    roles = ("discriminator",)
+    roles = trains = ("discriminator",)
 
     def __init__(
         self, discriminator: nn.Module, *, optimization: Learning = Optimization(), seed: int = 0
     ) -> None:
-        super().__init__({"discriminator": discriminator}, ("discriminator",), optimization, seed)
+        super().__init__({"discriminator": discriminator}, optimization, seed)
 
     def update(self, batch: Batch, progress: float) -> Losses:
         """One step of D."""

@@ -19,7 +19,7 @@ class Supervised(Method):
         role: which player this one is.
     """
 
-    roles = ("student",)
+    roles = trains = ("student",)
 
     def __init__(
         self,
@@ -30,7 +30,8 @@ class Supervised(Method):
         seed: int = 0,
         role: str = "student",
     ) -> None:
-        super().__init__({role: student}, (role,), optimization, seed)
+        self.trains = (role,)  # type: ignore[misc]  # of this one player, whatever its role
+        super().__init__({role: student}, optimization, seed)
         self.role, self.smoothing = role, smoothing
 
     def update(self, batch: Batch, progress: float) -> Losses:

@@ -33,8 +33,8 @@ Progress = Callable[[str, int, int], None]
 """Told what is being trained (`teacher`, `kdgan`, ...), finished steps, and of how many."""
 
 
-def _unseen(what: str, done: int, total: int) -> None:
-    pass
+def unseen(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 def _never() -> bool:
@@ -48,7 +48,7 @@ class Machine:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     data_dir: Path | None = None
     checkpoint_seconds: float = 10.0
-    progress: Progress = _unseen
+    progress: Progress = unseen
     stop: Callable[[], bool] = _never
 
 

@@ -1,0 +1,141 @@
+"""Data in the forms that people have it in: tensors, a Dataset, a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+
+from kdgan.data.augment import Augmentation
+from kdgan.data.batch import Batch
+from kdgan.data.feed import Feed, TensorFeed
+from kdgan.errors import UsageError
+
+Data: TypeAlias = "Batch | Sequence[Tensor] | Dataset[Any] | DataLoader[Any]"
+"""A `Batch` of all instances; a pair or triple of tensors; a Dataset of pairs or triples; a DataLoader of them.
+The order is inputs, targets, privileged."""
+
+MOST_BYTES = 2**30
+"""A Dataset up to this size is kept as tensors."""
+
+
+def as_batch(data: object, what: str) -> Batch:
+    """A batch from a `Batch`, or from a pair or triple (inputs, targets, privileged).
+
+    Raises:
+        UsageError: if it is neither.
+    """
+    if isinstance(data, Batch):
+        return data
+    if (
+        isinstance(data, list | tuple)
+        and len(data) in (2, 3)
+        and all(isinstance(part, Tensor) for part in data)
+    ):
+        return Batch(*data)
+    raise UsageError(
+        f"{what} must give (inputs, targets) or (inputs, targets, privileged) as tensors, or a kdgan.Batch; "
+        f"got {type(data).__name__}"
+    )
+
+
+def collected(data: Data, what: str) -> Batch:
+    """All instances as one batch, read once."""
+    if isinstance(data, TensorDataset):
+        return as_batch(data.tensors, what)
+    if isinstance(data, Dataset):
+        data = DataLoader(data, batch_size=256)
+    if isinstance(data, DataLoader):
+        parts = [as_batch(part, what) for part in data]
+        if not parts:
+            raise UsageError(f"{what} gives no instance")
+        columns = [[part.inputs for part in parts], [part.targets for part in parts]]
+        if all(part.privileged is not None for part in parts):
+            columns.append([part.privileged for part in parts if part.privileged is not None])
+        return Batch(*(torch.cat(column) for column in columns))
+    return as_batch(data, what)
+
+
+def checked(batch: Batch, what: str) -> Batch:
+    """The batch, if it has instances and all its numbers are finite.
+
+    Raises:
+        UsageError: naming the first instance that is not.
+    """
+    if not len(batch):
+        raise UsageError(f"{what} has no instances")
+    for name in ("inputs", "targets", "privileged"):
+        part = getattr(batch, name)
+        if part is not None and part.is_floating_point():
+            bad = (~part.flatten(1).isfinite().all(1)).nonzero()
+            if len(bad):
+                raise UsageError(f"{what}: {name} of instance {int(bad[0])} hold NaN or infinite numbers")
+    return batch
+
+
+def training_data(data: Data) -> Batch | DataLoader[Any]:
+    """Tensors where that gives the same instances in every pass and fits in memory, else a loader.
+
+    A Dataset that gives another view of an instance each time it is asked (random transforms) stays a Dataset.
+    """
+    if isinstance(data, DataLoader):
+        return data
+    if isinstance(data, Dataset) and not isinstance(data, TensorDataset):
+        count = len(data)  # type: ignore[arg-type]
+        if not count:
+            raise UsageError("train has no instances")
+        first = default_collate([data[0]])
+        size = sum(part.nbytes for part in as_batch_parts(first)) * count
+        if size > MOST_BYTES or any(_differ(data[i], data[i]) for i in (0, count // 2, count - 1)):
+            return DataLoader(data)
+    return checked(collected(data, "train"), "train")
+
+
+def as_batch_parts(data: object) -> list[Tensor]:
+    """The tensors of one collated batch."""
+    batch = as_batch(data, "train")
+    return [part for part in (batch.inputs, batch.targets, batch.privileged) if part is not None]
+
+
+def _differ(one: object, other: object) -> bool:
+    pairs = zip(as_batch_parts(default_collate([one])), as_batch_parts(default_collate([other])), strict=True)
+    return any(not torch.equal(a, b) for a, b in pairs)
+
+
+class LoaderFeed:
+    """Batches of a DataLoader, again from its start when it ends; order and views are the loader's own."""
+
+    def __init__(self, loader: DataLoader[Any], device: torch.device) -> None:
+        self.loader, self.device = loader, device
+        self._iterator: Iterator[Any] = iter(())
+
+    def __call__(self, step: int) -> Batch:
+        """The next batch."""
+        part = next(self._iterator, None)
+        if part is None:
+            self._iterator = iter(self.loader)
+            part = next(self._iterator, None)
+        if part is None:
+            raise UsageError("train gives no batch: is the loader's drop_last leaving nothing?")
+        return as_batch(part, "train").to(self.device)
+
+
+def make_feed(
+    data: Batch | DataLoader[Any],
+    size: int,
+    *,
+    seed: int,
+    device: torch.device,
+    augment: Augmentation | None = None,
+) -> Feed:
+    """The feed of a loop over what `training_data` gave."""
+    if isinstance(data, Batch):
+        return TensorFeed(data.to(device), size, seed=seed, augment=augment)
+    loader = data
+    if loader.batch_size == 1 and not isinstance(loader.dataset, torch.utils.data.IterableDataset):
+        generator = torch.Generator().manual_seed(seed)
+        loader = DataLoader(loader.dataset, batch_size=size, shuffle=True, generator=generator)
+    return LoaderFeed(loader, device)
