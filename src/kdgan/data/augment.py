@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -30,11 +31,11 @@ class AffineElastic:
     """
 
     background: Tensor
-    rotation: float = 15.0
-    shift: float = 0.1
-    zoom: float = 0.1
-    shear: float = 0.1
-    elastic: float = 1.0
+    rotation: float = 20.0
+    shift: float = 0.12
+    zoom: float = 0.2
+    shear: float = 0.25
+    elastic: float = 1.2
     grid: int = 6
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -46,18 +47,38 @@ class AffineElastic:
         shear = draw[1] * self.shear
         zoom_x, zoom_y = 1 + self.zoom * draw[2], 1 + self.zoom * draw[3]
         x, y = 2 * self.shift * draw[4], 2 * self.shift * draw[5]
-        theta = torch.stack(
-            [cos * zoom_x, (shear * cos - sin) * zoom_y, x, sin * zoom_x, (shear * sin + cos) * zoom_y, y]
-        )
-        grid = F.affine_grid(theta.T.reshape(count, 2, 3), [count, 1, height, width], align_corners=False)
+        to_x = torch.stack([cos * zoom_x, (shear * cos - sin) * zoom_y, x], 1)
+        to_y = torch.stack([sin * zoom_x, (shear * sin + cos) * zoom_y, y], 1)
+        weights = torch.stack([to_x, to_y], 1)  # (B, 2, 3)
         if self.elastic:
-            coarse = torch.randn(count, 2, self.grid, self.grid, generator=generator, device=images.device)
-            coarse *= 2 * self.elastic / torch.tensor([width, height], device=images.device).view(1, 2, 1, 1)
-            field = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
-            grid = grid + field.permute(0, 2, 3, 1)
+            bend = torch.randn(count, 2, self.grid**2, generator=generator, device=images.device)
+            # Sampling places run from -1 to 1 across the image.
+            bend *= torch.tensor(
+                [[2 * self.elastic / width], [2 * self.elastic / height]], device=images.device
+            )
+            weights = torch.cat([weights, bend], 2)
+        places = weights @ _place_functions(height, width, self.grid if self.elastic else 0, images.device)
+        grid = places.view(count, 2, height, width).permute(0, 2, 3, 1)
         # What lies outside is 0 to grid_sample, so the background is made 0 while it samples.
         background = self.background.to(images)
         return F.grid_sample(images - background, grid, align_corners=False) + background
+
+
+@lru_cache(maxsize=8)
+def _place_functions(height: int, width: int, grid: int, device: torch.device) -> Tensor:
+    """Functions of the place in an image, whose sums say where to sample: x, y, 1, and a bump per grid point.
+
+    The bumps are what bicubic interpolation of the grid multiplies its values with: computed once, they turn
+    the interpolation of every displacement field into one matrix product. `(3 + grid², H · W)`.
+    """
+    identity = torch.eye(2, 3, device=device).unsqueeze(0)
+    x, y = F.affine_grid(identity, [1, 1, height, width], align_corners=False).view(-1, 2).T
+    plane = torch.stack([x, y, torch.ones_like(x)])
+    if not grid:
+        return plane
+    points = torch.eye(grid**2, device=device).view(-1, 1, grid, grid)
+    bumps = F.interpolate(points, (height, width), mode="bicubic", align_corners=True)
+    return torch.cat([plane, bumps.flatten(1)])
 
 
 @dataclass(frozen=True, slots=True)
