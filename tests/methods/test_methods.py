@@ -536,7 +536,7 @@ def test_learners_train_in_training_mode(name: str) -> None:
     for role, owned in method.players.items():
         learns = role == "student" or name in ("codis", "nagan", "kdgan")
         assert owned.module.training == learns
-        assert (owned.optimizer is not None) == learns
+        assert (owned.optimizer is not None) == owned.learns == (role in method.trains) == learns
 
 
 @pytest.mark.parametrize("name", ["distn", "mimic"])

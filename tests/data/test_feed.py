@@ -1,0 +1,147 @@
+"""A batch for every step."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kdgan.data import AffineElastic, Batch, TensorFeed
+
+
+def numbered(count: int) -> Batch:
+    """Instances whose parts all say which one they are."""
+    number = torch.arange(count)
+    return Batch(
+        number.float().unsqueeze(1), number * 10, number.float().unsqueeze(1) * 100, number.unsqueeze(1) * 7.0
+    )
+
+
+def which(batch: Batch) -> list[int]:
+    return batch.inputs.flatten().int().tolist()
+
+
+def feed(count: int, size: int, seed: int = 0) -> TensorFeed:
+    return TensorFeed(numbered(count), size, seed=seed)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    count=st.integers(1, 40), size=st.integers(1, 100), passes=st.integers(1, 4), seed=st.integers(0, 2**33)
+)
+def test_every_instance_comes_once_in_every_pass(count: int, size: int, passes: int, seed: int) -> None:
+    batches = feed(count, size, seed)
+    drawn: list[int] = []
+    step = 0
+    while len(drawn) < passes * count:
+        batch = batches(step)
+        assert len(batch) == size
+        drawn += which(batch)
+        step += 1
+    for number in range(passes):
+        assert sorted(drawn[number * count : (number + 1) * count]) == list(range(count))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 30),
+    size=st.integers(1, 70),
+    steps=st.lists(st.integers(0, 60), min_size=1, max_size=12),
+)
+def test_any_order_of_steps_gives_what_their_sequence_gives(count: int, size: int, steps: list[int]) -> None:
+    batches = feed(count, size)
+    sequence = [which(batches(step)) for step in range(max(steps) + 1)]
+    there = feed(count, size)
+    assert [which(there(step)) for step in steps] == [sequence[step] for step in steps]
+
+
+def test_a_step_is_the_same_for_every_feed_of_its_seed() -> None:
+    one, other = feed(50, 16, seed=4), feed(50, 16, seed=4)
+    for _ in range(7):
+        other(0)
+    assert which(one(3)) == which(other(3)) == which(one(3))
+
+
+def test_seeds_and_passes_have_orders_of_their_own() -> None:
+    orders = [which(feed(30, 30, seed)(step)) for seed in (0, 1, 2**32, 2**32 + 1) for step in (0, 1, 2)]
+    assert len({tuple(order) for order in orders}) == 12
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 4), (3, 8), (7, 7)])
+def test_all_parts_of_an_instance_stay_together(count: int, size: int) -> None:
+    for step in range(5):
+        batch = feed(count, size)(step)
+        number = batch.inputs.flatten()
+        assert torch.equal(batch.targets, number.long() * 10)
+        assert batch.privileged is not None
+        assert torch.equal(batch.privileged.flatten(), number * 100)
+        assert batch.teacher_logits is not None
+        assert torch.equal(batch.teacher_logits.flatten(), number * 7)
+
+
+def test_the_global_random_state_is_left_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    TensorFeed(pictures(), 8, seed=1, augment=AffineElastic(torch.zeros(1, 1, 1)))(5)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(4)
+    other = which(feed(20, 5)(9))
+    torch.manual_seed(5)
+    assert which(feed(20, 5)(9)) == other
+
+
+def pictures() -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    number = torch.arange(12)
+    return Batch(torch.randn(12, 1, 8, 8, generator=generator), number % 3, number.float().unsqueeze(1))
+
+
+def test_views_are_those_of_their_step() -> None:
+    change = AffineElastic(torch.zeros(1, 1, 1))
+    one, other = (TensorFeed(pictures(), 5, seed=2, augment=change) for _ in range(2))
+    sequence = [one(step) for step in range(8)]
+    for step in (7, 2, 2, 0):
+        again = other(step)
+        assert torch.equal(again.inputs, sequence[step].inputs)
+        assert torch.equal(again.targets, sequence[step].targets)
+    assert not torch.equal(TensorFeed(pictures(), 5, seed=3, augment=change)(0).inputs, sequence[0].inputs)
+
+
+def test_views_keep_what_belongs_to_them_but_not_logits_of_other_views() -> None:
+    data = pictures()
+    seen: list[Tensor] = []
+
+    def brighter(images: Tensor, generator: torch.Generator) -> Tensor:
+        seen.append(images)
+        return images + torch.rand(len(images), 1, 1, 1, generator=generator)
+
+    plain = TensorFeed(data, 5, seed=0)
+    with_logits = Batch(data.inputs, data.targets, data.privileged, torch.zeros(12, 3))
+    for step in range(4):
+        batch = TensorFeed(with_logits, 5, seed=0, augment=brighter)(step)
+        assert torch.equal(seen[-1], plain(step).inputs)
+        assert torch.equal(batch.targets, plain(step).targets)
+        assert batch.privileged is not None
+        assert torch.equal(batch.targets, batch.privileged.flatten().long() % 3)
+        assert batch.teacher_logits is None
+        assert ((batch.inputs - seen[-1]).flatten(1).std(1) < 1e-5).all()
+
+
+def test_two_passes_apart_the_views_differ() -> None:
+    batches = TensorFeed(pictures(), 12, seed=0, augment=AffineElastic(torch.zeros(1, 1, 1)))
+    views = []
+    for step in (0, 1):
+        batch = batches(step)
+        assert batch.privileged is not None
+        views.append(batch.inputs[batch.privileged.flatten().argsort()])
+    assert not torch.isclose(*views).flatten(1).all(1).any()
+
+
+def test_the_data_are_never_changed() -> None:
+    data = pictures()
+    before = data.inputs.clone()
+    batches = TensorFeed(data, 30, seed=0, augment=AffineElastic(torch.zeros(1, 1, 1)))
+    batches(0).inputs.zero_()
+    plain = TensorFeed(data, 30, seed=0)
+    plain(0).inputs.zero_()
+    assert torch.equal(data.inputs, before)

@@ -1,0 +1,227 @@
+"""Data in the forms that people have it in."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from kdgan.data import Batch, TensorFeed, own
+from kdgan.data.own import LoaderFeed, as_batch, checked, collected, make_feed, training_data
+
+CPU = torch.device("cpu")
+X = torch.arange(10.0).unsqueeze(1)
+Y = torch.arange(10) % 3
+KNOWN = X * 100
+
+
+class Items(Dataset[Any]):
+    """Instances one by one, with noise where asked for."""
+
+    def __init__(self, *parts: Tensor, noise: float = 0.0) -> None:
+        self.parts, self.noise = parts, noise
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        first, *rest = (part[index] for part in self.parts)
+        return (first + self.noise * torch.randn(first.shape), *rest)
+
+
+class Stream(IterableDataset[Any]):
+    """Instances in their order, of a number that nobody knows ahead."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(X, Y, strict=True))
+
+
+class PlainNumbers(Dataset[Any]):
+    """What many datasets give: labels as Python's numbers."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return X[index], int(Y[index])
+
+
+FORMS = {
+    "Batch": lambda *parts: Batch(*parts),
+    "tuple": lambda *parts: parts,
+    "list": lambda *parts: list(parts),
+    "TensorDataset": TensorDataset,
+    "Dataset": Items,
+    "DataLoader": lambda *parts: DataLoader(TensorDataset(*parts), batch_size=4),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("parts", [(X, Y), (X, Y, KNOWN), (X, torch.eye(3)[Y])], ids=["2", "3", "weights"])
+def test_every_form_is_collected_to_the_same_batch(form: str, parts: tuple[Tensor, ...]) -> None:
+    batch = collected(FORMS[form](*parts), "validation")
+    assert torch.equal(batch.inputs, X)
+    assert torch.equal(batch.targets, parts[1])
+    assert (batch.privileged is None) == (len(parts) == 2)
+    if batch.privileged is not None:
+        assert torch.equal(batch.privileged, KNOWN)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "DataLoader"])
+def test_what_is_the_same_in_every_pass_trains_as_tensors(form: str) -> None:
+    data = training_data(FORMS[form](X, Y, KNOWN))
+    assert isinstance(data, Batch)
+    assert torch.equal(data.inputs, X)
+    assert isinstance(make_feed(data, 4, seed=0, device=CPU), TensorFeed)
+
+
+def test_labels_may_be_plain_numbers() -> None:
+    data = training_data(PlainNumbers())
+    assert isinstance(data, Batch)
+    assert torch.equal(data.targets, Y)
+
+
+def test_random_views_stay_random() -> None:
+    data = training_data(Items(X, Y, KNOWN, noise=0.01))
+    assert isinstance(data, DataLoader)
+    feed = make_feed(data, 5, seed=1, device=CPU)
+    first, second = [feed(0), feed(1)], [feed(2), feed(3)]
+    for one_pass in (first, second):
+        numbers = torch.cat([batch.inputs for batch in one_pass]).flatten()
+        assert numbers.round().sort().values.tolist() == list(range(10))
+        for batch in one_pass:
+            assert len(batch) == 5
+            assert torch.equal(batch.targets, batch.inputs.round().flatten().long() % 3)
+            assert batch.privileged is not None
+            assert torch.equal(batch.privileged, batch.inputs.round() * 100)
+    orders = [torch.cat([batch.inputs for batch in one_pass]).flatten() for one_pass in (first, second)]
+    assert not torch.equal(*(order.round() for order in orders))  # shuffled
+    assert not torch.equal(*(order.sort().values for order in orders))  # other views
+
+
+def test_a_dataset_too_large_for_tensors_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = X[0].nbytes + Y[0].nbytes
+    monkeypatch.setattr(own, "MOST_BYTES", 10 * one)
+    assert isinstance(training_data(Items(X, Y)), Batch)
+    monkeypatch.setattr(own, "MOST_BYTES", 10 * one - 1)
+    assert isinstance(training_data(Items(X, Y)), DataLoader)
+
+
+def test_a_loader_streams_and_starts_again() -> None:
+    loader = DataLoader(TensorDataset(X, Y), batch_size=4)
+    assert training_data(loader) is loader
+    feed = make_feed(loader, 999, seed=0, device=CPU)
+    assert isinstance(feed, LoaderFeed)
+    sizes = [4, 4, 2, 4, 4, 2, 4]
+    batches = [feed(step) for step in range(7)]
+    assert [len(batch) for batch in batches] == sizes
+    assert torch.equal(torch.cat([batch.inputs for batch in batches[:3]]), X)
+    assert torch.equal(torch.cat([batch.inputs for batch in batches[3:6]]), X)
+
+
+def test_a_loader_may_give_batches_of_its_own() -> None:
+    loader = DataLoader(
+        Items(X, Y), batch_size=5, collate_fn=lambda items: Batch(*map(torch.stack, zip(*items, strict=True)))
+    )
+    feed = make_feed(training_data(loader), 5, seed=0, device=CPU)
+    assert torch.equal(feed(0).inputs, X[:5])
+
+
+def test_a_loader_of_single_instances_is_still_the_users_own() -> None:
+    order = [3, 3, 3, 7]
+    loader = DataLoader(TensorDataset(X, Y), batch_size=1, sampler=order)
+    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
+    assert [feed(step).inputs.flatten().tolist() for step in range(5)] == [[3.0], [3.0], [3.0], [7.0], [3.0]]
+
+
+def test_a_stream_of_unknown_length_can_be_trained_on() -> None:
+    loader = DataLoader(Stream(), batch_size=4)
+    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
+    assert torch.equal(torch.cat([feed(step).inputs for step in range(3)]), X)
+    assert torch.equal(collected(Stream(), "validation").inputs, X)
+    own_stream = make_feed(training_data(Stream()), 4, seed=0, device=CPU)
+    assert len(own_stream(0)) > 0
+
+
+def test_a_loader_that_gives_nothing(refused) -> None:
+    loader = DataLoader(TensorDataset(X, Y), batch_size=11, drop_last=True)
+    with refused("train", "no batch", "drop_last"):
+        make_feed(training_data(loader), 4, seed=0, device=CPU)(0)
+    with refused("validation gives no instance"):
+        collected(loader, "validation")
+
+
+@pytest.mark.parametrize(
+    ("data", "form"),
+    [
+        ({"inputs": X, "targets": Y}, "dict"),
+        ((X,), "tuple"),
+        ((X, Y, KNOWN, X), "tuple"),
+        ((X.numpy(), Y.numpy()), "tuple"),
+        (X, "Tensor"),
+        (None, "NoneType"),
+        ("digits", "str"),
+    ],
+)
+def test_other_forms_are_named(refused, data: Any, form: str) -> None:
+    with refused("train must give (inputs, targets)", form):
+        training_data(data)
+    with refused("validation must give (inputs, targets)", form):
+        collected(data, "validation")
+
+
+def test_items_of_another_form_are_named(refused) -> None:
+    with refused("train must give", "dict"):
+        training_data(Mapped())
+    with refused("validation must give", "dict"):
+        collected(Mapped(), "validation")
+    with refused("train must give", "dict"):
+        make_feed(DataLoader(Mapped(), batch_size=2), 2, seed=0, device=CPU)(0)
+
+
+class Mapped(Dataset[Any]):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": X[index], "label": Y[index]}
+
+
+def test_no_instances(refused) -> None:
+    for data in (Batch(X[:0], Y[:0]), (X[:0], Y[:0]), Items(X[:0], Y[:0]), TensorDataset(X[:0], Y[:0])):
+        with refused("train", "no instances"):
+            training_data(data)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none(refused, bad: float) -> None:
+    spoilt, weights = X.clone(), torch.eye(3)[Y]
+    spoilt[6, 0], weights[4, 1] = bad, bad
+    for form in ("Batch", "tuple", "TensorDataset", "Dataset"):
+        if form != "Dataset" or bad == bad:  # a Dataset with NaN differs from itself
+            with refused("train", "inputs of instance 6", "NaN"):
+                training_data(FORMS[form](spoilt, Y))
+        with refused("train", "targets of instance 4"):
+            training_data(FORMS[form](X, weights))
+        with refused("train", "privileged of instance 6"):
+            training_data(FORMS[form](X, Y, spoilt))
+    with refused("validation", "inputs of instance 6"):
+        checked(collected(DataLoader(TensorDataset(spoilt, Y), batch_size=3), "validation"), "validation")
+
+
+def test_parts_of_different_length(refused) -> None:
+    with refused("10 inputs but 9 targets"):
+        as_batch((X, Y[:9]), "train")
+    with refused("10 inputs but 3 privileged"):
+        training_data((X, Y, KNOWN[:3]))
+
+
+@pytest.mark.parametrize("targets", [X, Y.unsqueeze(1), X.flatten(), torch.zeros(10, 2, 2), torch.tensor(3)])
+def test_targets_of_no_known_form(refused, targets: Tensor) -> None:
+    if targets is X:
+        assert as_batch((X, targets), "train").targets.shape == (10, 1)  # weights of a single label
+        return
+    with refused("targets must be class indices", tuple(targets.shape)):
+        as_batch((X, targets), "train")
