@@ -42,9 +42,7 @@ def displacements(change: AffineElastic, count: int, side: int) -> Tensor:
     return change(ramps.expand(count, 2, side, side).contiguous(), seeded(4)) - ramps
 
 
-EVERY = [
-    *(pytest.param(name, id=name) for name in AUGMENTATIONS if name != "none"),
-]
+EVERY = [name for name in AUGMENTATIONS if name != "none"]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -181,7 +179,7 @@ def test_zoom_changes_the_size_both_ways() -> None:
     areas = masses / blobs(1).sum()
     assert areas.min() < 0.75
     assert areas.max() > 1.4
-    assert 1 / 1.3**2 - 0.02 < areas.min()
+    assert areas.min() > 1 / 1.3**2 - 0.02
     assert areas.max() < 1 / 0.7**2 + 0.05
 
 

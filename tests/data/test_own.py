@@ -122,11 +122,13 @@ def test_a_loader_streams_and_starts_again() -> None:
 
 
 def test_a_loader_may_give_batches_of_its_own() -> None:
-    loader = DataLoader(
-        Items(X, Y), batch_size=5, collate_fn=lambda items: Batch(*map(torch.stack, zip(*items, strict=True)))
-    )
+    loader = DataLoader(Items(X, Y), batch_size=5, collate_fn=joined)
     feed = make_feed(training_data(loader), 5, seed=0, device=CPU)
     assert torch.equal(feed(0).inputs, X[:5])
+
+
+def joined(items: list[tuple[Tensor, Tensor]]) -> Batch:
+    return Batch(*map(torch.stack, zip(*items, strict=True)))
 
 
 def test_a_loader_of_single_instances_is_still_the_users_own() -> None:

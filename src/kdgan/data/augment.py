@@ -31,11 +31,11 @@ class AffineElastic:
     """
 
     background: Tensor
-    rotation: float = 20.0
-    shift: float = 0.12
-    zoom: float = 0.2
-    shear: float = 0.25
-    elastic: float = 1.2
+    rotation: float = 15.0
+    shift: float = 0.1
+    zoom: float = 0.1
+    shear: float = 0.1
+    elastic: float = 1.0
     grid: int = 6
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -113,7 +113,7 @@ class CropFlip:
 
 
 def augmentation(name: str, background: Tensor) -> Augmentation | None:
-    """The augmentation of that name: `none`, `affine`, `elastic` (affine and elastic) or `crop-flip`.
+    """The augmentation of that name: one of `AUGMENTATIONS`; `elastic` includes `affine`.
 
     Raises:
         UsageError: for any other name.
@@ -127,5 +127,8 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Augmentation | None]] = {
     "none": lambda background: None,
     "affine": lambda background: AffineElastic(background, elastic=0.0),
     "elastic": AffineElastic,
+    "elastic-strong": lambda background: AffineElastic(
+        background, rotation=20.0, shift=0.12, zoom=0.2, shear=0.25, elastic=1.2
+    ),
     "crop-flip": CropFlip,
 }

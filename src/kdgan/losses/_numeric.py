@@ -23,3 +23,20 @@ def widened_pair(logits: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(other.shape)}: both players must score the same labels of the same instances"
         )
     return widened(logits), widened(other)
+
+
+def label_weights(targets: Tensor, logits: Tensor) -> Tensor:
+    """True labels as weights of the shape and type of `logits` `(..., K)`, one-hot for class indices `(...)`.
+
+    Raises:
+        UsageError: if the targets are not those of these logits.
+    """
+    expected = logits.shape if targets.is_floating_point() else logits.shape[:-1]
+    if targets.shape != expected:
+        raise UsageError(
+            f"targets of shape {tuple(targets.shape)} and {targets.dtype} do not belong to logits of shape "
+            f"{tuple(logits.shape)}: give class indices (...) or label weights (..., K)"
+        )
+    if targets.is_floating_point():
+        return targets.to(logits.dtype)
+    return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import widened, widened_pair
+from kdgan.losses._numeric import label_weights, widened, widened_pair
 from kdgan.losses.concrete import concrete, one_hot_argmax, pseudo_labels
 
 EstimatorName = Literal["exact", "concrete", "reinforce", "reinforce-baseline"]
@@ -37,14 +37,11 @@ def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
         One value per instance, `(...)`, in nats.
 
     Raises:
-        UsageError: if scores and fake differ in shape.
+        UsageError: if scores and fake differ in shape, or the targets are not those of these scores.
     """
     scores, fake = widened_pair(scores, fake)
     accepted, rejected = F.logsigmoid(scores), F.logsigmoid(-scores)
-    if targets.is_floating_point():
-        real = (targets.to(scores.dtype) * accepted).sum(-1)
-    else:
-        real = accepted.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    real = (label_weights(targets, scores.detach()) * accepted).sum(-1)
     return -real - (fake.detach() * rejected).sum(-1)
 
 
@@ -77,8 +74,7 @@ def generator_loss(
         >>> generator_loss(torch.zeros(1, 2), torch.zeros(1, 2)).exp()
         tensor([0.5000])
     """
-    if estimator not in ESTIMATORS:
-        raise UsageError(f"unknown estimator {estimator!r}: choose one of {', '.join(ESTIMATORS)}")
+    check_estimator(estimator)
     logits, scores = widened_pair(logits, scores)
     return ESTIMATORS[estimator](logits, F.logsigmoid(-scores.detach()), tau=tau, generator=generator)
 
@@ -95,10 +91,20 @@ def generated_labels(
 
     Returns:
         Label weights `(..., K)`, without gradient.
+
+    Raises:
+        UsageError: for an unknown estimator.
     """
+    check_estimator(estimator)
     if estimator == "exact":
         return widened(logits.detach()).softmax(-1)
     return pseudo_labels(logits, generator=generator)
+
+
+def check_estimator(name: str) -> None:
+    """Raises a UsageError unless there is an estimator of that name."""
+    if name not in ESTIMATORS:
+        raise UsageError(f"unknown estimator {name!r}: choose one of {', '.join(ESTIMATORS)}")
 
 
 class Estimator(Protocol):

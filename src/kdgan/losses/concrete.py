@@ -61,8 +61,13 @@ def one_hot_argmax(weights: Tensor) -> Tensor:
 def annealed(progress: float, *, start: float = 1.0, end: float = 0.1) -> float:
     """τ at `progress` ∈ [0, 1] of training: exponential from `start` to `end` (paper: 1.0 to 0.1).
 
+    Raises:
+        UsageError: if start or end is not above 0.
+
     Example:
         >>> annealed(0.0), annealed(1.0)
         (1.0, 0.1)
     """
+    if not (start > 0 and end > 0):
+        raise UsageError(f"tau must stay above 0: it cannot go from {start} to {end}")
     return float(start * (end / start) ** progress)

@@ -12,11 +12,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import widened, widened_pair
+from kdgan.losses._numeric import label_weights, widened, widened_pair
 
 Distance = Literal["l2", "kl", "js"]
 
@@ -93,17 +92,21 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
     """−E_{y ~ targets}[log p(y|x)], the supervised loss, one value per instance.
 
     Args:
-        logits: `(B, K)`.
-        targets: class indices `(B,)` or label weights `(B, K)`.
+        logits: `(..., K)`.
+        targets: class indices `(...)` or label weights `(..., K)`.
         smoothing: share of the target spread evenly over the K labels, in [0, 1).
 
     Returns:
-        One value per instance, `(B,)`, in nats.
+        One value per instance, `(...)`, in nats.
+
+    Raises:
+        UsageError: if the targets are not those of these logits.
     """
     logits = widened(logits)
-    if targets.is_floating_point():
-        targets = targets.to(logits.dtype)
-    return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    weights = label_weights(targets, logits.detach())
+    if smoothing:
+        weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
+    return -(weights * logits.log_softmax(-1)).sum(-1)
 
 
 def distance(name: Distance, *, temperature: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
+from kdgan.losses import annealed, check_estimator
 from kdgan.methods.player import Optimization, Player
 
 Losses = dict[str, Tensor]
@@ -70,10 +72,32 @@ class Method(ABC):
         self.generator.set_state(state["generator"].cpu())
 
 
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Raises a UsageError unless `value` lies in [low, high]."""
+    if not low <= value <= high:
+        raise UsageError(
+            f"{name} must be {f'in [{low:g}, {high:g}]' if high < float('inf') else f'at least {low:g}'}, not {value}"
+        )
+
+
+def check_game(estimator: str, tau_start: float, tau_end: float, **steps: int) -> None:
+    """Raises a UsageError unless these settings of an adversarial game make sense."""
+    check_estimator(estimator)
+    annealed(0.0, start=tau_start, end=tau_end)
+    for name, value in steps.items():
+        check_range(name, value, 1)
+
+
 def report(**terms: Tensor) -> Losses:
     """The means of loss terms `(B,)`, detached."""
     return {name: term.detach().mean() for name, term in terms.items()}
 
 
 def _for_role(optimization: Learning, role: str) -> Optimization:
-    return optimization if isinstance(optimization, Optimization) else optimization[role]
+    if isinstance(optimization, Optimization):
+        return optimization
+    if role not in optimization:
+        raise UsageError(
+            f"no optimization for the {role}: there is one for {', '.join(optimization) or 'nobody'}"
+        )
+    return optimization[role]

@@ -6,7 +6,7 @@ from torch import nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import Distance, cross_entropy, distance
-from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.base import Learning, Losses, Method, check_range, report
 from kdgan.methods.player import Optimization
 
 
@@ -39,6 +39,8 @@ class Codis(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
+        check_range("beta", beta, 0)
+        check_range("gamma", gamma, 0)
         super().__init__({"student": student, "teacher": teacher}, optimization, seed)
         self.beta, self.gamma = beta, gamma
         self.distance = distance(distillation, temperature=temperature)

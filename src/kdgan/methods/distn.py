@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
 from kdgan.losses import cross_entropy, distance
-from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.base import Learning, Losses, Method, check_range, report
 from kdgan.methods.player import Optimization
 
 
@@ -35,8 +34,7 @@ class Distn(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
-        if not 0 <= weight <= 1:
-            raise UsageError(f"weight {weight} of the softened labels must be in [0, 1]")
+        check_range("weight", weight, 0, 1)
         super().__init__({"student": student, "teacher": teacher}, optimization, seed)
         self.weight, self.distance = weight, distance("kl", temperature=temperature)
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
 from kdgan.losses import (
     Distance,
     EstimatorName,
@@ -16,7 +15,7 @@ from kdgan.losses import (
     generated_labels,
     generator_loss,
 )
-from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.base import Learning, Losses, Method, check_game, check_range, report
 from kdgan.methods.player import Optimization
 
 
@@ -47,7 +46,7 @@ class KDGAN(Method):
         c_steps: steps of C in each update.
 
     Raises:
-        UsageError: if α, β or γ is out of its range.
+        UsageError: if a hyperparameter is out of its range.
     """
 
     roles = trains = pretrained = ("student", "teacher", "discriminator")
@@ -60,8 +59,8 @@ class KDGAN(Method):
         *,
         alpha: float = 0.5,
         beta: float = 1.0,
-        gamma: float = 0.1,
-        distillation: Distance = "kl",
+        gamma: float = 0.02,
+        distillation: Distance = "l2",
         temperature: float = 4.0,
         estimator: EstimatorName = "exact",
         tau_start: float = 1.0,
@@ -72,10 +71,10 @@ class KDGAN(Method):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
-        if not (0 <= alpha <= 1 and beta >= 0 and gamma >= 0):
-            raise UsageError(
-                f"alpha must be in [0, 1], beta and gamma at least 0: got {alpha}, {beta}, {gamma}"
-            )
+        check_range("alpha", alpha, 0, 1)
+        check_range("beta", beta, 0)
+        check_range("gamma", gamma, 0)
+        check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma

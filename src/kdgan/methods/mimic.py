@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import l2
-from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.base import Learning, Losses, Method, check_range, report
 from kdgan.methods.player import Optimization
 
 
@@ -66,6 +66,8 @@ class Noisy(Mimic):
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
+        check_range("sigma", sigma, 0)
+        check_range("share", share, 0, 1)
         super().__init__(student, teacher, optimization=optimization, seed=seed)
         self.sigma, self.share = sigma, share
 

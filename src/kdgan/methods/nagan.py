@@ -7,7 +7,7 @@ from torch import nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import EstimatorName, annealed, discriminator_loss, generated_labels, generator_loss
-from kdgan.methods.base import Learning, Losses, Method, report
+from kdgan.methods.base import Learning, Losses, Method, check_game, report
 from kdgan.methods.player import Optimization
 
 
@@ -40,6 +40,7 @@ class NaGAN(Method):
         seed: int = 0,
     ) -> None:
         super().__init__({"student": student, "discriminator": discriminator}, optimization, seed)
+        check_game(estimator, tau_start, tau_end, d_steps=d_steps, c_steps=c_steps)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.c_steps = d_steps, c_steps
 

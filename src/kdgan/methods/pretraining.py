@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
 from kdgan.losses import discriminator_loss
 from kdgan.methods.base import Learning, Losses, Method, report
 from kdgan.methods.player import Optimization
@@ -50,7 +51,12 @@ def pretraining(
         optimization: how it learns.
         smoothing: label smoothing for student and teacher.
         seed: of the method's random generator.
+
+    Raises:
+        UsageError: for any other role.
     """
+    if role not in ("student", "teacher", "discriminator"):
+        raise UsageError(f"unknown role {role!r}: student, teacher or discriminator")
     if role == "discriminator":
         return Contrast(module, optimization=optimization, seed=seed)
     return Supervised(module, smoothing=smoothing, optimization=optimization, seed=seed, role=role)

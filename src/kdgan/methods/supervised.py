@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
 from kdgan.losses import cross_entropy
 from kdgan.methods.base import Learning, Losses, Method, report
 from kdgan.methods.player import Optimization
@@ -30,6 +31,8 @@ class Supervised(Method):
         seed: int = 0,
         role: str = "student",
     ) -> None:
+        if not 0 <= smoothing < 1:
+            raise UsageError(f"smoothing must be in [0, 1), not {smoothing}")
         self.trains = (role,)  # type: ignore[misc]  # of this one player, whatever its role
         super().__init__({role: student}, optimization, seed)
         self.role, self.smoothing = role, smoothing

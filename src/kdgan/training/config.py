@@ -31,8 +31,8 @@ class Config:
         student: network of C, as `kdgan.nets.build` names it.
         teacher: network of T and D.
         augment: augmentation of the training inputs, by name.
-        lr: highest learning rate of C in every method and of T and D in pretraining.
-        game_lr: highest learning rates of T and D where they learn beside C.
+        lr: highest learning rate, of all but the next.
+        teacher_lr: highest learning rate of T where it goes on learning after its pretraining.
         teacher_steps: updates in the pretraining of T, and of D.
         smoothing: label smoothing in pretraining.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
@@ -54,7 +54,7 @@ class Config:
     teacher: str = "mlp-1200-1200"
     augment: str = "none"
     lr: float = 1e-3
-    game_lr: float = 1e-3
+    teacher_lr: float = 2e-4
     teacher_steps: int = 1000
     smoothing: float = 0.1
     student_pretraining: float = 0.1
@@ -70,8 +70,8 @@ class Config:
             raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
 
     def optimization(self, role: str) -> Optimization:
-        """How a player learns in the run itself (its pretraining goes by `lr`)."""
-        return Optimization(lr=self.lr if role == "student" else self.game_lr)
+        """How a player learns in the run itself (pretraining goes by `lr`)."""
+        return Optimization(lr=self.teacher_lr if role == "teacher" else self.lr)
 
     def pretraining_steps(self, role: str) -> int:
         """Updates of a player before the run's method begins."""

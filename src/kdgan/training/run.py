@@ -149,7 +149,7 @@ class Run:
             smoothing=config.smoothing if role == "teacher" else 0.0,
             seed=mixed(config.seed, role, "pretraining"),
         )
-        claim(folder, "config.json", {"role": role, **config.without("method", "hyper", "game_lr")})
+        claim(folder, "config.json", {"role": role, **config.without("method", "hyper", "teacher_lr")})
         # The student's pretraining is the beginning of its run; the others have their own order and views.
         feed = self._feed(self.config.seed if role == "student" else mixed(config.seed, role))
         loop = self._loop(role, method, feed, steps, folder)
