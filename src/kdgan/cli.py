@@ -61,6 +61,8 @@ class TrainingOptions:
     """Network of teacher and discriminator."""
     augment: str | None = None
     """Augmentation for every method: none, affine, elastic (affine and elastic), crop-flip."""
+    evaluations: int | None = None
+    """How often accuracy is measured on the way, for the curves."""
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"
@@ -101,6 +103,8 @@ class Compare:
         methods = list(dict.fromkeys(filter(None, self.methods.split(","))))
         if self.seeds < 1 or not methods:
             raise UsageError("a comparison needs at least one seed and one method")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers must be at least 1, not {self.workers}")
         hyper: dict[str, dict[str, Any]] = {}
         for name, value in _settings(self.set).items():
             method, dot, key = name.partition(".")
@@ -199,7 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         command()
     except KeyboardInterrupt:
-        _fail("stopped", 2)
+        _fail("stopped at once; what was saved before is kept", 2)
     except KdganError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
@@ -222,6 +226,8 @@ def _plan(data: DataOptions, training: TrainingOptions, method: str) -> tuple[Co
     from kdgan.training.devices import find_device, precision_on
     from kdgan.training.run import Machine
 
+    if training.threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {training.threads}")
     device = find_device(training.device)
     given = {**dataclasses.asdict(data), **dataclasses.asdict(training)}
     for name in ("data_dir", "device", "threads", "checkpoint_seconds"):

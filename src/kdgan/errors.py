@@ -13,5 +13,11 @@ class UsageError(KdganError, ValueError):
     exit_code = 2
 
 
+class Interrupted(KdganError):  # noqa: N818 - nothing went wrong
+    """Training was asked to stop; its state is saved where it has a folder, and the same call goes on from there."""
+
+    exit_code = 2
+
+
 class RunError(KdganError, RuntimeError):
     """A run that was called correctly and failed on its way, such as a loss that diverged."""

@@ -19,7 +19,7 @@ COMMAND = (
     f"train --method kdgan --data digits --labels 100 --student mlp-16 --teacher lenet-4-8-16 --batch 16 "
     f"--steps {STEPS} --teacher-steps {TEACHER_STEPS} --checkpoint-seconds 0.05 --set estimator=concrete --out"
 )
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which something hangs."""
 
 

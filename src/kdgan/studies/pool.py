@@ -16,10 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kdgan.errors import RunError
+from kdgan.errors import Interrupted, KdganError, RunError
 from kdgan.training.devices import deterministic
 from kdgan.training.interrupt import stop_on_signal
-from kdgan.training.loop import Interrupted
 
 Report = Callable[[float], None]
 """Told which share of the task is done, from 0 to 1."""
@@ -67,7 +66,8 @@ def run_tasks(
         OSError: if a task could not write.
     """
     context = multiprocessing.get_context("spawn")
-    reports, stop = context.SimpleQueue(), context.Event()
+    with _interrupts_held():
+        reports, stop = context.SimpleQueue(), context.Event()
     pool = ProcessPoolExecutor(workers, context, _prepare, (reports, stop, threads))
     with stop_on_signal() as stopping, _Picture(tasks, console) as picture, pool:
         schedule = _Schedule(tasks, pool, workers)
@@ -84,6 +84,8 @@ def run_tasks(
                     picture.finish(name)
                     if value is not None:
                         done(name, value)
+        except Interrupted as error:
+            raise Interrupted("stopped; the same command goes on from there") from error
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
@@ -112,7 +114,8 @@ class _Schedule:
         for task in list(self.waiting):
             if len(self.running) < self.workers and self.done.issuperset(task.after):
                 self.waiting.remove(task)
-                self.running[self.pool.submit(_work, task)] = task.name
+                with _interrupts_held():
+                    self.running[self.pool.submit(_work, task)] = task.name
         return bool(self.running)
 
     def collect(self, future: Future[Any]) -> tuple[str, Any]:
@@ -185,6 +188,22 @@ _reports: SimpleQueue[tuple[str, float]]
 _stop: Event
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back for the block, and for good from processes that are started in it, which inherit this.
+
+    Otherwise it would reach a worker that is still importing, and break the pool.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare(reports: SimpleQueue[tuple[str, float]], stop: Event, threads: int) -> None:
     """Makes this process a worker: Ctrl-C reaches it through the parent alone."""
     global _reports, _stop  # a pool hands things to its processes in no other way
@@ -211,7 +230,7 @@ def _as_run_error_only() -> Iterator[None]:
     """Keeps what is sent back to the parent to errors that survive being sent."""
     try:
         yield
-    except (RunError, OSError, ValueError, Interrupted):
+    except (KdganError, OSError):
         raise
     except Exception as error:
         raise RunError(f"{type(error).__name__}: {error}") from error

@@ -26,7 +26,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "augment": "affine",
             "steps": 1000,
             "teacher_steps": 1000,
-            "batch": 64,
+            "batch": 32,
             "lr": 2e-3,
         },
         "mnist": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,15 @@ def save(path: Path, tree: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     skeleton = _strip(tree, "", tensors)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"tree": json.dumps(skeleton)})
+        try:
+            save_file(tensors, temporary, metadata={"tree": json.dumps(skeleton)})
+        except SafetensorError as error:
+            # The library wraps what the system said, such as a full disk, in an error of its own.
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            code = int(number[1])
+            raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def load(path: Path) -> dict[str, Any]:

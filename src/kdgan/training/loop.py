@@ -14,16 +14,12 @@ import torch
 from torch import Tensor
 
 from kdgan.data.feed import Feed
-from kdgan.errors import RunError
+from kdgan.errors import Interrupted, RunError
 from kdgan.methods.base import Losses, Method
 from kdgan.training import checkpoint
 
 WINDOW = 20
 """Steps between two looks at the losses: looking makes the device wait."""
-
-
-class Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """Training was asked to stop; its state is saved where it has a folder."""
 
 
 @dataclass(slots=True)
@@ -96,7 +92,9 @@ class Loop:
                     self._save(done)
                     saved = began = time.perf_counter()
             if stopping and done < self.steps:
-                raise Interrupted
+                raise Interrupted(
+                    f"stopped after {done} of {self.steps} steps; the same command goes on from there"
+                )
 
     def _evaluates(self, done: int) -> bool:
         # Evenly spaced, the last step always among them.
