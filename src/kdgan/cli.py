@@ -153,8 +153,8 @@ class Train:
         from kdgan.training.interrupt import stop_on_signal
         from kdgan.training.run import Run
 
-        deterministic(self.training.threads)
         config, machine = _plan(self.data, self.training, self.method)
+        deterministic(self.training.threads)
         config = dataclasses.replace(config, seed=self.seed, hyper=_settings(self.set))
         with training_bars() as progress, stop_on_signal() as stop:
             machine = dataclasses.replace(machine, progress=progress, stop=stop)
@@ -228,6 +228,8 @@ def _plan(data: DataOptions, training: TrainingOptions, method: str) -> tuple[Co
 
     if training.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {training.threads}")
+    if training.precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"--precision must be auto, float32 or bfloat16, not {training.precision!r}")
     device = find_device(training.device)
     given = {**dataclasses.asdict(data), **dataclasses.asdict(training)}
     for name in ("data_dir", "device", "threads", "checkpoint_seconds"):

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.own import Data, as_batch, checked, collected, make_feed, training_data
+from kdgan.data.own import Data, LoaderFeed, Unbatched, checked, collected, make_feed, training_data
 from kdgan.data.seeds import mixed
+from kdgan.errors import UsageError
 from kdgan.losses import cross_entropy
 from kdgan.methods import METHODS, Method, Optimization, create, find, pretraining
 from kdgan.ship.cost import Cost, cost
@@ -155,15 +156,17 @@ def distill(
     """
     where = find_device(device)
     find(method)
-    data, held_out = (
-        training_data(train),
-        checked(collected(validation, "validation"), "validation").to(where),
-    )
+    for name, number in (("steps", steps), ("batch", batch)):
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}")
     with _on(where, student, teacher), torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        # Loaders and random transforms draw from the global generator too.
+        data = training_data(train)
+        held_out = checked(collected(validation, "validation"), "validation").to(where)
         torch.manual_seed(seed)
         needed = set(METHODS[method].roles)
         modules = {"student": student, "teacher": teacher}
-        sample = data if isinstance(data, Batch) else as_batch(next(iter(data)), "train")
+        sample = data if isinstance(data, Batch) else LoaderFeed(data, where)(0)
         check_players(modules, sample.to(where))
         check_players(modules, held_out)
         kept = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
@@ -173,11 +176,16 @@ def distill(
             players["discriminator"] = (discriminator or fresh(teacher)).to(where)
             check_players(players, held_out)
         trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
-        passes = 30 * len(data) // batch if isinstance(data, Batch) else 30 * len(data)
-        steps = min(max(passes, 1000), 20000) if steps is None else steps
+        steps = _thirty_passes(data, batch) if steps is None else steps
+        create(
+            method, players, hyper, optimization=Optimization(lr=lr), seed=seed
+        )  # what is wrong is found here
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
-            claim(trainer.folder, "distill.json", {**settings, "hyper": dict(hyper or {})})
+            sizes = {role: sum(p.numel() for p in module.parameters()) for role, module in players.items()}
+            claim(
+                trainer.folder, "distill.json", {**settings, "hyper": dict(hyper or {}), "parameters": sizes}
+            )
         with training_bars() if progress else nullcontext(unseen) as bars:
             trainer.bars = bars
             beside = copy.deepcopy(student) if control and method != "supervised" else None
@@ -195,6 +203,15 @@ def distill(
             costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
     report = Report(method, accuracies, costs, steps, trainer.seconds, kept)
     return Result(student.eval(), report, players["teacher"].eval(), beside, history)
+
+
+def _thirty_passes(data: Batch | DataLoader[Any], batch: int) -> int:
+    """Updates in thirty passes, at least 1,000 and at most 20,000; the most where a stream has no length."""
+    try:
+        passes = 30 * len(data) // (batch if isinstance(data, Batch | Unbatched) else 1)
+    except TypeError:
+        return 20_000
+    return min(max(passes, 1000), 20_000)
 
 
 class _Trainer:

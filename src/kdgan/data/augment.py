@@ -99,8 +99,9 @@ class CropFlip:
         """Other views of `images` `(B, C, H, W)`."""
         count, channels, height, width = images.shape
         device, p = images.device, self.padding
-        background = self.background.to(images)
-        padded = F.pad(images - background, (p, p, p, p)) + background
+        size = count, channels, height + 2 * p, width + 2 * p
+        padded = self.background.to(images).expand(size).clone()
+        padded[:, :, p : p + height, p : p + width] = images
         top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator, device=device)
         rows = top + torch.arange(height, device=device)
         columns = left + torch.arange(width, device=device)

@@ -42,6 +42,9 @@ class Batch:
             if part is not None and len(part) != len(self.inputs):
                 raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each instance needs one")
 
+        if self.targets.ndim == 1 and self.targets.dtype != torch.int64:
+            object.__setattr__(self, "targets", self.targets.long())  # the only type that all of torch takes
+
     def __len__(self) -> int:
         return len(self.inputs)
 

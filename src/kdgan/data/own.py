@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
@@ -76,6 +76,10 @@ def checked(batch: Batch, what: str) -> Batch:
     return batch
 
 
+class Unbatched(DataLoader[Any]):
+    """A Dataset that is to be batched by the feed, unlike a loader of the caller's own."""
+
+
 def training_data(data: Data) -> Batch | DataLoader[Any]:
     """Tensors where that gives the same instances in every pass and fits in memory, else a loader.
 
@@ -83,6 +87,8 @@ def training_data(data: Data) -> Batch | DataLoader[Any]:
     """
     if isinstance(data, DataLoader):
         return data
+    if isinstance(data, IterableDataset):
+        return Unbatched(data)
     if isinstance(data, Dataset) and not isinstance(data, TensorDataset):
         count = len(data)  # type: ignore[arg-type]
         if not count:
@@ -90,7 +96,7 @@ def training_data(data: Data) -> Batch | DataLoader[Any]:
         first = default_collate([data[0]])
         size = sum(part.nbytes for part in as_batch_parts(first)) * count
         if size > MOST_BYTES or any(_differ(data[i], data[i]) for i in (0, count // 2, count - 1)):
-            return DataLoader(data)
+            return Unbatched(data)
     return checked(collected(data, "train"), "train")
 
 
@@ -135,7 +141,8 @@ def make_feed(
     if isinstance(data, Batch):
         return TensorFeed(data.to(device), size, seed=seed, augment=augment)
     loader = data
-    if loader.batch_size == 1 and not isinstance(loader.dataset, torch.utils.data.IterableDataset):
+    if isinstance(loader, Unbatched):
         generator = torch.Generator().manual_seed(seed)
-        loader = DataLoader(loader.dataset, batch_size=size, shuffle=True, generator=generator)
+        shuffle = not isinstance(loader.dataset, IterableDataset)
+        loader = DataLoader(loader.dataset, batch_size=size, shuffle=shuffle, generator=generator)
     return LoaderFeed(loader, device)

@@ -26,8 +26,10 @@ class Scale:
     def of(inputs: Tensor) -> Scale:
         """The scale that gives `inputs` (N, C, H, W) or (N, F) mean 0 and variance 1; constants keep their unit."""
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
-        mean, std = inputs.mean(axes, keepdim=True)[0], inputs.std(axes, correction=0, keepdim=True)[0]
-        return Scale(mean, torch.where(std > 0, std, 1.0))
+        # In double precision the mean of equal numbers is that number, and their deviation 0.
+        exact = inputs.double()
+        mean, std = exact.mean(axes, keepdim=True)[0], exact.std(axes, correction=0, keepdim=True)[0]
+        return Scale(mean.to(inputs), torch.where(std > 0, std, 1.0).to(inputs))
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """`inputs` in standard units."""

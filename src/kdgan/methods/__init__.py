@@ -73,6 +73,11 @@ def create(
             raise UsageError(
                 f"method {name} has no hyperparameter {key!r}: it has {', '.join(known) or 'none'}"
             )
+    for key, value in (hyper or {}).items():
+        kind_of = type(known[key])
+        if not isinstance(value, int | float if kind_of is float else kind_of) or isinstance(value, bool):
+            expected = {float: "a number", int: "a whole number", str: "text"}[kind_of]
+            raise UsageError(f"{key} of method {name} must be {expected}, not {value!r}")
     missing = [role for role in kind.roles if role not in modules]
     if missing:
         raise UsageError(f"method {name} needs a {missing[0]}")

@@ -82,8 +82,9 @@ def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """`value` with each tensor replaced by its name; the tensors themselves go into `tensors`."""
     if isinstance(value, Tensor):
         # A copy of its own for each: safetensors takes no two tensors that share memory.
-        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
-        return {_TENSOR: name, _CHANNELS_LAST: _is_channels_last(value)}
+        key = str(len(tensors))
+        tensors[key] = value.detach().to("cpu", copy=True).contiguous()
+        return {_TENSOR: key, _CHANNELS_LAST: _is_channels_last(value)}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
             return {key: _strip(item, f"{name}/{key}", tensors) for key, item in value.items()}

@@ -109,7 +109,10 @@ def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
     """
     file = folder / name
     if not file.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # A run that was killed at once may have left the temporary name of this very file.
+        if folder.exists() and (
+            not folder.is_dir() or any(not path.match(f".{name}.*.tmp") for path in folder.iterdir())
+        ):
             raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, values)

@@ -107,6 +107,7 @@ class Run:
             raise UsageError(
                 f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
             )
+        augmentation(config.augment, torch.zeros(1))  # an unknown name is found here
         self.data = split(source, labels=config.labels, seed=config.seed)
         self.train_data = self.data.train.to(machine.device)
         self.validation_data = self.data.validation.to(machine.device)
@@ -135,7 +136,8 @@ class Run:
         student = Student(self.modules["student"], self.config.student, shape, classes, self.data.scale)
         student.save(folder / "student.safetensors")
         write_json(result, asdict(outcome))
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
+            passing.unlink(missing_ok=True)
         return outcome
 
     def pretrain(self, role: str, pretrained: Path) -> Loop:
