@@ -4,6 +4,7 @@ Memory is the sum over processes of the proportional set size (shared pages coun
 second from /proc; Linux only.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -42,9 +43,12 @@ def memory(root: int) -> int:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", help="keep the comparison in this folder")
+    out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         start, peak = time.perf_counter(), 0
-        command = [sys.executable, "-m", "kdgan", "compare", "--out", str(Path(folder, "out"))]
+        command = [sys.executable, "-m", "kdgan", "compare", "--out", out or str(Path(folder, "out"))]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ, COLUMNS="100"))
         while process.poll() is None:
             peak = max(peak, memory(process.pid))

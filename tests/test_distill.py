@@ -98,9 +98,9 @@ def test_it_works_with_nothing_but_players_and_data(capfd: pytest.CaptureFixture
     assert not student.training
     assert not torch.equal(weights(student), before[0])
     assert torch.equal(weights(teacher), before[1])
-    assert result.report.updates == 1000
+    assert result.report.updates == 3000
     assert result.report.accuracy["student"] == accuracy(student, VALIDATION) > 60
-    assert result.history[-1]["step"] == 1000
+    assert result.history[-1]["step"] == 3000
     assert result.history[-1]["accuracy"] == result.report.accuracy["student"]
     assert capfd.readouterr().err == ""
 
@@ -289,12 +289,12 @@ def test_thirty_passes_are_the_default(monkeypatch: pytest.MonkeyPatch, form: st
         raise Planned(steps)
 
     monkeypatch.setattr("kdgan.distillation.Loop", plan)
-    for count, batch, updates in ((60, 64, 1000), (2000, 16, 3750), (2000, 1, 20_000)):
+    for count, batch, updates in ((60, 64, 3000), (2000, 16, 3750), (2000, 1, 20_000)):
         data = problem(count)
         with pytest.raises(Planned) as planned:
             run(small(), big(), FORMS[form](data), steps=None, batch=batch, method="supervised")
         # A loader has batches of its own, of 16.
-        assert planned.value.args[0] == (updates if form != "DataLoader" else max(1000, 30 * count // 16))
+        assert planned.value.args[0] == (updates if form != "DataLoader" else max(3000, 30 * count // 16))
 
 
 def test_augmentation_is_applied_to_images() -> None:

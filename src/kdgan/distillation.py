@@ -100,7 +100,7 @@ def distill(
     discriminator: nn.Module | None = None,
     steps: int | None = None,
     batch: int = 64,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     hyper: Mapping[str, Any] | None = None,
     augment: Augmentation | None = None,
     teacher_trained: bool | None = None,
@@ -125,7 +125,7 @@ def distill(
         validation: the same; for the report and the history, nothing is trained or chosen by it.
         method: distn, mimic, noisy, codis, nagan or kdgan; supervised trains without the teacher.
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
-        steps: updates of the student. Default: 30 passes, at least 1,000 and at most 20,000.
+        steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         batch: instances per update; a DataLoader has its own.
         lr: highest learning rate of what is trained.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`.
@@ -179,7 +179,7 @@ def distill(
         steps = _thirty_passes(data, batch) if steps is None else steps
         create(
             method, players, hyper, optimization=Optimization(lr=lr), seed=seed
-        )  # what is wrong is found here
+        )  # wrong settings show here
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
             sizes = {role: sum(p.numel() for p in module.parameters()) for role, module in players.items()}
@@ -206,12 +206,12 @@ def distill(
 
 
 def _thirty_passes(data: Batch | DataLoader[Any], batch: int) -> int:
-    """Updates in thirty passes, at least 1,000 and at most 20,000; the most where a stream has no length."""
+    """Updates in thirty passes, at least 3,000 and at most 20,000; the most where a stream has no length."""
     try:
         passes = 30 * len(data) // (batch if isinstance(data, Batch | Unbatched) else 1)
     except TypeError:
         return 20_000
-    return min(max(passes, 1000), 20_000)
+    return min(max(passes, 3000), 20_000)
 
 
 class _Trainer:
