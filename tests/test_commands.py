@@ -2,7 +2,6 @@
 
 import csv
 import json
-import multiprocessing
 import os
 import resource
 import signal
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 
 from kdgan.cli import main
+from support import served
 
 COLUMNS = (
     "data,labels,method,seed,student_accuracy,teacher_accuracy,best_epoch_accuracy,student_updates,seconds,"
@@ -56,15 +56,6 @@ def kdgan(capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
 
     yield run
     torch.use_deterministic_algorithms(False)
-
-
-def served() -> Any:
-    """Processes forked from a server that has imported torch, which takes seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["kdgan.studies.presets", "sklearn.datasets", "sklearn.model_selection", "torch._dynamo"]
-    )
-    return context
 
 
 @pytest.fixture

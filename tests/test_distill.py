@@ -2,8 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from kdgan import Batch, Result, UsageError, distill, nets
+from kdgan import Batch, Result, distill, nets
 from kdgan.data import AffineElastic
 from kdgan.distillation import fresh, is_trained
 from kdgan.errors import RunError
@@ -21,17 +20,7 @@ from kdgan.methods import METHODS
 from kdgan.ship.cost import cost
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import accuracy
-
-
-@contextmanager
-def refused(*parts: object) -> Iterator[None]:
-    """A UsageError whose one line holds every part."""
-    with pytest.raises(UsageError) as caught:
-        yield
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for part in parts:
-        assert str(part) in message, message
+from support import refused
 
 
 def problem(count: int = 60, seed: int = 0) -> Batch:

@@ -97,8 +97,7 @@ class Compare:
         """Carry out the command."""
         from rich.console import Console
 
-        from kdgan.studies.comparison import Comparison, compare
-        from kdgan.studies.presets import facts
+        from kdgan.studies.comparison import Comparison, compare, facts
 
         methods = list(dict.fromkeys(filter(None, self.methods.split(","))))
         if self.seeds < 1 or not methods:

@@ -1,24 +1,12 @@
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
-from kdgan.errors import UsageError
-
-Refused = Callable[..., AbstractContextManager[None]]
+import support
 
 
 @pytest.fixture
-def refused() -> Refused:
+def refused() -> Callable[..., AbstractContextManager[None]]:
     """`with refused("part", ...)`: a UsageError whose one line holds every part."""
-
-    @contextmanager
-    def check(*parts: object) -> Iterator[None]:
-        with pytest.raises(UsageError) as caught:
-            yield
-        message = str(caught.value)
-        assert len(message.splitlines()) == 1
-        for part in parts:
-            assert str(part) in message, message
-
-    return check
+    return support.refused

@@ -2,8 +2,6 @@
 
 import ast
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +14,7 @@ import kdgan
 from kdgan.errors import UsageError
 from kdgan.nets import lenet
 from kdgan.training import checkpoint
-
-
-@contextmanager
-def refused(*parts: object) -> Iterator[None]:
-    """A UsageError whose one line holds every part."""
-    with pytest.raises(UsageError) as caught:
-        yield
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for part in parts:
-        assert str(part) in message, message
+from support import refused
 
 
 def same(a: Any, b: Any) -> bool:

@@ -1,7 +1,6 @@
 """Killing a run again and again changes nothing of its result."""
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgan.cli import main
+from support import served
 
 STEPS, TEACHER_STEPS = 700, 40
 COMMAND = (
@@ -59,11 +59,7 @@ def untimed(value: Any) -> Any:
 
 def kill_ten_times(folder: Path) -> None:
     """The command again and again, each time in a process of its own that is killed; at last to its end."""
-    # A server that has imported torch saves each of them the time of doing so.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["kdgan.studies.presets", "sklearn.datasets", "sklearn.model_selection", "torch._dynamo"]
-    )
+    context = served()
     chance = random.Random(20180712)
     arguments = [*COMMAND.split(), str(folder)]
     # How many writes to wait for: two kills as soon as it begins, three in pretraining, five or so in the game.

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import torch
 from rich.console import Console
 
 from kdgan.data import Split
-from kdgan.errors import RunError, UsageError
+from kdgan.errors import RunError
 from kdgan.methods import METHODS
 from kdgan.studies.comparison import Comparison, compare
 from kdgan.studies.statistics import read_results
@@ -23,6 +20,7 @@ from kdgan.training.devices import find_device
 from kdgan.training.evaluate import accuracy
 from kdgan.training.loop import Interrupted
 from kdgan.training.run import evaluate_run
+from support import refused, served
 
 TINY = Config(
     data="digits",
@@ -46,17 +44,6 @@ MEASURED = (
     "best_epoch_accuracy",
     "validation_accuracy",
 )
-
-
-@contextmanager
-def refused(*parts: object) -> Iterator[None]:
-    """A UsageError whose one line holds every part."""
-    with pytest.raises(UsageError) as caught:
-        yield
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for part in parts:
-        assert str(part) in message, message
 
 
 def config(**changes: Any) -> Config:
@@ -321,10 +308,7 @@ def test_devices() -> None:
 @pytest.fixture
 def quick_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers forked from a server that has imported torch: a second instead of five for each."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["kdgan.studies.presets", "sklearn.datasets", "sklearn.model_selection", "torch._dynamo"]
-    )
+    context = served()
     monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
 
 

@@ -58,7 +58,7 @@ class AffineElastic:
             )
             weights = torch.cat([weights, bend], 2)
         places = weights @ _place_functions(height, width, self.grid if self.elastic else 0, images.device)
-        grid = places.view(count, 2, height, width).permute(0, 2, 3, 1)
+        grid = places.view(count, 2, height, width).permute(0, 2, 3, 1).to(images.dtype)
         # What lies outside is 0 to grid_sample, so the background is made 0 while it samples.
         background = self.background.to(images)
         return F.grid_sample(images - background, grid, align_corners=False) + background

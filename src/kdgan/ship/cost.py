@@ -7,12 +7,11 @@ import statistics
 import time
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kdgan.data.batch import Batch
-from kdgan.methods.player import forward
+from kdgan.methods.player import evaluating, forward
 
 _REPEATS = 30
 
@@ -42,15 +41,11 @@ def cost(module: nn.Module, data: Batch, *, role: str = "student") -> Cost:
         data: at least one instance, on the network's device.
         role: privileged information goes to all but the student.
     """
-    one, training = data[:1], module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            with FlopCounterMode(display=False) as counter:
-                forward(role, module, one)
-            times = [_seconds(module, one, role) for _ in range(_REPEATS)]
-    finally:
-        module.train(training)
+    one = data[:1]
+    with evaluating(module):
+        with FlopCounterMode(display=False) as counter:
+            forward(role, module, one)
+        times = [_seconds(module, one, role) for _ in range(_REPEATS)]
     tensors = itertools.chain(module.parameters(), module.buffers())
     return Cost(
         parameters=sum(parameter.numel() for parameter in module.parameters()),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from kdgan.methods import METHODS
@@ -15,7 +18,7 @@ from kdgan.studies.report import write_report
 from kdgan.studies.statistics import RunRecord, summarise, write_results
 from kdgan.studies.tables import terminal_table
 from kdgan.training.config import Config, claim
-from kdgan.training.run import Machine, Outcome, Run
+from kdgan.training.run import Machine, Outcome, Run, outcome_in
 
 COSTS = {
     "supervised": 1.0,
@@ -89,22 +92,52 @@ def compare(
     claim(out, "comparison.json", comparison.base.without("method", "seed", "hyper"))
     records: dict[tuple[str, int], RunRecord] = {}
     curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
-    of_task = {task_name(config): config for config in configs}
+
+    def keep(config: Config, outcome: Outcome) -> None:
+        records[config.method, config.seed] = _record(config, outcome)
+        curves[config.method, config.seed] = [(step, value) for step, value in outcome.curve]
+
+    waiting = {}
+    for config in configs:
+        outcome = outcome_in(_folder(out, config), config)
+        if outcome is None:
+            waiting[task_name(config)] = config
+        else:
+            keep(config, outcome)
 
     def done(name: str, outcome: Any) -> None:
-        if name in of_task:
-            config = of_task[name]
-            records[config.method, config.seed] = _record(config, outcome)
-            curves[config.method, config.seed] = [(step, value) for step, value in outcome.curve]
+        if name in waiting:
+            keep(waiting[name], outcome)
             write_results(out / "results.csv", _in_order(records, configs))
 
-    tasks = _tasks(configs, machine, out)
+    tasks = _tasks(list(waiting.values()), machine, out)
     failures = run_tasks(tasks, workers=workers, threads=threads, console=console, done=done)
     if records:
         rows = _in_order(records, configs)
+        write_results(out / "results.csv", rows)
         write_report(out / "report.html", rows, curves, facts)
         console.print(terminal_table(summarise(rows)))
     return failures
+
+
+def facts(comparison: Comparison, machine: Machine, command: str) -> dict[str, str]:
+    """What a report says of a comparison beside its numbers."""
+    base = comparison.base
+    tuned = {method: values for method, values in comparison.hyper.items() if values}
+    return {
+        "Data": f"{base.data}, {'all' if base.labels is None else base.labels} labels",
+        "Student": base.student,
+        "Teacher and discriminator": base.teacher,
+        "Updates of the student": f"{base.steps:,} of {base.batch} instances, the same for every method",
+        "Updates in pretraining teacher and discriminator": f"{base.teacher_steps:,} each, shared by all methods",
+        "Augmentation": f"{base.augment}, the same views for every method",
+        "Learning rate": f"Adam, at most {base.lr:g}, warm-up and cosine",
+        "Hyperparameters": json.dumps(tuned) if tuned else "defaults of each method",
+        "Seeds": f"0 to {comparison.seeds - 1}",
+        "Device": f"{machine.device}, {base.precision}",
+        "Versions": f"kdgan {version('kdgan')}, torch {torch.__version__}",
+        "Command": command,
+    }
 
 
 def task_name(config: Config) -> str:
@@ -141,7 +174,11 @@ def run_task(
 ) -> Outcome:
     """Carries out one run, in a worker."""
     run = Run(config, _watched(machine, report, stop))
-    return run.train(out / "runs" / f"{config.method}-seed{config.seed}", out / "pretrained")
+    return run.train(_folder(out, config), out / "pretrained")
+
+
+def _folder(out: Path, config: Config) -> Path:
+    return out / "runs" / f"{config.method}-seed{config.seed}"
 
 
 def _watched(machine: Machine, report: Report, stop: Callable[[], bool]) -> Machine:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
-
 from kdgan.data.reading import load
 from kdgan.methods import find
-from kdgan.studies.comparison import Comparison
 from kdgan.training.config import Config
-from kdgan.training.run import Machine
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -90,23 +84,3 @@ def configuration(method: str, given: Mapping[str, Any], *, data_dir: Path | Non
     if "steps" in said:
         said.setdefault("teacher_steps", said["steps"])
     return Config(**{**known, **said, "method": method, "seed": 0})
-
-
-def facts(comparison: Comparison, machine: Machine, command: str) -> dict[str, str]:
-    """What a report says of a comparison beside its numbers."""
-    base = comparison.base
-    tuned = {method: values for method, values in comparison.hyper.items() if values}
-    return {
-        "Data": f"{base.data}, {'all' if base.labels is None else base.labels} labels",
-        "Student": base.student,
-        "Teacher and discriminator": base.teacher,
-        "Updates of the student": f"{base.steps:,} of {base.batch} instances, the same for every method",
-        "Updates in pretraining teacher and discriminator": f"{base.teacher_steps:,} each, shared by all methods",
-        "Augmentation": f"{base.augment}, the same views for every method",
-        "Learning rate": f"Adam, at most {base.lr:g}, warm-up and cosine",
-        "Hyperparameters": json.dumps(tuned) if tuned else "defaults of each method",
-        "Seeds": f"0 to {comparison.seeds - 1}",
-        "Device": f"{machine.device}, {base.precision}",
-        "Versions": f"kdgan {version('kdgan')}, torch {torch.__version__}",
-        "Command": command,
-    }

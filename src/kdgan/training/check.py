@@ -10,7 +10,7 @@ from torch import nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
-from kdgan.methods.player import forward
+from kdgan.methods.player import evaluating, forward
 
 
 def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
@@ -54,17 +54,13 @@ def _classes(role: str, module: nn.Module, few: Batch) -> int:
         called = f"{role}(inputs{', privileged' if len(arguments) == 2 else ''})"
         why = "the data have no privileged information" if few.privileged is None else "the data have some"
         raise UsageError(f"the {role} cannot be called as {called} ({error}): {why}") from error
-    training = module.training
-    module.eval()
     try:
-        with torch.no_grad():
+        with evaluating(module):
             logits = forward(role, module, few)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         shapes = " and ".join(str(tuple(argument.shape)) for argument in arguments)
         line = " ".join(str(error).split())
         raise UsageError(f"the {role} fails on a batch of shape {shapes}: {line}") from error
-    finally:
-        module.train(training)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(few):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UsageError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.methods.player import forward
+from kdgan.methods.player import evaluating, forward
 
 
 def logits_of(module: nn.Module, data: Batch, *, role: str = "student", size: int = 1000) -> Tensor:
@@ -18,14 +18,8 @@ def logits_of(module: nn.Module, data: Batch, *, role: str = "student", size: in
         role: privileged information goes to all but the student.
         size: instances per forward pass.
     """
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            parts = [forward(role, module, data[i : i + size]) for i in range(0, len(data), size)]
-    finally:
-        module.train(training)
-    return torch.cat(parts)
+    with evaluating(module):
+        return torch.cat([forward(role, module, data[i : i + size]) for i in range(0, len(data), size)])
 
 
 def accuracy(module: nn.Module, data: Batch, *, role: str = "student") -> float:

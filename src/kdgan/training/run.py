@@ -125,17 +125,17 @@ class Run:
             RunError: if a loss diverges.
             Interrupted: if the machine's `stop` said so.
         """
+        finished = outcome_in(folder, self.config)
+        if finished is not None:
+            return finished
         claim(folder, "config.json", plain(self.config))
-        result = folder / "result.json"
-        if result.exists():
-            return Outcome(**read_json(result))
         loops = {role: self.pretrain(role, pretrained) for role in METHODS[self.config.method].pretrained}
         loop = self._play(folder, loops.get("student"))
         outcome = self._outcome(loop, loops)
         shape, classes = self.data.shape, self.data.classes
         student = Student(self.modules["student"], self.config.student, shape, classes, self.data.scale)
         student.save(folder / "student.safetensors")
-        write_json(result, asdict(outcome))
+        write_json(folder / "result.json", asdict(outcome))
         for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
             passing.unlink(missing_ok=True)
         return outcome
@@ -247,6 +247,19 @@ class Run:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def outcome_in(folder: Path, config: Config) -> Outcome | None:
+    """What the run of that configuration found, if it is finished.
+
+    Raises:
+        UsageError: if the folder belongs to another configuration.
+    """
+    result = folder / "result.json"
+    if not result.exists():
+        return None
+    claim(folder, "config.json", plain(config))
+    return Outcome(**read_json(result))
 
 
 def evaluate_run(folder: Path, device: torch.device, *, data_dir: Path | None = None) -> dict[str, Any]:
