@@ -69,7 +69,7 @@ def test_idx_files_give_back_what_was_written(tmp_path, array, packed):
 
 
 GOOD = idx_bytes(IMAGES)
-PACKED = gzip.compress(GOOD)
+PACKED = gzip.compress(GOOD, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,7 @@ PACKED = gzip.compress(GOOD)
         (idx_bytes(IMAGES[:4]), "holds 4 images but"),
         (idx_bytes(IMAGES[:, :3]), "holds images of 3x4 pixels but"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_malformed_idx_files_are_refused(refused, tmp_path, content, message):
     (write_idx(tmp_path) / NAMES[0]).write_bytes(content)
