@@ -11,7 +11,7 @@ from torch import nn
 
 from kdgan.errors import UsageError
 from kdgan.methods.base import Learning, Losses, Method
-from kdgan.methods.codis import Codis
+from kdgan.methods.codis import Codis, Codis3
 from kdgan.methods.distn import Distn
 from kdgan.methods.kdgan import KDGAN
 from kdgan.methods.mimic import Mimic, Noisy
@@ -27,13 +27,14 @@ METHODS: Mapping[str, type[Method]] = MappingProxyType(
         "mimic": Mimic,
         "noisy": Noisy,
         "codis": Codis,
+        "codis3": Codis3,
         "nagan": NaGAN,
         "kdgan": KDGAN,
     }
 )
 """Every method by its name in options and results, the control first."""
 
-_NOT_TUNED = ("optimization", "seed", "role")
+_NOT_TUNED = ("optimization", "seed", "role", "peer")
 
 
 def find(name: str) -> type[Method]:
@@ -90,6 +91,7 @@ __all__ = [
     "KDGAN",
     "METHODS",
     "Codis",
+    "Codis3",
     "Contrast",
     "Distn",
     "Learning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from kdgan.data.batch import Batch
@@ -18,8 +19,9 @@ class Codis(Method):
     Args:
         student: C.
         teacher: T; goes on learning.
-        beta: β, how closely C follows T.
-        gamma: γ, how closely T follows C.
+        peer: a third network, which learns as T does; each then follows the other two (their mean loss).
+        beta: β, how closely C follows the others.
+        gamma: γ, how closely the others follow.
         distillation: L_DS: l2, kl or js.
         temperature: of kl and js.
     """
@@ -31,6 +33,7 @@ class Codis(Method):
         self,
         student: nn.Module,
         teacher: nn.Module,
+        peer: nn.Module | None = None,
         *,
         beta: float = 1.0,
         gamma: float = 0.1,
@@ -41,18 +44,29 @@ class Codis(Method):
     ) -> None:
         check_range("beta", beta, 0)
         check_range("gamma", gamma, 0)
-        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
+        modules = {"student": student, "teacher": teacher, **({} if peer is None else {"peer": peer})}
+        super().__init__(modules, optimization, seed)
         self.beta, self.gamma = beta, gamma
         self.distance = distance(distillation, temperature=temperature)
 
     def update(self, batch: Batch, progress: float) -> Losses:
-        """One step of C and one of T."""
-        teacher = self.players["teacher"]
-        c, t = self.student(batch), teacher(batch)
-        c_label, t_label = cross_entropy(c, batch.targets), cross_entropy(t, batch.targets)
-        c_follows, t_follows = self.distance(c, t), self.distance(t, c)
-        self.student.learn(c_label + self.beta * c_follows, progress)
-        teacher.learn(t_label + self.gamma * t_follows, progress)
-        return report(
-            label=c_label, distillation=c_follows, teacher_label=t_label, teacher_distillation=t_follows
-        )
+        """One step of every network."""
+        logits = {role: player(batch) for role, player in self.players.items()}
+        losses = {}
+        for role, player in self.players.items():
+            others = [self.distance(logits[role], theirs) for other, theirs in logits.items() if other != role]
+            label, follows = cross_entropy(logits[role], batch.targets), torch.stack(others).mean(0)
+            player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
+            before = "" if role == "student" else f"{role}_"
+            losses |= {f"{before}label": label, f"{before}distillation": follows}
+        return report(**losses)
+
+
+class Codis3(Codis):
+    """Co-distillation of three networks: C, T and a peer of T's form. It costs what KDGAN costs.
+
+    The control for a game of three: what a third network brings that only is one more teacher.
+    """
+
+    roles = trains = ("student", "teacher", "peer")
+    pretrained = ("teacher", "peer")

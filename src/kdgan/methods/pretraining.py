@@ -46,17 +46,17 @@ def pretraining(
     """The method that trains one player on the labels alone.
 
     Args:
-        role: `student` or `teacher` (supervised) or `discriminator` (true labels against uniform ones).
+        role: `student`, `teacher` or `peer` (supervised) or `discriminator` (true labels against uniform ones).
         module: trained in place.
         optimization: how it learns.
-        smoothing: label smoothing for student and teacher.
+        smoothing: label smoothing for all but the discriminator.
         seed: of the method's random generator.
 
     Raises:
         UsageError: for any other role.
     """
-    if role not in ("student", "teacher", "discriminator"):
-        raise UsageError(f"unknown role {role!r}: student, teacher or discriminator")
+    if role not in ("student", "teacher", "peer", "discriminator"):
+        raise UsageError(f"unknown role {role!r}: student, teacher, peer or discriminator")
     if role == "discriminator":
         return Contrast(module, optimization=optimization, seed=seed)
     return Supervised(module, smoothing=smoothing, optimization=optimization, seed=seed, role=role)
