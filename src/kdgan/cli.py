@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from kdgan.errors import KdganError, UsageError
+from kdgan.errors import KdganError, RunError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from kdgan.training.config import Config
     from kdgan.training.run import Machine
 
@@ -89,45 +91,142 @@ class Compare:
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     set: tuple[str, ...] = ()
-    """Hyperparameters as METHOD.NAME=VALUE, such as kdgan.alpha=0.3 distn.temperature=2."""
+    """Settings of one method as METHOD.NAME=VALUE: its hyperparameters, lr and teacher_lr; such as kdgan.alpha=0.3."""
+    settings: Path | None = None
+    """tuned.json of kdgan tune: the settings of each method; --set comes on top."""
     out: Path | None = None
     """Folder of the comparison. Default: runs/compare-DATA."""
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from rich.console import Console
+        from kdgan.studies.comparison import Comparison, Variant, compare, facts
+        from kdgan.studies.tuned import read_tuned
 
-        from kdgan.studies.comparison import Comparison, compare, facts
-
-        methods = list(dict.fromkeys(filter(None, self.methods.split(","))))
-        if self.seeds < 1 or not methods:
-            raise UsageError("a comparison needs at least one seed and one method")
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"--workers must be at least 1, not {self.workers}")
-        hyper: dict[str, dict[str, Any]] = {}
+        methods = _methods(self.methods)
+        if self.seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, not {self.seeds}")
+        tuned = {} if self.settings is None else read_tuned(self.settings)
+        hyper = {method: tuned.get(method, {}) for method in methods}
         for name, value in _settings(self.set).items():
             method, dot, key = name.partition(".")
             if not dot or method not in methods:
                 raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
-            hyper.setdefault(method, {})[key] = value
+            hyper[method][key] = value
         base, machine = _plan(self.data, self.training, methods[0])
-        comparison = Comparison(base, methods, self.seeds, hyper)
+        variants = {method: Variant.of(method, hyper[method]) for method in methods}
+        comparison = Comparison(base, variants, range(self.seeds))
         out = self.out or Path("runs") / f"compare-{Path(self.data.data).stem}"
-        workers = self.workers or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
-        failures = compare(
+        compared = compare(
             comparison,
             machine,
             out,
-            workers=workers,
+            workers=_workers(self.workers, machine),
             threads=self.training.threads,
-            console=Console(width=None if sys.stdout.isatty() else 100),
+            console=_console(),
             facts=facts(comparison, machine, shlex.join(["kdgan", *sys.argv[1:]])),
         )
         print(f"report: {out / 'report.html'}   results: {out / 'results.csv'}")  # noqa: T201
-        if failures:
-            from kdgan.errors import RunError
+        _say_failed(compared.failures)
 
-            raise RunError(f"{len(failures)} runs failed; {failures[0]}")
+
+@dataclass(frozen=True)
+class Tune:
+    """Search settings for each method with the same number of trials, on validation data of other seeds.
+
+    Writes tuned.json for kdgan compare --settings. The same command again continues; a higher --trials adds some.
+    """
+
+    data: tyro.conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
+    """Which, joined with commas."""
+    cell: str | None = None
+    """A cell of kdgan reproduce table1, such as mnist-100: its methods and configuration, in place of --data."""
+    trials: int = 12
+    """Of each method; the first is its defaults."""
+    seeds: int = 2
+    """Of each trial; they are numbered from 100, so that no reported seed is used."""
+    workers: int | None = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    out: Path | None = None
+    """Folder of the search. Default: runs/tune-DATA."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        try:
+            from kdgan.studies.tuning import tune
+        except ModuleNotFoundError as error:
+            raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
+        from kdgan.studies.table1 import METHODS, base
+
+        if self.seeds < 1 or self.trials < 1:
+            raise UsageError("--trials and --seeds must be at least 1")
+        methods = list(METHODS) if self.cell is not None else _methods(self.methods)
+        config, machine = _plan(self.data, self.training, methods[0])
+        if self.cell is not None:
+            config = dataclasses.replace(base(self.cell), **_changes(self.training), evaluations=1)
+        name = self.cell or Path(self.data.data).stem
+        found = tune(
+            config,
+            methods,
+            machine,
+            self.out or Path("runs") / f"tune-{name}",
+            trials=self.trials,
+            seeds=self.seeds,
+            workers=_workers(self.workers, machine),
+            threads=self.training.threads,
+            console=_console(),
+        )
+        print(f"settings: {found}")  # noqa: T201
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Carry out one of the paper's experiments, or what its reviewers asked for, from frozen settings.
+
+    The same command again continues where it stopped, on another machine too if it gets the folder --out.
+    """
+
+    study: Annotated[str, tyro.conf.Positional]
+    """table1, ablations, figure4, figure7 or sizes."""
+    cells: str | None = None
+    """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
+    seeds: int | None = None
+    """How many. Default: the study's own number, 10 for table1."""
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    data_dir: Path | None = None
+    """Folder with the files of mnist and cifar10; without it they are downloaded once."""
+    workers: int | None = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    out: Path = Path("runs/reproduce")
+    """Holds runs, which studies share, and reports."""
+    results: Path = Path("results")
+    """Gets the raw figures: STUDY/CELL.csv and the like."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.studies.reproduce import find, reproduce
+
+        study = find(self.study, () if self.cells is None else _names(self.cells))
+        seeds = study.seeds if self.seeds is None else self.seeds
+        if seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, not {seeds}")
+        machine = _machine(self.training, self.data_dir)
+        failures = reproduce(
+            self.study,
+            study.cells if self.cells is None else _names(self.cells),
+            range(seeds),
+            machine,
+            self.out,
+            self.results,
+            changes=_changes(self.training),
+            workers=_workers(self.workers, machine),
+            threads=self.training.threads,
+            console=_console(),
+            command=["kdgan", *sys.argv[1:]],
+        )
+        print(f"results: {self.results / self.study}   reports: {self.out / self.study}")  # noqa: T201
+        _say_failed(failures)
 
 
 @dataclass(frozen=True)
@@ -192,7 +291,13 @@ class Evaluate:
 def main(arguments: list[str] | None = None) -> None:
     """The command `kdgan`: exit code 0, 2 where the call cannot go on as it is, 1 for a failed run."""
     try:
-        commands: dict[str, Any] = {"compare": Compare, "train": Train, "evaluate": Evaluate}
+        commands: dict[str, Any] = {
+            "compare": Compare,
+            "train": Train,
+            "evaluate": Evaluate,
+            "tune": Tune,
+            "reproduce": Reproduce,
+        }
         command = tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="kdgan",
@@ -222,21 +327,76 @@ def _fail(message: str, code: int) -> None:
 def _plan(data: DataOptions, training: TrainingOptions, method: str) -> tuple[Config, Machine]:
     """The configuration of a run, the data's preset filling what was not said, and the machine."""
     from kdgan.studies.presets import configuration
-    from kdgan.training.devices import find_device, precision_on
+    from kdgan.training.devices import precision_on
+
+    machine = _machine(training, data.data_dir)
+    given = {**dataclasses.asdict(data), **{name: getattr(training, name) for name in _TRAINED}}
+    del given["data_dir"]
+    if given["precision"] == "auto":
+        given["precision"] = precision_on(machine.device)
+    return configuration(method, given, data_dir=data.data_dir), machine
+
+
+_TRAINED = (
+    "steps",
+    "teacher_steps",
+    "batch",
+    "lr",
+    "student",
+    "teacher",
+    "augment",
+    "evaluations",
+    "precision",
+)
+"""The training options that are part of a configuration; the others say where and how it is computed."""
+
+
+def _machine(training: TrainingOptions, data_dir: Path | None) -> Machine:
+    from kdgan.training.devices import find_device
     from kdgan.training.run import Machine
 
     if training.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {training.threads}")
     if training.precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"--precision must be auto, float32 or bfloat16, not {training.precision!r}")
-    device = find_device(training.device)
-    given = {**dataclasses.asdict(data), **dataclasses.asdict(training)}
-    for name in ("data_dir", "device", "threads", "checkpoint_seconds"):
-        del given[name]
-    if given["precision"] == "auto":
-        given["precision"] = precision_on(device)
-    machine = Machine(device, data.data_dir, training.checkpoint_seconds)
-    return configuration(method, given, data_dir=data.data_dir), machine
+    return Machine(find_device(training.device), data_dir, training.checkpoint_seconds)
+
+
+def _changes(training: TrainingOptions) -> dict[str, Any]:
+    """What was said of training, to be put in place of a study's own."""
+    said = {name: getattr(training, name) for name in _TRAINED}
+    changes = {name: value for name, value in said.items() if value not in (None, "auto")}
+    if "steps" in changes:
+        changes.setdefault("teacher_steps", changes["steps"])
+    return changes
+
+
+def _methods(text: str) -> list[str]:
+    methods = _names(text)
+    if not methods:
+        raise UsageError("--methods names no method")
+    return methods
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, text.split(","))))
+
+
+def _workers(given: int | None, machine: Machine) -> int:
+    if given is not None and given < 1:
+        raise UsageError(f"--workers must be at least 1, not {given}")
+    return given or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100)
+
+
+def _say_failed(failures: list[str]) -> None:
+    if failures:
+        raise RunError(f"{len(failures)} runs failed; {failures[0]}")
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -55,6 +55,11 @@ def players(seed: int = 0, *, privileged: bool = False) -> dict[str, nn.Module]:
     return {role: player(role, privileged=privileged) for role in ROLES}
 
 
+def all_players(seed: int = 0, *, privileged: bool = False) -> dict[str, nn.Module]:
+    """Those, and the third network of co-distillation."""
+    return {**players(seed, privileged=privileged), "peer": player("peer", privileged=privileged).double()}
+
+
 def batch(seed: int = 0, *, privileged: bool = False, weights: bool = False) -> Batch:
     g = torch.Generator().manual_seed(seed)
     targets = torch.randint(K, (B,), generator=g)

@@ -1,5 +1,6 @@
 """Losses as pure functions on tensors, one value per instance; no modules, no optimizers, no I/O."""
 
+from kdgan.losses._numeric import label_weights
 from kdgan.losses.adversarial import (
     ESTIMATORS,
     Estimator,
@@ -30,5 +31,6 @@ __all__ = [
     "js",
     "kl",
     "l2",
+    "label_weights",
     "pseudo_labels",
 ]

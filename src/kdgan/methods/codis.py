@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import Distance, cross_entropy, distance
@@ -26,8 +28,9 @@ class Codis(Method):
         temperature: of kl and js.
     """
 
-    roles = trains = ("student", "teacher")
-    pretrained = ("teacher",)
+    roles: ClassVar[tuple[str, ...]] = ("student", "teacher")
+    trains: ClassVar[tuple[str, ...]] = roles
+    pretrained: ClassVar[tuple[str, ...]] = ("teacher",)
 
     def __init__(
         self,
@@ -52,9 +55,11 @@ class Codis(Method):
     def update(self, batch: Batch, progress: float) -> Losses:
         """One step of every network."""
         logits = {role: player(batch) for role, player in self.players.items()}
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for role, player in self.players.items():
-            others = [self.distance(logits[role], theirs) for other, theirs in logits.items() if other != role]
+            others = [
+                self.distance(logits[role], theirs) for other, theirs in logits.items() if other != role
+            ]
             label, follows = cross_entropy(logits[role], batch.targets), torch.stack(others).mean(0)
             player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
             before = "" if role == "student" else f"{role}_"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
+from kdgan.errors import UsageError
 from kdgan.losses import (
     Distance,
     EstimatorName,
@@ -14,9 +18,13 @@ from kdgan.losses import (
     distance,
     generated_labels,
     generator_loss,
+    label_weights,
 )
 from kdgan.methods.base import Learning, Losses, Method, check_game, check_range, report
 from kdgan.methods.player import Optimization
+
+Judge = Literal["network", "labels"]
+_SURE = math.log(0.95 / 0.05)
 
 
 class KDGAN(Method):
@@ -35,12 +43,16 @@ class KDGAN(Method):
         alpha: α ∈ [0, 1], how much of D's attention goes to C rather than T.
         beta: β ≥ 0, how closely C follows T.
         gamma: γ ≥ 0, how closely T follows C.
+        adversarial: weight of the adversarial terms of C and T; 1 in the paper, 0 for no game at all.
         distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
         temperature: of kl and js.
         estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),
             reinforce, reinforce-baseline.
         tau_start: τ of the concrete distribution at the start; falls exponentially (paper: 1.0).
         tau_end: τ at the end (paper: 0.1).
+        judge: who scores labels: the `network` D, or `labels`, the scalar product with the true label, scaled
+            so that p_d is 0.95 for the true label and 0.05 for others. The second learns nothing, and
+            is there to ask what D is good for.
         d_steps: steps of D in each update, on the same instances with fresh samples.
         t_steps: steps of T in each update.
         c_steps: steps of C in each update.
@@ -60,11 +72,13 @@ class KDGAN(Method):
         alpha: float = 0.5,
         beta: float = 1.0,
         gamma: float = 0.02,
+        adversarial: float = 1.0,
         distillation: Distance = "l2",
         temperature: float = 4.0,
         estimator: EstimatorName = "exact",
         tau_start: float = 1.0,
         tau_end: float = 0.1,
+        judge: Judge = "network",
         d_steps: int = 1,
         t_steps: int = 1,
         c_steps: int = 1,
@@ -74,10 +88,14 @@ class KDGAN(Method):
         check_range("alpha", alpha, 0, 1)
         check_range("beta", beta, 0)
         check_range("gamma", gamma, 0)
+        check_range("adversarial", adversarial, 0)
+        if judge not in get_args(Judge):
+            raise UsageError(f"unknown judge {judge!r}: choose network or labels")
         check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.adversarial, self.judge = adversarial, judge
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
@@ -89,31 +107,37 @@ class KDGAN(Method):
 
         # No step changes a network before the loss that these logits serve, so each is computed once.
         c, t = student(batch), teacher(batch)
-        for _ in range(self.d_steps):
+        for _ in range(self.d_steps if self.adversarial and self.judge == "network" else 0):
             z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
-            d_loss = discriminator_loss(discriminator(batch), batch.targets, z)
-            discriminator.learn(d_loss, progress)
+            discriminator.learn(discriminator_loss(discriminator(batch), batch.targets, z), progress)
 
-        with torch.no_grad():
-            g = discriminator(batch)
+        g = self._scores(batch, c)
         for step in range(self.t_steps):
             t = teacher(batch) if step else t
             ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
-            teacher.learn((1 - self.alpha) * ad_t + self.gamma * ds_t, progress)
+            teacher.learn(self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t, progress)
 
         with torch.no_grad():
             t = teacher(batch)
         for step in range(self.c_steps):
             c = student(batch) if step else c
             ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
-            student.learn(self.alpha * ad_c + self.beta * ds_c, progress)
+            student.learn(self.adversarial * self.alpha * ad_c + self.beta * ds_c, progress)
+        z = self.alpha * c.detach().softmax(-1) + (1 - self.alpha) * t.softmax(-1)
         return report(
-            discriminator=d_loss,
+            discriminator=discriminator_loss(g, batch.targets, z),
             adversarial=ad_c,
             distillation=ds_c,
             teacher_adversarial=ad_t,
             teacher_distillation=ds_t,
         )
+
+    def _scores(self, batch: Batch, logits: Tensor) -> Tensor:
+        """g for all labels `(B, K)`, without gradient."""
+        if self.judge == "labels":
+            return (2 * label_weights(batch.targets, logits.detach()) - 1) * _SURE
+        with torch.no_grad():
+            return self.players["discriminator"](batch)
 
     def _labels(self, logits: Tensor) -> Tensor:
         return generated_labels(logits, estimator=self.estimator, generator=self.generator)

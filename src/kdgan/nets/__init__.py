@@ -1,6 +1,6 @@
 """Ready-made players."""
 
 from kdgan.nets.build import build
-from kdgan.nets.classifiers import ResidualBlock, WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.classifiers import Blind, ResidualBlock, WithPrivileged, lenet, mlp, resnet
 
-__all__ = ["ResidualBlock", "WithPrivileged", "build", "lenet", "mlp", "resnet"]
+__all__ = ["Blind", "ResidualBlock", "WithPrivileged", "build", "lenet", "mlp", "resnet"]

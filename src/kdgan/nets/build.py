@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from kdgan.errors import UsageError
-from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.classifiers import Blind, WithPrivileged, lenet, mlp, resnet
 
 _FORMS = "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH"
 
@@ -32,11 +32,11 @@ def build(name: str, shape: Sequence[int], classes: int, *, privileged: int = 0)
     if form not in _BUILDERS or not all(number.isdecimal() and int(number) for number in numbers):
         raise UsageError(f"unknown network {name!r}: write {_FORMS}")
     sizes = [int(number) for number in numbers]
-    if form != "mlp" and len(shape) != 3:
+    if form not in ("mlp", "blind") and len(shape) != 3:
         raise UsageError(
             f"network {name!r} takes images, and an input here has shape {tuple(shape)}: use mlp-..."
         )
-    if not privileged:
+    if not privileged or form == "blind":
         return _BUILDERS[form](name, shape, sizes, classes)
     if form == "mlp":
         return WithPrivileged(nn.Flatten(), mlp(math.prod(shape) + privileged, sizes, classes))
@@ -61,8 +61,15 @@ def _resnet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> 
     return resnet(shape, sizes[0], sizes[1] if len(sizes) == 2 else 16, classes)
 
 
+def _blind(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> nn.Module:
+    if sizes:
+        raise UsageError(f"network {name!r} sees nothing and takes no sizes: write blind")
+    return Blind(classes)
+
+
 _BUILDERS: dict[str, Callable[[str, Sequence[int], list[int], int], nn.Module]] = {
     "mlp": _mlp,
     "lenet": _lenet,
     "resnet": _resnet,
+    "blind": _blind,
 }

@@ -149,3 +149,19 @@ class WithPrivileged(nn.Module):
         joined = torch.cat([self.features(inputs).flatten(1), privileged.flatten(1)], 1)
         logits: Tensor = self.head(joined)
         return logits
+
+
+class Blind(nn.Module):
+    """Logits that depend on the label alone: what a discriminator can learn that does not see x.
+
+    Args:
+        classes: K.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(classes))
+
+    def forward(self, inputs: Tensor, privileged: Tensor | None = None) -> Tensor:
+        """The same logits for every instance, `(B, K)`."""
+        return self.logits.expand(len(inputs), -1)

@@ -25,6 +25,7 @@ METHODS = {
     "mimic": "The student learns to give the same logits as a trained teacher (least squares).",
     "noisy": "Like mimic, with random noise on the teacher's logits as a regulariser.",
     "codis": "Codistillation: student and teacher train at the same time and learn from each other.",
+    "codis3": "Codistillation of three networks, which costs what KDGAN costs: the control for a third player.",
     "nagan": "The student plays against a discriminator that tells its labels from true ones; no teacher.",
     "kdgan": "Student and teacher learn from each other, and both play against a discriminator.",
 }

@@ -19,7 +19,7 @@ from kdgan.errors import UsageError
 from kdgan.training.checkpoint import replacing
 
 CONTROL = "supervised"
-METHOD_ORDER = (CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
+METHOD_ORDER = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
 """The order of methods in every table and figure, the control first; methods not named here follow by name."""
 
 

@@ -109,11 +109,14 @@ def markdown_table(summaries: Sequence[MethodSummary]) -> str:
     Ends with a newline.
     """
     headers, rows = table_rows(summaries)
-    headers = ["data", "labels", *headers]
-    rule = [":---" if header in _WORDS else "---:" for header in headers]
     full = [[s.data, f"{s.labels:,}", *row] for s, row in zip(summaries, rows, strict=True)]
-    lines = [_markdown_row(cells) for cells in (headers, rule, *full)]
-    return "\n".join([*lines, "", caption(summaries), ""])
+    return f"{markdown(['data', 'labels', *headers], full, words=_WORDS)}\n{caption(summaries)}\n"
+
+
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str]) -> str:
+    """A GitHub Markdown table, columns named in `words` to the left and the others, numbers, to the right."""
+    rule = [":---" if header in words else "---:" for header in headers]
+    return "".join(f"{_markdown_row(cells)}\n" for cells in (headers, rule, *rows))
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -29,10 +30,12 @@ class Config:
         steps: updates of the student, its pretraining included.
         batch: instances per update.
         student: network of C, as `kdgan.nets.build` names it.
-        teacher: network of T and D.
+        teacher: network of T, and of D unless the next says otherwise.
+        discriminator: network of D; None for the teacher's form.
         augment: augmentation of the training inputs, by name.
-        lr: highest learning rate, of all but the next.
+        lr: highest learning rate, of all but the next two.
         teacher_lr: highest learning rate of T where it goes on learning after its pretraining.
+        pretraining_lr: highest learning rate in the pretraining of T, and of D; None for `lr`.
         teacher_steps: updates in the pretraining of T, and of D.
         smoothing: label smoothing in pretraining.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
@@ -52,9 +55,11 @@ class Config:
     batch: int = 64
     student: str = "mlp-800-800"
     teacher: str = "mlp-1200-1200"
+    discriminator: str | None = None
     augment: str = "none"
     lr: float = 1e-3
     teacher_lr: float = 2e-4
+    pretraining_lr: float | None = None
     teacher_steps: int = 1000
     smoothing: float = 0.1
     student_pretraining: float = 0.1
@@ -70,16 +75,53 @@ class Config:
             raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
 
     def optimization(self, role: str) -> Optimization:
-        """How a player learns in the run itself (pretraining goes by `lr`)."""
-        return Optimization(lr=self.teacher_lr if role == "teacher" else self.lr)
+        """How a player learns in the run itself."""
+        return Optimization(lr=self.teacher_lr if role in ("teacher", "peer") else self.lr)
+
+    def pretraining_optimization(self, role: str) -> Optimization:
+        """How a player learns before it: the student at the rate of the run that this begins."""
+        return Optimization(lr=self.lr if role == "student" else self.pretraining_lr or self.lr)
+
+    def pretraining(self, role: str) -> dict[str, Any]:
+        """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
+        own = ("steps", "student_pretraining", "evaluations")
+        others = ("teacher_steps", "smoothing")
+        wanted = {*_SHARED, *(own if role == "student" else others)}
+        values = {name: value for name, value in plain(self).items() if name in wanted}
+        return {
+            "role": role,
+            "network": self.network(role),
+            "rate": self.pretraining_optimization(role).lr,
+            **values,
+        }
+
+    def network(self, role: str) -> str:
+        """The network that plays a role."""
+        if role == "student":
+            return self.student
+        return self.discriminator or self.teacher if role == "discriminator" else self.teacher
 
     def pretraining_steps(self, role: str) -> int:
         """Updates of a player before the run's method begins."""
         return round(self.steps * self.student_pretraining) if role == "student" else self.teacher_steps
 
+    @property
+    def name(self) -> str:
+        """A name for the run's folder that no other configuration has: method, seed, and a digest of the rest."""
+        return f"{self.method}-seed{self.seed}-{digest(plain(self))}"
+
     def without(self, *names: str) -> dict[str, Any]:
         """As plain values, some left out."""
         return {name: value for name, value in plain(self).items() if name not in names}
+
+
+_SHARED = ("data", "labels", "target", "privileged", "image_size", "seed", "batch", "augment", "precision")
+"""What the pretraining of every player depends on."""
+
+
+def digest(values: dict[str, Any]) -> str:
+    """Eight hexadecimal digits that stand for plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def plain(config: Config) -> dict[str, Any]:

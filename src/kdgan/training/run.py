@@ -21,7 +21,7 @@ from kdgan.errors import UsageError
 from kdgan.methods import METHODS, Method, create, pretraining
 from kdgan.nets import build
 from kdgan.training.checkpoint import write_json
-from kdgan.training.config import Config, claim, from_plain, plain, read_json
+from kdgan.training.config import Config, claim, digest, from_plain, plain, read_json
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
 from kdgan.training.students import Student
@@ -114,8 +114,8 @@ class Run:
         self.test_data = self.data.test.to(machine.device)
         roles = {*METHODS[config.method].roles, *METHODS[config.method].pretrained}
         self.modules = {role: self._build(role) for role in sorted(roles)}
-        # Made once here so that wrong hyperparameters are found before anything is written.
-        self._method()
+        # Made here so that wrong hyperparameters are found before anything is written.
+        self.method = self._method()
 
     def train(self, folder: Path, pretrained: Path) -> Outcome:
         """Trains in `folder`, or takes the result that is there; T and D come from `pretrained`.
@@ -143,15 +143,16 @@ class Run:
     def pretrain(self, role: str, pretrained: Path) -> Loop:
         """Trains one player on the labels alone, in a folder of its own that other methods of the seed share."""
         config, steps = self.config, self.config.pretraining_steps(role)
-        folder = pretrained / f"{role}-seed{config.seed}"
+        values = config.pretraining(role)
+        folder = pretrained / f"{role}-seed{config.seed}-{digest(values)}"
         method = pretraining(
             role,
             self.modules.setdefault(role, self._build(role)),
-            optimization=config.optimization("student"),
-            smoothing=config.smoothing if role == "teacher" else 0.0,
+            optimization=config.pretraining_optimization(role),
+            smoothing=config.smoothing if role in ("teacher", "peer") else 0.0,
             seed=mixed(config.seed, role, "pretraining"),
         )
-        claim(folder, "config.json", {"role": role, **config.without("method", "hyper", "teacher_lr")})
+        claim(folder, "config.json", values)
         # The student's pretraining is the beginning of its run; the others have their own order and views.
         feed = self._feed(self.config.seed if role == "student" else mixed(config.seed, role))
         loop = self._loop(role, method, feed, steps, folder)
@@ -166,7 +167,7 @@ class Run:
     def _play(self, folder: Path, student: Loop | None) -> Loop:
         """The method itself, over players that are pretrained."""
         config, before = self.config, 0 if student is None else student.steps
-        method, data = self._method(), self.train_data
+        method, data = self.method, self.train_data
         teacher = method.players.get("teacher")
         if teacher is not None and not teacher.learns and config.augment == "none":
             # The same views come again and again, so a teacher that stays as it is need see them only once.
@@ -232,7 +233,7 @@ class Run:
         """A player with initial weights that depend on seed and role alone, so that methods start alike."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mixed(self.config.seed, role, "weights"))
-            name = self.config.student if role == "student" else self.config.teacher
+            name = self.config.network(role)
             privileged = 0 if role == "student" else self.data.privileged
             module = build(name, self.data.shape, len(self.data.classes), privileged=privileged)
         return module.to(self.machine.device)

@@ -1,0 +1,229 @@
+"""The paper's tables and figures, each by one command, and the questions its reviewers asked: `kdgan reproduce`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Console
+
+from kdgan.errors import UsageError
+from kdgan.studies.comparison import Compared, Comparison, Variant, compare, facts
+from kdgan.studies.statistics import write_results
+from kdgan.studies.table1 import CELLS, base, settings, table1
+from kdgan.studies.variance import measure_variance
+from kdgan.training.checkpoint import replacing, write_json
+from kdgan.training.run import Machine
+
+Cell = Callable[[str, Sequence[int], Mapping[str, Any]], Comparison]
+"""A cell's name, the seeds, and changes of the shared configuration, to what is compared in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Something to reproduce.
+
+    Attributes:
+        cells: names of its parts, each a comparison.
+        comparison: makes one of them.
+        seeds: how many, unless said otherwise.
+    """
+
+    cells: tuple[str, ...]
+    comparison: Cell
+    seeds: int
+
+
+def _kdgan(
+    cell: str, seeds: Sequence[int], changes: Mapping[str, Any], variants: Mapping[str, Any]
+) -> Comparison:
+    """Variants of KDGAN by what they change of its frozen settings: hyperparameters, or fields of the configuration."""
+    shared = replace(base(cell), **changes)
+    tuned = Variant.of("kdgan", settings(cell)["kdgan"])
+    made = {}
+    for name, change in variants.items():
+        config = {key: value for key, value in change.items() if hasattr(shared, key)}
+        hyper = {key: value for key, value in change.items() if key not in config}
+        made[name] = Variant("kdgan", {**tuned.hyper, **hyper}, {**tuned.config, **config})
+    return Comparison(shared, made, seeds)
+
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "kdgan": {},
+        "kdgan: no game": {"adversarial": 0.0},
+        "kdgan: T learns nothing from C": {"gamma": 0.0},
+        "kdgan: no distillation": {"beta": 0.0, "gamma": 0.0},
+        "kdgan: C not pretrained": {"student_pretraining": 0.0},
+        "kdgan: concrete, τ annealed": {"estimator": "concrete"},
+        "kdgan: concrete, τ = 1": {"estimator": "concrete", "tau_start": 1.0, "tau_end": 1.0},
+        "kdgan: concrete, τ = 0.1": {"estimator": "concrete", "tau_start": 0.1, "tau_end": 0.1},
+        "kdgan: reinforce": {"estimator": "reinforce"},
+        "kdgan: reinforce, baseline": {"estimator": "reinforce-baseline"},
+        "kdgan: D does not see x": {"discriminator": "blind"},
+        "kdgan: D is the product of labels": {"judge": "labels"},
+    }
+)
+"""What each variant takes from KDGAN, or puts in its place."""
+
+WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "alpha": (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
+        "beta": (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0),
+        "gamma": (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0),
+    }
+)
+"""The paper's search ranges (Figure 4)."""
+
+WIDTHS = (25, 50, 100, 200, 400, 800)
+"""Of both hidden layers of the student, for accuracy against size."""
+
+
+def _game(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    return _kdgan(cell, seeds, changes, {"kdgan": {}})
+
+
+def _ablations(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    return _kdgan(cell, seeds, changes, ABLATIONS)
+
+
+def _weights(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    varied = {
+        f"kdgan: {name} = {value:g}": {name: value} for name, values in WEIGHTS.items() for value in values
+    }
+    return _kdgan(cell, seeds, changes, varied)
+
+
+def _sizes(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    tuned = settings(cell)
+    variants = {}
+    for width in WIDTHS:
+        for method in ("supervised", "mimic", "codis", "kdgan"):
+            own = Variant.of(method, tuned[method])
+            variants[f"{method}: {width}"] = replace(
+                own, config={**own.config, "student": f"mlp-{width}-{width}"}
+            )
+    return Comparison(replace(base(cell), **changes), variants, seeds)
+
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        "table1": Study(tuple(CELLS), table1, 10),
+        "ablations": Study(("mnist-100", "mnist-1000"), _ablations, 5),
+        "figure4": Study(("mnist-100",), _weights, 3),
+        "figure7": Study(("mnist-100",), _game, 3),
+        "sizes": Study(("mnist-1000",), _sizes, 3),
+    }
+)
+"""By name, as `kdgan reproduce` takes them."""
+
+
+def reproduce(
+    name: str,
+    cells: Sequence[str],
+    seeds: Sequence[int],
+    machine: Machine,
+    out: Path,
+    results: Path,
+    *,
+    changes: Mapping[str, Any],
+    workers: int,
+    threads: int,
+    console: Console,
+    command: Sequence[str],
+) -> list[str]:
+    """Carries out what is missing of a study, and writes the raw figures of all cells that are there.
+
+    Args:
+        name: of the study.
+        cells: which parts, in the order in which to do them.
+        seeds: of the runs.
+        machine: where.
+        out: holds the runs, which studies share, and a report for each cell.
+        results: gets `NAME/CELL.csv` (one row a run), `NAME/CELL-curves.csv` and `NAME/CELL.json` (the
+            configurations and the command), small enough to commit; for figure7, what the run measured.
+        changes: of the configuration that all runs share, such as fewer steps to try it out.
+        workers: processes at a time.
+        threads: of each process.
+        console: where progress and tables go.
+        command: as it was typed.
+
+    Returns:
+        What each failed run said.
+
+    Raises:
+        UsageError: for an unknown study or cell.
+    """
+    study = find(name, cells)
+    failures = []
+    for cell in cells:
+        comparison = study.comparison(cell, seeds, changes)
+        console.print(f"{name}, {cell}: {len(comparison.runs())} runs")
+        if name == "figure7":
+            failures += measure_variance(
+                comparison,
+                machine,
+                out,
+                results / name / f"{cell}.csv",
+                workers=workers,
+                threads=threads,
+                console=console,
+            )
+            _describe(results / name / f"{cell}.json", comparison, command)
+            continue
+        compared = compare(
+            comparison,
+            machine,
+            out / name / cell,
+            workers=workers,
+            threads=threads,
+            console=console,
+            facts=facts(comparison, machine, shlex.join(command)),
+            store=out,
+        )
+        failures += compared.failures
+        _write(results / name, cell, comparison, compared)
+        _describe(results / name / f"{cell}.json", comparison, command)
+    return failures
+
+
+def find(name: str, cells: Sequence[str]) -> Study:
+    """The study of that name, if it has these cells.
+
+    Raises:
+        UsageError: if it has not, or there is none.
+    """
+    if name not in STUDIES:
+        raise UsageError(f"unknown study {name!r}: choose from {', '.join(STUDIES)}")
+    for cell in cells:
+        if cell not in STUDIES[name].cells:
+            raise UsageError(f"{name} has no cell {cell!r}: choose from {', '.join(STUDIES[name].cells)}")
+    return STUDIES[name]
+
+
+def _write(folder: Path, cell: str, comparison: Comparison, compared: Compared) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = comparison.runs()
+    write_results(folder / f"{cell}.csv", compared.rows(runs))
+    with replacing(folder / f"{cell}-curves.csv") as temporary, temporary.open("w", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["method", "seed", "student_updates", "test_accuracy"])
+        for name, seed in runs:
+            for updates, value in compared.curves.get((name, seed), ()):
+                table.writerow([name, seed, updates, value])
+
+
+def _describe(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
+    described = {
+        "command": shlex.join(command),
+        "seeds": list(comparison.seeds),
+        "base": comparison.base.without("method", "seed", "hyper"),
+        "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
+    }
+    write_json(file, json.loads(json.dumps(described)))

@@ -1,0 +1,111 @@
+"""The paper's Table 1: deep model compression on MNIST and CIFAR-10, under an honest protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from kdgan.studies.comparison import Comparison, Variant
+from kdgan.studies.presets import PRESETS
+from kdgan.studies.statistics import CONTROL, MethodSummary, RunRecord, paired_difference, summarise
+from kdgan.studies.tables import NOTHING, plus_minus, signed
+from kdgan.training.config import Config
+
+METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
+"""The control without a teacher, the paper's methods, and three networks in co-distillation."""
+
+_MNIST = {"data": "mnist", "batch": 128, "lr": 2e-3, "evaluations": 10, "precision": "bfloat16"}
+_CIFAR = {"data": "cifar10", "batch": 64, "lr": 1e-3, "evaluations": 10, "precision": "bfloat16"}
+
+CELLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "mnist-100": {**_MNIST, "labels": 100, "augment": "elastic-strong", "steps": 1500},
+        "mnist-1000": {**_MNIST, "labels": 1000, "steps": 2000},
+        "mnist-10000": {**_MNIST, "labels": 10_000, "steps": 4000},
+        "cifar10-500": {**_CIFAR, "labels": 500, "steps": 2000},
+        "cifar10-5000": {**_CIFAR, "labels": 5000, "steps": 10_000},
+        "cifar10-50000": {**_CIFAR, "labels": 50_000, "steps": 40_000},
+    }
+)
+"""What all methods of a column share, beside the preset of the data."""
+
+PAPER: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "codis": (74.02, 95.77, 98.89, 54.17, 77.82, 85.12),
+        "distn": (68.34, 93.97, 98.79, 50.92, 76.59, 83.32),
+        "noisy": (66.53, 93.45, 98.58, 50.18, 75.42, 82.99),
+        "mimic": (67.35, 93.78, 98.65, 51.74, 75.66, 84.33),
+        "nagan": (64.90, 93.60, 98.95, 46.29, 76.11, 85.34),
+        "kdgan": (77.95, 96.42, 99.25, 57.56, 79.36, 86.50),
+    }
+)
+"""Published means in % (Wang et al., NeurIPS 2018, Table 1), in the order of `CELLS`."""
+
+
+def base(cell: str) -> Config:
+    """What all runs of a cell share; its method and seed are to be replaced."""
+    own = CELLS[cell]
+    given = {**PRESETS[own["data"]], **own, "teacher_steps": own["steps"]}
+    return Config(**given, method=CONTROL, seed=0)
+
+
+def settings(cell: str) -> dict[str, dict[str, Any]]:
+    """The frozen settings of each method in a cell, as `kdgan tune` found them on validation data."""
+    frozen = json.loads((files("kdgan.studies") / "settings.json").read_text(encoding="utf-8"))
+    return {method: dict(found) for method, found in frozen[cell]["methods"].items()}
+
+
+def table1(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    """A cell: every method with its frozen settings."""
+    tuned = settings(cell)
+    variants = {method: Variant.of(method, tuned[method]) for method in METHODS}
+    return Comparison(replace(base(cell), **changes), variants, seeds)
+
+
+def cell_of(record: RunRecord) -> str:
+    """The cell that a run belongs to."""
+    return f"{record.data}-{record.labels}"
+
+
+HEADERS = ("cell", "method", "seeds", "accuracy", "KDGAN − it", "best epoch", "teacher", "paper", "seconds")
+NOTE = (
+    "Test accuracy in % after the last step; ± half of the 95 % interval. KDGAN − it: points, paired by seed. Best "
+    "epoch: what choosing it on test data would have added. Teacher: T at the end. Paper: the published mean. "
+    "Seconds: own + shared pretraining, beside other work."
+)
+"""What `beside_the_paper` gives."""
+
+
+def beside_the_paper(records: Iterable[RunRecord]) -> list[list[str]]:
+    """Table 1 as text: per cell and method our mean and interval beside the published mean; see `NOTE`."""
+    rows = list(records)
+    cells = {cell: [record for record in rows if cell_of(record) == cell] for cell in CELLS}
+    return [
+        [cell, *_row(summary, runs, index)]
+        for index, (cell, runs) in enumerate(cells.items())
+        for summary in summarise(runs)
+    ]
+
+
+def _row(summary: MethodSummary, runs: Sequence[RunRecord], index: int) -> list[str]:
+    by_seed = {
+        name: {run.seed: run.student_accuracy for run in runs if run.method == name}
+        for name in (summary.method, "kdgan")
+    }
+    mine, game = by_seed[summary.method], by_seed["kdgan"]
+    paired = summary.method != "kdgan" and mine.keys() & game.keys()
+    published = PAPER.get(summary.method)
+    return [
+        summary.method,
+        str(len(summary.seeds)),
+        plus_minus(summary.accuracy),
+        plus_minus(paired_difference(game, mine), difference=True) if paired else NOTHING,
+        signed(summary.best_epoch.mean - summary.accuracy.mean),
+        NOTHING if summary.teacher is None else f"{summary.teacher.mean:.2f}",
+        NOTHING if published is None else f"{published[index]:.2f}",
+        f"{summary.seconds:.0f} + {summary.pretraining_seconds:.0f}",
+    ]

@@ -1,0 +1,189 @@
+"""The same search for every method, on validation instances of seeds that are never reported: `kdgan tune`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+
+from kdgan.data.seeds import mixed
+from kdgan.errors import RunError, UsageError
+from kdgan.methods import hyperparameters
+from kdgan.studies.comparison import Comparison, Variant, run_all
+from kdgan.studies.statistics import mean_interval
+from kdgan.training.checkpoint import replacing, write_json
+from kdgan.training.config import Config, claim
+from kdgan.training.run import Machine, Outcome
+
+FIRST_SEED = 100
+"""Tuning uses seeds from here up; results are reported for seeds below."""
+
+Parameter = tuple[float, float] | tuple[str, ...]
+"""A range, searched on a logarithmic scale unless it begins at 0, or choices."""
+
+_RATE: Mapping[str, Parameter] = {"lr": (5e-4, 8e-3)}
+_PEERS: Mapping[str, Parameter] = {
+    **_RATE,
+    "teacher_lr": (5e-5, 2e-3),
+    "beta": (0.1, 10.0),
+    "gamma": (0.005, 1.0),
+}
+
+SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
+    {
+        "supervised": {**_RATE, "smoothing": (0.0, 0.3)},
+        "distn": {**_RATE, "weight": (0.1, 1.0), "temperature": (1.0, 10.0)},
+        "mimic": _RATE,
+        "noisy": {**_RATE, "sigma": (0.03, 0.5), "share": (0.2, 1.0)},
+        "codis": {**_PEERS, "distillation": ("l2", "kl")},
+        "codis3": {**_PEERS, "distillation": ("l2", "kl")},
+        "nagan": {**_RATE, "estimator": ("exact", "concrete", "reinforce-baseline")},
+        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "distillation": ("l2", "kl")},
+    }
+)
+"""What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
+
+
+def tune(
+    base: Config,
+    methods: Sequence[str],
+    machine: Machine,
+    out: Path,
+    *,
+    trials: int,
+    seeds: int,
+    workers: int,
+    threads: int,
+    console: Console,
+    store: Path | None = None,
+) -> Path:
+    """Searches settings for each method with the same number of trials, and writes the best into `out`.
+
+    The first trial is the method's defaults; half of the others are drawn at random, half by the tree-structured
+    Parzen estimator (Bergstra et al., 2011). A trial's value is the mean validation accuracy over the seeds.
+    The study of each method is a file in `out`, from which the same command goes on.
+
+    Args:
+        base: what all runs share.
+        methods: names.
+        machine: where.
+        out: `METHOD.optuna.log` (the studies), `trials.csv` (all trials) and `tuned.json` (the best settings).
+        trials: of each method.
+        seeds: of each trial, from `FIRST_SEED`.
+        workers: processes at a time.
+        threads: of each process.
+        console: where progress goes.
+        store: holds runs and pretrained players; `out` by default.
+
+    Returns:
+        The file with the best settings.
+
+    Raises:
+        UsageError: if `out` belongs to another study, or the data leave nothing to validate on.
+        RunError: if every trial of a method failed.
+        Interrupted: on Ctrl-C.
+    """
+    checked = range(FIRST_SEED, FIRST_SEED + seeds)
+    claim(out, "study.json", {**base.without("method", "seed", "hyper"), "seeds": seeds})
+    studies = {method: _study(method, base, out) for method in methods}
+    for target in (1, (trials + 1) // 2, trials):
+        asked = {
+            f"{method}, trial {trial.number}": (method, trial)
+            for method, study in studies.items()
+            for trial in _open_trials(study, method, target, (trials + 1) // 2)
+        }
+        variants = {name: Variant.of(method, trial.params) for name, (method, trial) in asked.items()}
+        found = _validated(
+            Comparison(base, variants, checked), machine, store or out, workers, threads, console
+        )
+        for name, (method, trial) in asked.items():
+            if len(found[name]) == seeds:
+                studies[method].tell(trial.number, mean_interval(found[name]).mean)
+            else:
+                studies[method].tell(trial.number, state=TrialState.FAIL)
+    return _write(studies, base, seeds, out)
+
+
+def _study(method: str, base: Config, out: Path) -> Study:
+    """The study of a method, from its file in `out` if it was begun there."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(out / f"{method}.optuna.log")))
+    study = optuna.create_study(storage=storage, study_name=method, direction="maximize", load_if_exists=True)
+    if not study.trials:
+        known = {**hyperparameters(method), "lr": base.lr, "teacher_lr": base.teacher_lr}
+        study.enqueue_trial({name: known[name] for name in SPACES[method] if name in known})
+    return study
+
+
+def _open_trials(study: Study, method: str, target: int, at_random: int) -> list[FrozenTrial]:
+    """Those that were under way when the search was stopped, and new ones up to `target` in all."""
+    trials = study.get_trials()
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    asked = sum(trial.state != TrialState.WAITING for trial in trials)
+    # The sampler's state is not stored, so its seed must say where the search is.
+    study.sampler = TPESampler(
+        seed=mixed(0, method, str(asked)), n_startup_trials=at_random, constant_liar=True
+    )
+    space = {name: _distribution(parameter) for name, parameter in SPACES[method].items()}
+    new = [study.ask(space).number for _ in range(target - asked)]
+    return running + [trial for trial in study.get_trials() if trial.number in new]
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    if isinstance(parameter[0], str):
+        return CategoricalDistribution(parameter)
+    return FloatDistribution(parameter[0], float(parameter[1]), log=parameter[0] > 0)
+
+
+def _validated(
+    comparison: Comparison, machine: Machine, store: Path, workers: int, threads: int, console: Console
+) -> dict[str, list[float]]:
+    """Validation accuracies of every variant over the seeds that did not fail."""
+    found: dict[str, list[float]] = {name: [] for name in comparison.variants}
+
+    def keep(key: tuple[str, int], outcome: Outcome) -> None:
+        if outcome.validation_accuracy is None:
+            raise UsageError("nothing is left to validate on: tune with fewer labels")
+        found[key[0]].append(outcome.validation_accuracy)
+
+    run_all(comparison.runs(), machine, store, workers=workers, threads=threads, console=console, keep=keep)
+    return found
+
+
+def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) -> Path:
+    """`trials.csv`, one row a trial, and `tuned.json`."""
+    best: dict[str, Any] = {}
+    with (
+        replacing(out / "trials.csv") as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["method", "trial", "validation_accuracy", "settings"])
+        for method, study in studies.items():
+            for trial in study.trials:
+                table.writerow([method, trial.number, trial.value, json.dumps(trial.params)])
+            if not any(trial.value is not None for trial in study.trials):
+                raise RunError(f"every trial of {method} failed: its learning rates may be too high")
+            best[method] = {
+                "settings": study.best_params,
+                "validation_accuracy": study.best_value,
+                "trials": len(study.trials),
+            }
+    base_values = base.without("method", "seed", "hyper")
+    write_json(
+        out / "tuned.json",
+        {"base": base_values, "seeds": [FIRST_SEED, FIRST_SEED + seeds - 1], "methods": best},
+    )
+    return out / "tuned.json"
