@@ -1,28 +1,87 @@
 """Writes every table in the documents from the committed result files; `--check` only says whether they agree.
 
-A table stands between `<!-- table: results/FOLDER/results.csv -->` and `<!-- end -->`.
+A table stands between `<!-- table: WHAT -->` and `<!-- end -->`, where WHAT is the results.csv of a comparison, the
+folder of a study (results/table1), a file of changes (results/changes/CELL.csv) or of settings (settings/CELL).
 """
 
+import json
 import re
 import sys
 from pathlib import Path
 
-from kdgan.studies.statistics import read_results, summarise
-from kdgan.studies.tables import markdown_table
+from kdgan.studies.paper_figures import read_table
+from kdgan.studies.statistics import mean_interval, paired_difference, read_results, summarise
+from kdgan.studies.study_tables import TABLES
+from kdgan.studies.tables import markdown, markdown_table, plus_minus
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "results/README.md")
-BLOCK = re.compile(r"(<!-- table: (results/[\w/.-]+\.csv) -->\n).*?(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md")
+BLOCK = re.compile(r"(<!-- table: ([\w/.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
     """The document with every table made anew."""
 
     def fill(match: re.Match[str]) -> str:
-        table = markdown_table(summarise(read_results(ROOT / match[2])))
-        return f"{match[1]}\n{table}\n{match[3]}"
+        return f"{match[1]}\n{table(match[2])}\n{match[3]}"
 
     return BLOCK.sub(fill, text)
+
+
+def table(what: str) -> str:
+    """The table that a block asks for."""
+    room, _, name = what.partition("/")
+    if room == "settings":
+        return settings_table(name)
+    if name.startswith("changes/"):
+        return changes_table(ROOT / what)
+    if name in TABLES:
+        return TABLES[name](ROOT / what).markdown()
+    return markdown_table(summarise(read_results(ROOT / what)))
+
+
+def settings_table(cell: str) -> str:
+    """What `kdgan tune` chose for each method, and how it did on validation data beside the defaults."""
+    folder = ROOT / "results" / "tuning" / cell
+    rows = []
+    trials = read_table(folder / "trials.csv")
+    for method, found in json.loads((folder / "tuned.json").read_text(encoding="utf-8"))["methods"].items():
+        first = next(row for row in trials if row["method"] == method)
+        values = {
+            name: f"{value:.3g}" if isinstance(value, float) else value
+            for name, value in found["settings"].items()
+        }
+        chosen = ", ".join(f"{name} {value}" for name, value in values.items())
+        best = f"{found['validation_accuracy']:.2f}"
+        rows.append(
+            [method, str(found["trials"]), f"{float(first['validation_accuracy']):.2f}", best, chosen]
+        )
+    headers = ("method", "trials", "defaults", "best", "settings")
+    note = (
+        "Mean validation accuracy in % over the seeds of the search; the best of few trials flatters itself."
+    )
+    return f"{markdown(headers, rows, words=('method', 'settings'))}\n{note}\n"
+
+
+def changes_table(file: Path) -> str:
+    """What changes of KDGAN did on validation data, paired with KDGAN as it is."""
+    by_name: dict[str, dict[int, dict[str, str]]] = {}
+    for row in read_table(file):
+        by_name.setdefault(row["change"], {})[int(row["seed"])] = row
+    whole = {seed: float(row["validation_accuracy"]) for seed, row in by_name["kdgan"].items()}
+    rows = []
+    for name, found in sorted(by_name.items(), key=lambda item: (item[0] not in ("kdgan", "mimic"), item[0])):
+        mine = {seed: float(row["validation_accuracy"]) for seed, row in found.items()}
+        teacher = mean_interval(float(row["teacher_validation_accuracy"]) for row in found.values())
+        against = "–" if name == "kdgan" else plus_minus(paired_difference(mine, whole), difference=True)
+        rows.append(
+            [name, str(len(mine)), plus_minus(mean_interval(mine.values())), against, f"{teacher.mean:.2f}"]
+        )
+    headers = ("change", "seeds", "validation accuracy", "it − KDGAN", "teacher")
+    note = (
+        "In % and points, paired by seed; ± half of the 95 % interval; validation images of seeds from 100."
+    )
+    return f"{markdown(headers, rows, words=('change',))}\n{note}\n"
 
 
 def main() -> None:

@@ -311,7 +311,7 @@ def test_ctrl_c_stops_training_and_it_goes_on(kdgan: Command, tmp_path: Path) ->
     long = [*TRAIN, "--steps", 300, "--teacher-steps", 20]
     stopped = Forked(tmp_path / "said", *long, "--out", tmp_path / "stopped")
     pretraining = tmp_path / "stopped" / "pretrained"
-    wait_until((pretraining / "student-seed0" / "metrics.jsonl").exists, stopped.process)
+    wait_until(lambda: list(pretraining.glob("student-seed0-*/metrics.jsonl")), stopped.process)
     os.kill(stopped.process.pid, signal.SIGINT)
     code, _, errors = stopped.end()
     assert code == 2, errors
@@ -568,11 +568,13 @@ def test_evaluate_of_no_finished_run(kdgan: Command, tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_named(kdgan: Command, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    (out / "pretrained" / "student-seed0").mkdir(parents=True)
     assert kdgan(*TRAIN, "--out", tmp_path / "whole")[0] == 0
-    for name in ("config.json", "pretrained/student-seed0/config.json"):
+    (student,) = (tmp_path / "whole").glob("pretrained/student-seed0-*")
+    pretraining = student.relative_to(tmp_path / "whole")
+    (out / pretraining).mkdir(parents=True)
+    for name in ("config.json", pretraining / "config.json"):
         (out / name).write_bytes((tmp_path / "whole" / name).read_bytes())
-    damaged = out / "pretrained" / "student-seed0" / "checkpoint.safetensors"
+    damaged = out / pretraining / "checkpoint.safetensors"
     damaged.write_bytes(b"half")
     code, _, errors = kdgan(*TRAIN, "--out", out)
     assert code == 2

@@ -188,7 +188,7 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, ablations, figure4, figure7 or sizes."""
+    """table1, figure3a, figure4, figure7, samples, sizes or ablations."""
     cells: str | None = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: int | None = None
@@ -225,7 +225,7 @@ class Reproduce:
             console=_console(),
             command=["kdgan", *sys.argv[1:]],
         )
-        print(f"results: {self.results / self.study}   reports: {self.out / self.study}")  # noqa: T201
+        print(f"report: {self.out / self.study / 'report.html'}   results: {self.results / self.study}")  # noqa: T201
         _say_failed(failures)
 
 

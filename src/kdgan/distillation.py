@@ -123,7 +123,7 @@ def distill(
             or (inputs, targets, privileged). Datasets are kept as tensors on the device where they fit and give
             the same views in every pass.
         validation: the same; for the report and the history, nothing is trained or chosen by it.
-        method: distn, mimic, noisy, codis, nagan or kdgan; supervised trains without the teacher.
+        method: distn, mimic, noisy, codis, codis3, nagan or kdgan; supervised trains without the teacher.
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         batch: instances per update; a DataLoader has its own.
@@ -164,45 +164,67 @@ def distill(
         data = training_data(train)
         held_out = checked(collected(validation, "validation"), "validation").to(where)
         torch.manual_seed(seed)
-        needed = set(METHODS[method].roles)
-        modules = {"student": student, "teacher": teacher}
         sample = data if isinstance(data, Batch) else LoaderFeed(data, where)(0)
-        check_players(modules, sample.to(where))
-        check_players(modules, held_out)
+        for part in (sample.to(where), held_out):
+            check_players({"student": student, "teacher": teacher}, part)
         kept = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
-        frozen = kept and "teacher" not in METHODS[method].trains
-        players = dict(modules, teacher=teacher if frozen else copy.deepcopy(teacher))
-        if "discriminator" in needed:
-            players["discriminator"] = (discriminator or fresh(teacher)).to(where)
-            check_players(players, held_out)
-        trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
+        players = _cast(method, student, teacher, discriminator, kept=kept, device=where)
+        check_players(players, held_out)
         steps = _thirty_passes(data, batch) if steps is None else steps
-        create(
-            method, players, hyper, optimization=Optimization(lr=lr), seed=seed
-        )  # wrong settings show here
+        # Made once here so that wrong hyperparameters are found before anything is written.
+        create(method, players, hyper, optimization=Optimization(lr=lr), seed=seed)
+        trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
             sizes = {role: sum(p.numel() for p in module.parameters()) for role, module in players.items()}
             claim(
                 trainer.folder, "distill.json", {**settings, "hyper": dict(hyper or {}), "parameters": sizes}
             )
+        beside = copy.deepcopy(student) if control and method != "supervised" else None
         with training_bars() if progress else nullcontext(unseen) as bars:
             trainer.bars = bars
-            beside = copy.deepcopy(student) if control and method != "supervised" else None
-            history = trainer.play(
-                method, players, steps, hyper or {}, trained={"teacher"} if kept else set()
-            )
+            trained = {"teacher"} if kept else set[str]()
+            history = trainer.play(method, players, steps, hyper or {}, trained=trained)
             if beside is not None:
                 trainer.play("supervised", {"student": beside}, steps, {}, trained=set(), name="control")
-        accuracies = {"student": accuracy(student, held_out)}
-        if beside is not None:
-            accuracies["control"] = accuracy(beside.eval(), held_out)
-        costs = {"student": cost(student, held_out)}
-        if "teacher" in needed:
-            accuracies["teacher"] = accuracy(players["teacher"], held_out, role="teacher")
-            costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
+        accuracies, costs = _measured(method, players, beside, held_out)
     report = Report(method, accuracies, costs, steps, trainer.seconds, kept)
     return Result(student.eval(), report, players["teacher"].eval(), beside, history)
+
+
+def _cast(
+    method: str,
+    student: nn.Module,
+    teacher: nn.Module,
+    discriminator: nn.Module | None,
+    *,
+    kept: bool,
+    device: torch.device,
+) -> dict[str, nn.Module]:
+    """The players by role: the caller's student and a teacher that may be changed, and those the method adds."""
+    kind = METHODS[method]
+    frozen = kept and "teacher" not in kind.trains
+    players = {"student": student, "teacher": teacher if frozen else copy.deepcopy(teacher)}
+    for role in kind.roles:
+        if role == "discriminator":
+            players[role] = (discriminator or fresh(teacher)).to(device)
+        elif role not in players:
+            players[role] = fresh(teacher).to(device)
+    return players
+
+
+def _measured(
+    method: str, players: Mapping[str, nn.Module], beside: nn.Module | None, validation: Batch
+) -> tuple[dict[str, float], dict[str, Cost]]:
+    """Accuracies in % and costs at inference, by role."""
+    accuracies = {"student": accuracy(players["student"], validation)}
+    costs = {"student": cost(players["student"], validation)}
+    if beside is not None:
+        accuracies["control"] = accuracy(beside.eval(), validation)
+    if "teacher" in METHODS[method].roles:
+        accuracies["teacher"] = accuracy(players["teacher"], validation, role="teacher")
+        costs["teacher"] = cost(players["teacher"], validation, role="teacher")
+    return accuracies, costs
 
 
 def _thirty_passes(data: Batch | DataLoader[Any], batch: int) -> int:

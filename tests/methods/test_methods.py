@@ -16,6 +16,7 @@ from kdgan.methods import (
     KDGAN,
     METHODS,
     Codis,
+    Codis3,
     Contrast,
     Distn,
     Method,
@@ -34,6 +35,7 @@ from kdgan.nets import WithPrivileged, mlp
 B, F, P, K = 6, 5, 3, 4
 RATE, DECAY, WARMUP = 0.01, 0.05, 0.2
 ROLES = ("student", "teacher", "discriminator")
+ALL = (*ROLES, "peer")
 LEARNING = Optimization(lr=RATE, weight_decay=DECAY, warmup=WARMUP)
 STILL = Optimization(lr=1e-12, schedule="constant")
 SAMPLED = ("concrete", "reinforce", "reinforce-baseline")
@@ -281,6 +283,56 @@ def test_codis_by_hand(distillation: Any, weights: bool) -> None:
         optimization=LEARNING,
     )
     agree(method, hand, step, privileged=True, weights=weights)
+
+
+def test_codis_of_three_by_hand() -> None:
+    """Each of the three follows the labels and, with its mean distance, the two others as they were."""
+    modules = all_players()
+    del modules["discriminator"]
+    hand, beta, gamma = ByHand(modules), 0.7, 0.2
+
+    def step(hand: ByHand, data: Batch, progress: float) -> dict[str, Tensor]:
+        seen = {role: hand.see(role, data) for role in modules}
+        losses = {}
+        for role, logits in seen.items():
+            first, second = (theirs for other, theirs in seen.items() if other != role)
+            follows = distance_by_hand("kl", logits, first, 4.0) + distance_by_hand("kl", logits, second, 4.0)
+            before = "" if role == "student" else f"{role}_"
+            losses |= {f"{before}label": label_loss(logits, data), f"{before}distillation": follows / 2}
+        for role in modules:
+            before, weight = ("", beta) if role == "student" else (f"{role}_", gamma)
+            hand.learn(role, losses[f"{before}label"] + weight * losses[f"{before}distillation"], progress)
+        return losses
+
+    agree(Codis3(**modules, beta=beta, gamma=gamma, optimization=LEARNING), hand, step)
+
+
+@pytest.mark.parametrize("adversarial", [0.0, 1.0])
+def test_kdgan_judged_by_the_labels_alone(adversarial: float) -> None:
+    """The scalar product of label vectors learns nothing, and without a game nobody asks D."""
+    modules = players()
+    before = weights_of(modules["discriminator"])
+    hand = ByHand(modules)
+
+    def step(hand: ByHand, data: Batch, progress: float) -> dict[str, Tensor]:
+        scores = (2 * true_weights(data) - 1) * math.log(19)
+        c, t = hand.see("student", data), hand.see("teacher", data)
+        judged = d_loss(scores, data, (softmax(c) + softmax(t)) / 2)
+        t_fools, t_follows = g_loss(t, scores), distance_by_hand("l2", t, c, 1.0)
+        hand.learn("teacher", adversarial * t_fools / 2 + 0.02 * t_follows, progress)
+        c_fools, c_follows = g_loss(c, scores), distance_by_hand("l2", c, hand.see("teacher", data), 1.0)
+        hand.learn("student", adversarial * c_fools / 2 + c_follows, progress)
+        return {
+            "discriminator": judged,
+            "adversarial": c_fools,
+            "distillation": c_follows,
+            "teacher_adversarial": t_fools,
+            "teacher_distillation": t_follows,
+        }
+
+    method = KDGAN(**modules, adversarial=adversarial, judge="labels", optimization=LEARNING)
+    agree(method, hand, step)
+    assert same(modules["discriminator"], before)
 
 
 @pytest.mark.parametrize("weights", [False, True], ids=["indices", "weights"])
@@ -535,11 +587,11 @@ def test_a_trained_teacher_is_kept_to_the_bit(name: str) -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_learners_train_in_training_mode(name: str) -> None:
     torch.manual_seed(0)
-    modules: dict[str, nn.Module] = {role: Peculiar().eval() for role in ROLES}
+    modules: dict[str, nn.Module] = {role: Peculiar().eval() for role in ALL}
     method = make(name, modules)
     method.update(batch(), 0.5)
     for role, owned in method.players.items():
-        learns = role == "student" or name in ("codis", "nagan", "kdgan")
+        learns = role == "student" or name in ("codis", "codis3", "nagan", "kdgan")
         assert owned.module.training == learns
         assert (owned.optimizer is not None) == owned.learns == (role in method.trains) == learns
 
@@ -585,7 +637,7 @@ class Recorder(nn.Module):
 @pytest.mark.parametrize("with_privileged", [False, True])
 @pytest.mark.parametrize("name", list(METHODS))
 def test_privileged_information_reaches_all_but_the_student(name: str, with_privileged: bool) -> None:
-    modules = {role: Recorder(m) for role, m in players(privileged=with_privileged).items()}
+    modules = {role: Recorder(m) for role, m in all_players(privileged=with_privileged).items()}
     data = batch(privileged=with_privileged)
     method = make(name, modules)
     method.update(data, 0.5)
@@ -597,7 +649,7 @@ def test_privileged_information_reaches_all_but_the_student(name: str, with_priv
         for call in calls:
             assert len(call) == len(seen)
             assert all(a is b for a, b in zip(call, seen, strict=True))
-    for role in set(ROLES) - set(method.roles):
+    for role in set(ALL) - set(method.roles):
         assert not modules[role].calls
 
 
@@ -621,7 +673,7 @@ def test_a_saved_method_goes_on_as_if_it_had_never_stopped(name: str, hyper: dic
     def norm(seed: int) -> dict[str, nn.Module]:
         torch.manual_seed(seed)
         layers = (nn.Linear(F, 8), nn.BatchNorm1d(8), nn.Linear(8, K))
-        return {role: nn.Sequential(*copy.deepcopy(layers)).double() for role in ROLES}
+        return {role: nn.Sequential(*copy.deepcopy(layers)).double() for role in ALL}
 
     def go_on(method: Method) -> list[Tensor]:
         return [v for seed in (2, 3, 4) for v in method.update(batch(seed), 0.1 * seed).values()]
@@ -670,7 +722,7 @@ def test_a_method_works_in_ones_own_loop(name: str) -> None:
     torch.manual_seed(1)
     x, y = blobs()
     learning = Optimization(lr=0.02)
-    modules = {role: mlp(8, [16], 3) for role in ROLES}
+    modules = {role: mlp(8, [16], 3) for role in ALL}
     before = weights_of(modules["student"])
 
     method = create(name, modules, optimization=learning)
@@ -695,10 +747,10 @@ def test_nagan_needs_no_teacher() -> None:
 
 
 def test_every_method_is_found_by_name() -> None:
-    kinds = (Supervised, Distn, Mimic, Noisy, Codis, NaGAN, KDGAN)
+    kinds = (Supervised, Distn, Mimic, Noisy, Codis, Codis3, NaGAN, KDGAN)
     assert [find(name) for name in METHODS] == list(kinds)
     for name, kind in METHODS.items():
-        method = make(name, players())
+        method = make(name, all_players())
         assert type(method) is kind
         assert tuple(method.players) == kind.roles
         assert set(kind.pretrained) <= set(kind.roles)
@@ -708,11 +760,11 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("mimic") == {}
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
-        "alpha", "beta", "gamma", "distillation", "temperature", "estimator",
-        "tau_start", "tau_end", "d_steps", "t_steps", "c_steps",
+        "alpha", "beta", "gamma", "adversarial", "distillation", "temperature", "estimator",
+        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
     }  # fmt: skip
     for name in METHODS:
-        make(name, players(), hyperparameters(name))
+        make(name, all_players(), hyperparameters(name))
 
 
 def test_learning_can_differ_by_role() -> None:
@@ -796,7 +848,7 @@ def test_unknown_names_are_refused() -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_missing_player_is_named(name: str) -> None:
     for role in find(name).roles:
-        modules = players()
+        modules = all_players()
         del modules[role]
         with pytest.raises(UsageError, match=line(role)):
             make(name, modules)

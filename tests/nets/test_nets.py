@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdgan.errors import UsageError
 from kdgan.nets import ResidualBlock, WithPrivileged, build, lenet, mlp, resnet
+from support import refused
 
 
 def line(part: str) -> str:
@@ -230,3 +231,13 @@ def test_with_privileged_is_features_joined_with_rho_then_a_head() -> None:
     torch.testing.assert_close(WithPrivileged(features, head)(x, rho), expected)
     unflat = nn.Sequential(features, nn.Unflatten(1, (2, 2)))
     torch.testing.assert_close(WithPrivileged(unflat, head)(x, rho.reshape(7, 1, 2)), expected)
+
+
+def test_a_blind_network_gives_every_instance_the_same_logits() -> None:
+    blind = build("blind", (1, 28, 28), 5, privileged=3)
+    logits = blind(torch.randn(7, 1, 28, 28), torch.randn(7, 3))
+    assert logits.shape == (7, 5)
+    assert torch.equal(logits, blind(torch.randn(7, 1, 28, 28)))
+    assert sum(parameter.numel() for parameter in blind.parameters()) == 5
+    with refused("blind-3"):
+        build("blind-3", (4,), 5)

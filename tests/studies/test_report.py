@@ -88,7 +88,7 @@ def test_report_holds_everything(whole) -> None:
     assert page.tags["svg"] == 3
     assert page.tags["details"] == 1
     assert page.tags["script"] == 0
-    for part in ("How to read this", "All 21 runs", "kdgan compare --seeds 3", "Figure 3."):
+    for part in ("How to read this", "All 24 runs", "kdgan compare --seeds 3", "Figure 3."):
         assert part in page.text
     for method in METHOD_ORDER:
         assert METHODS[method] in page.text
@@ -228,7 +228,7 @@ def test_caveats() -> None:
 
 def test_colours_are_distinct_and_fixed() -> None:
     colours = figures.method_colours([*METHOD_ORDER, "another", "more"])
-    assert len(set(colours.values())) == 9
+    assert len(set(colours.values())) == 10
     assert figures.method_colours(["kdgan"]) == {"kdgan": colours["kdgan"]}
 
 

@@ -300,7 +300,12 @@ GAMES = [
 
 
 def game(name: str, hyper: Mapping[str, Any], folder: Path | None, **options: Any) -> tuple[Loop, Method]:
-    modules = {"student": player(5, 1), "teacher": player(8, 2), "discriminator": player(8, 3)}
+    modules = {
+        "student": player(5, 1),
+        "teacher": player(8, 2),
+        "discriminator": player(8, 3),
+        "peer": player(8, 4),
+    }
     method = create(
         name, modules, hyper, optimization=options.pop("optimization", Optimization(lr=0.01)), seed=7
     )

@@ -102,16 +102,12 @@ class KDGAN(Method):
 
     def update(self, batch: Batch, progress: float) -> Losses:
         """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12)."""
-        student, teacher, discriminator = self.student, self.players["teacher"], self.players["discriminator"]
+        student, teacher = self.student, self.players["teacher"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
 
         # No step changes a network before the loss that these logits serve, so each is computed once.
         c, t = student(batch), teacher(batch)
-        for _ in range(self.d_steps if self.adversarial and self.judge == "network" else 0):
-            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
-            discriminator.learn(discriminator_loss(discriminator(batch), batch.targets, z), progress)
-
-        g = self._scores(batch, c)
+        d_loss, g = self._judged(batch, c, t, progress)
         for step in range(self.t_steps):
             t = teacher(batch) if step else t
             ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
@@ -123,21 +119,31 @@ class KDGAN(Method):
             c = student(batch) if step else c
             ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
             student.learn(self.adversarial * self.alpha * ad_c + self.beta * ds_c, progress)
-        z = self.alpha * c.detach().softmax(-1) + (1 - self.alpha) * t.softmax(-1)
         return report(
-            discriminator=discriminator_loss(g, batch.targets, z),
+            discriminator=d_loss,
             adversarial=ad_c,
             distillation=ds_c,
             teacher_adversarial=ad_t,
             teacher_distillation=ds_t,
         )
 
-    def _scores(self, batch: Batch, logits: Tensor) -> Tensor:
-        """g for all labels `(B, K)`, without gradient."""
-        if self.judge == "labels":
-            return (2 * label_weights(batch.targets, logits.detach()) - 1) * _SURE
+    def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
+        discriminator = self.players["discriminator"]
+        learns = self.judge == "network" and self.adversarial > 0
+        for _ in range(self.d_steps if learns else 1):
+            g = discriminator(batch) if self.judge == "network" else self._product(batch, c)
+            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
+            loss = discriminator_loss(g, batch.targets, z)
+            if learns:
+                discriminator.learn(loss, progress)
+        if not learns:
+            return loss, g.detach()
         with torch.no_grad():
-            return self.players["discriminator"](batch)
+            return loss, discriminator(batch)
+
+    def _product(self, batch: Batch, logits: Tensor) -> Tensor:
+        return _SURE * (2 * label_weights(batch.targets, logits.detach()) - 1)
 
     def _labels(self, logits: Tensor) -> Tensor:
         return generated_labels(logits, estimator=self.estimator, generator=self.generator)

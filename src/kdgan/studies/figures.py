@@ -26,6 +26,7 @@ _PALETTE = {
     "mimic": "#56b4e9",
     "noisy": "#009e73",
     "codis": "#0072b2",
+    "codis3": "#332288",
     "nagan": "#cc79a7",
     "kdgan": "#d55e00",
 }

@@ -53,9 +53,11 @@ def write_report(
     methods = [summary.method for summary in summaries]
     colours = figures.method_colours([*methods, *(method for method, _ in curves)])
     data, labels = settings[0]
-    template = Template(files("kdgan.studies").joinpath("report.html").read_text(encoding="utf-8"))
+    room = files("kdgan.studies")
+    template = Template((room / "report.html").read_text(encoding="utf-8"))
     notes = "".join(f"<li>{_prose(note)}</li>" for note in caveats(summaries))
     page = template.substitute(
+        style=(room / "report.css").read_text(encoding="utf-8"),
         title=escape(f"{data} with {labels:,} labels: which method trains the best student?"),
         lead="\n".join(f"<p>{_prose(sentence)}</p>" for sentence in outcome(summaries)),
         caveats=f'<ul class="caveats">{notes}</ul>' if notes else "",

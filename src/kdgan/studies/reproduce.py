@@ -15,6 +15,7 @@ from rich.console import Console
 
 from kdgan.errors import UsageError
 from kdgan.studies.comparison import Compared, Comparison, Variant, compare, facts
+from kdgan.studies.page import write_page
 from kdgan.studies.statistics import write_results
 from kdgan.studies.table1 import CELLS, base, settings, table1
 from kdgan.studies.variance import measure_variance
@@ -85,12 +86,20 @@ WIDTHS = (25, 50, 100, 200, 400, 800)
 """Of both hidden layers of the student, for accuracy against size."""
 
 
+def _two_games(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    whole = table1(cell, seeds, changes)
+    return replace(whole, variants={name: whole.variants[name] for name in ("nagan", "kdgan")})
+
+
 def _game(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
     return _kdgan(cell, seeds, changes, {"kdgan": {}})
 
 
 def _ablations(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
-    return _kdgan(cell, seeds, changes, ABLATIONS)
+    variants = _kdgan(cell, seeds, changes, ABLATIONS)
+    # MIMIC's teacher is T as it was before the game.
+    mimic = Variant.of("mimic", settings(cell)["mimic"])
+    return replace(variants, variants={"mimic": mimic, **variants.variants})
 
 
 def _weights(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
@@ -117,6 +126,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "table1": Study(tuple(CELLS), table1, 10),
         "ablations": Study(("mnist-100", "mnist-1000"), _ablations, 5),
         "figure4": Study(("mnist-100",), _weights, 3),
+        "figure3a": Study(("mnist-100",), _two_games, 10),
+        "samples": Study(tuple(cell for cell in CELLS if cell.startswith("mnist")), table1, 10),
         "figure7": Study(("mnist-100",), _game, 3),
         "sizes": Study(("mnist-1000",), _sizes, 3),
     }
@@ -190,6 +201,7 @@ def reproduce(
         failures += compared.failures
         _write(results / name, cell, comparison, compared)
         _describe(results / name / f"{cell}.json", comparison, command)
+    write_page(name, results / name, out / name / "report.html")
     return failures
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
+from importlib.resources import as_file, files
 from types import MappingProxyType
 from typing import Any
 
+from kdgan.errors import UsageError
 from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.presets import PRESETS
 from kdgan.studies.statistics import CONTROL, MethodSummary, RunRecord, paired_difference, summarise
 from kdgan.studies.tables import NOTHING, plus_minus, signed
+from kdgan.studies.tuned import read_tuned
 from kdgan.training.config import Config
 
 METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
@@ -45,9 +46,27 @@ PAPER: Mapping[str, tuple[float, ...]] = MappingProxyType(
 )
 """Published means in % (Wang et al., NeurIPS 2018, Table 1), in the order of `CELLS`."""
 
+TUNED: Mapping[str, str | None] = MappingProxyType(
+    {
+        "mnist-100": "mnist-100",
+        "mnist-1000": "mnist-100",
+        "mnist-10000": "mnist-100",
+        "cifar10-500": None,
+        "cifar10-5000": None,
+        "cifar10-50000": None,
+    }
+)
+"""The cell whose search found a cell's settings, `settings/CELL.json`; None for each method's defaults."""
+
 
 def base(cell: str) -> Config:
-    """What all runs of a cell share; its method and seed are to be replaced."""
+    """What all runs of a cell share; its method and seed are to be replaced.
+
+    Raises:
+        UsageError: if there is no such cell.
+    """
+    if cell not in CELLS:
+        raise UsageError(f"unknown cell {cell!r}: choose from {', '.join(CELLS)}")
     own = CELLS[cell]
     given = {**PRESETS[own["data"]], **own, "teacher_steps": own["steps"]}
     return Config(**given, method=CONTROL, seed=0)
@@ -55,8 +74,11 @@ def base(cell: str) -> Config:
 
 def settings(cell: str) -> dict[str, dict[str, Any]]:
     """The frozen settings of each method in a cell, as `kdgan tune` found them on validation data."""
-    frozen = json.loads((files("kdgan.studies") / "settings.json").read_text(encoding="utf-8"))
-    return {method: dict(found) for method, found in frozen[cell]["methods"].items()}
+    tuned = TUNED[cell]
+    if tuned is None:
+        return {method: {} for method in METHODS}
+    with as_file(files("kdgan.studies") / "settings" / f"{tuned}.json") as file:
+        return read_tuned(file)
 
 
 def table1(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:

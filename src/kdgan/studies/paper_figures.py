@@ -1,0 +1,181 @@
+"""The paper's figures, and those its reviewers asked for, from the raw figures that `kdgan reproduce` writes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kdgan.errors import UsageError
+from kdgan.studies.figures import GRID, INK, MUTED, curves_figure, method_colours
+from kdgan.studies.statistics import RunRecord, mean_interval, method_order, read_results
+
+Curves = dict[tuple[str, int], list[tuple[int, float]]]
+
+
+def read_curves(file: Path) -> Curves:
+    """(method, seed) to its (student updates, test accuracy in %) points, from a file of `kdgan reproduce`."""
+    curves: Curves = {}
+    for row in read_table(file):
+        key = row["method"], int(row["seed"])
+        curves.setdefault(key, []).append((int(row["student_updates"]), float(row["test_accuracy"])))
+    return curves
+
+
+def read_table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            return list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+
+
+def training_curves(folder: Path) -> Figure:
+    """Figure 3a: test accuracy of C against its updates, NaGAN against KDGAN, all seeds."""
+    curves = {
+        key: points
+        for file in sorted(folder.glob("*-curves.csv"))
+        for key, points in read_curves(file).items()
+        if key[0] in ("nagan", "kdgan")
+    }
+    return curves_figure(curves, method_colours(["nagan", "kdgan"]))
+
+
+def weights(folder: Path) -> Figure:
+    """Figure 4: accuracy of KDGAN against α, β and γ, each alone; bars are 95 % intervals over seeds."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for record in read_records(folder):
+        name, _, value = record.method.removeprefix("kdgan: ").partition(" = ")
+        found.setdefault(name, {}).setdefault(float(value), []).append(record.student_accuracy)
+    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
+    panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
+    for axes, (name, values) in zip(panels, sorted(found.items()), strict=False):
+        _line(axes, "kdgan", {value: values[value] for value in sorted(values)}, "#d55e00")
+        axes.set_xlabel({"alpha": "α", "beta": "β", "gamma": "γ"}.get(name, name))
+        if name != "alpha":
+            axes.set_xscale("log")
+        _plain(axes)
+    panels[0].set_ylabel("test accuracy, %")
+    return figure
+
+
+def variance(folder: Path) -> Figure:
+    """Figure 7: variance of C's gradients over training, ∇L_DS against ∇L_AD by each estimator; mean over seeds."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for file in sorted(folder.glob("*.csv")):
+        for row in read_table(file):
+            by_step = found.setdefault(row["gradient"], {})
+            by_step.setdefault(int(row["student_updates"]), []).append(float(row["variance"]))
+    figure, axes = _single()
+    for index, (name, by_step) in enumerate(found.items()):
+        steps = sorted(by_step)
+        values = [math.fsum(by_step[step]) / len(by_step[step]) for step in steps]
+        label = "∇L_DS" if name == "distillation" else f"∇L_AD, {name}"
+        axes.plot(steps, values, color=_COLOURS[index % len(_COLOURS)], label=label, linewidth=1.8)
+    axes.set_yscale("log")
+    axes.set_xlabel("student updates")
+    axes.set_ylabel("trace of the covariance of C's gradient")
+    _legend(figure, axes)
+    return figure
+
+
+def samples(folder: Path) -> Figure:
+    """Accuracy against the number of labels n, per method, one panel for each data set."""
+    records = read_records(folder)
+    data = sorted({record.data for record in records})
+    figure = Figure(figsize=(4.2 * max(len(data), 1) + 1.4, 3.6), layout="constrained")
+    panels = figure.subplots(1, max(len(data), 1), squeeze=False)[0]
+    colours = method_colours(record.method for record in records)
+    for axes, name in zip(panels, data, strict=False):
+        runs = [record for record in records if record.data == name]
+        for method in method_order(record.method for record in runs):
+            _line(axes, method, _grouped(runs, method, lambda run: run.labels), colours[method])
+        axes.set_xscale("log")
+        axes.set_xlabel(f"labels, {name}")
+        _plain(axes)
+    panels[0].set_ylabel("test accuracy, %")
+    if records:
+        _legend(figure, panels[0])
+    return figure
+
+
+def sizes(folder: Path) -> Figure:
+    """Accuracy against the student's parameters, per method."""
+    records = read_records(folder)
+    figure, axes = _single()
+    methods = method_order(record.method.partition(":")[0] for record in records)
+    colours = method_colours(methods)
+    for method in methods:
+        runs = [record for record in records if record.method.partition(":")[0] == method]
+        _line(axes, method, _grouped(runs, None, lambda run: run.student_parameters), colours[method])
+    axes.set_xscale("log")
+    axes.set_xlabel("parameters of the student")
+    axes.set_ylabel("test accuracy, %")
+    if records:
+        _legend(figure, axes)
+    return figure
+
+
+FIGURES: Mapping[str, tuple[Callable[[Path], Figure], str]] = {
+    "figure3a": (training_curves, "Training curves: NaGAN against KDGAN; band: lowest to highest seed."),
+    "figure4": (weights, "Accuracy of KDGAN when one of its weights changes; bars: 95 % intervals."),
+    "figure7": (variance, "Variance of the student's gradients while the game is played."),
+    "samples": (samples, "Accuracy against the number of labels; bars: 95 % intervals."),
+    "sizes": (sizes, "Accuracy against the size of the student; bars: 95 % intervals."),
+}
+"""By study: how it is drawn, and its caption."""
+
+_COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#f0b850", "#f7d794", "#009e73", "#44aa99")
+
+
+def read_records(folder: Path) -> list[RunRecord]:
+    """All runs in a folder of results."""
+    files = sorted(file for file in folder.glob("*.csv") if not file.stem.endswith("-curves"))
+    return [record for file in files for record in read_results(file)]
+
+
+def _grouped(
+    runs: Sequence[RunRecord], method: str | None, key: Callable[[RunRecord], float]
+) -> dict[float, list[float]]:
+    found: dict[float, list[float]] = {}
+    for run in runs:
+        if method in (None, run.method):
+            found.setdefault(key(run), []).append(run.student_accuracy)
+    return dict(sorted(found.items()))
+
+
+def _line(axes: Axes, label: str, points: Mapping[float, Sequence[float]], colour: str) -> None:
+    intervals = [mean_interval(values) for values in points.values()]
+    means = [interval.mean for interval in intervals]
+    bars = [interval.half_width or 0.0 for interval in intervals]
+    axes.errorbar(
+        list(points), means, yerr=bars, label=label, color=colour, marker="o", markersize=4, capsize=2
+    )
+
+
+def _single() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelcolor=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, labelcolor=INK)

@@ -1,0 +1,268 @@
+"""Studies from frozen settings to pages, on images of MNIST's form made here."""
+
+import json
+import struct
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kdgan.cli import main
+from kdgan.studies.page import TEXTS, write_page
+from kdgan.studies.paper_figures import read_table
+from kdgan.studies.reproduce import ABLATIONS, STUDIES, WEIGHTS
+from kdgan.studies.statistics import RunRecord, read_results, write_results
+from kdgan.studies.study_tables import TABLES
+from kdgan.studies.table1 import CELLS, METHODS, PAPER, base, beside_the_paper, settings
+from support import refused, served
+
+TINY = [
+    *("--steps", "4", "--teacher-steps", "4", "--batch", "8", "--evaluations", "2"),
+    *("--student", "mlp-4", "--teacher", "lenet-2-3-4", "--workers", "1", "--seeds", "1"),
+]
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    path.write_bytes(
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    )
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    chance = np.random.default_rng(0)
+    for part, count in (("train", 200), ("t10k", 40)):
+        write_idx(
+            folder / f"{part}-images-idx3-ubyte", chance.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        )
+        write_idx(folder / f"{part}-labels-idx1-ubyte", np.arange(count, dtype=np.uint8) % 10)
+    return folder
+
+
+@pytest.fixture
+def kdgan(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    context = served()
+    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.mark.parametrize("study", ["table1", "ablations", "figure3a", "figure7"])
+def test_a_study_ends_in_files_and_a_page(kdgan, data_dir: Path, tmp_path: Path, study: str) -> None:
+    command = ["reproduce", study, "--cells", "mnist-100", *TINY, "--data-dir", data_dir]
+    command += ["--out", tmp_path / "runs", "--results", tmp_path / "results"]
+    code, _, errors = kdgan(*command)
+    assert (code, errors) == (0, "")
+    found = tmp_path / "results" / study
+    described = json.loads((found / "mnist-100.json").read_text(encoding="utf-8"))
+    assert described["command"].split()[0] == "kdgan"
+    assert described["base"]["labels"] == 100
+    assert described["seeds"] == [0]
+    page = (tmp_path / "runs" / study / "report.html").read_text(encoding="utf-8")
+    assert escape(TEXTS[study][0]) in page
+    assert "<script" not in page
+    if study == "figure7":
+        rows = read_table(found / "mnist-100.csv")
+        assert {row["gradient"] for row in rows} >= {"distillation", "exact", "reinforce"}
+        assert all(float(row["variance"]) > 0 for row in rows)
+        exact = [row for row in rows if row["gradient"] == "exact"]
+        assert all(abs(float(row["bias"])) < 1e-12 for row in exact)
+        return
+    records = read_results(found / "mnist-100.csv")
+    expected = {
+        "table1": set(METHODS),
+        "ablations": {"mimic", *ABLATIONS},
+        "figure3a": {"nagan", "kdgan"},
+    }[study]
+    assert {record.method for record in records} == expected
+    assert {record.labels for record in records} == {100}
+    for name in expected:
+        assert name in page
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("result.json")}
+    assert kdgan(*command)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("result.json")} == before
+
+
+def test_studies_share_runs(kdgan, data_dir: Path, tmp_path: Path) -> None:
+    rest = ["--cells", "mnist-100", *TINY, "--data-dir", data_dir]
+    rest += ["--out", tmp_path / "runs", "--results", tmp_path / "results"]
+    assert kdgan("reproduce", "table1", *rest)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("result.json")}
+    assert kdgan("reproduce", "figure3a", *rest)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("result.json")} == before
+
+
+def test_what_is_not_there_is_told(kdgan, tmp_path: Path) -> None:
+    for command, part in (
+        (["reproduce", "table9"], "table9"),
+        (["reproduce", "table1", "--cells", "mnist-7"], "mnist-7"),
+        (["reproduce", "table1", "--seeds", "0"], "--seeds"),
+        (["tune", "--cell", "mnist-7"], "mnist-7"),
+        (["tune", "--trials", "0"], "--trials"),
+        (["compare", "--settings", tmp_path / "none.json"], "none.json"),
+    ):
+        code, _, errors = kdgan(*command)
+        assert code == 2, command
+        assert len(errors.splitlines()) == 1
+        assert part in errors
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_has_settings_for_every_method(cell: str) -> None:
+    assert set(settings(cell)) == set(METHODS)
+    config = base(cell)
+    assert f"{config.data}-{config.labels}" == cell
+    for name, study in STUDIES.items():
+        if cell in study.cells:
+            runs = study.comparison(cell, range(2), {}).runs()
+            assert len({config.name for config in runs.values()}) == len(runs), name
+            assert all(config.seed in (0, 1) for config in runs.values())
+
+
+def test_the_weights_of_figure_4_cover_the_ranges_of_the_paper() -> None:
+    ends = {name: (values[0], values[-1]) for name, values in WEIGHTS.items()}
+    assert ends == {"alpha": (0.0, 1.0), "beta": (0.001, 1000.0), "gamma": (0.0001, 100.0)}
+
+
+def record(method: str, seed: int, accuracy: float, **changes: object) -> RunRecord:
+    values = {
+        "data": "mnist",
+        "labels": 100,
+        "teacher_accuracy": 96.0,
+        "best_epoch_accuracy": accuracy + 0.25,
+        "student_updates": 10,
+        "seconds": 5.0,
+        "pretraining_seconds": 7.0,
+        "validation_accuracy": None,
+        "student_parameters": 100,
+        "teacher_parameters": 250,
+    }
+    return RunRecord(method=method, seed=seed, student_accuracy=accuracy, **{**values, **changes})
+
+
+def test_table_1_stands_beside_the_paper() -> None:
+    runs = [record("mimic", seed, 90.0 + seed) for seed in range(3)]
+    runs += [record("kdgan", seed, 92.0 + seed) for seed in range(3)]
+    mimic, kdgan = beside_the_paper(runs)
+    assert mimic == [
+        "mnist-100", "mimic", "3", "91.00 ± 2.48", "+2.00 ± 0.00", "+0.25", "96.00", "67.35", "5 + 7"
+    ]  # fmt: skip
+    assert kdgan[4] == "–"
+    assert kdgan[7] == f"{PAPER['kdgan'][0]:.2f}"
+
+
+def test_the_smallest_student_that_is_good_enough_is_marked(tmp_path: Path) -> None:
+    sizes = {"kdgan: 10": (100, 90.0), "kdgan: 20": (200, 94.6), "kdgan: 40": (400, 95.0)}
+    runs = [
+        record(name, seed, accuracy, student_parameters=size)
+        for name, (size, accuracy) in sizes.items()
+        for seed in range(2)
+    ]
+    write_results(tmp_path / "mnist-100.csv", runs)
+    rows = TABLES["sizes"](tmp_path).rows
+    assert [(row[1], bool(row[-1])) for row in rows] == [("100", False), ("200", True), ("400", False)]
+    assert [row[3] for row in rows] == ["2.5", "1.2", "0.6"]
+    write_page("sizes", tmp_path, tmp_path / "page.html")
+    once = (tmp_path / "page.html").read_bytes()
+    write_page("sizes", tmp_path, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_bytes() == once
+
+
+def test_tuning_searches_every_method_alike_and_goes_on(kdgan, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    command = ["tune", "--data", "digits", "--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6]
+    command += [
+        "--batch",
+        8,
+        "--methods",
+        "supervised,kdgan",
+        "--workers",
+        1,
+        "--seeds",
+        2,
+        "--out",
+        tmp_path / "t",
+    ]
+    code, _, errors = kdgan(*command, "--trials", 2)
+    assert (code, errors) == (0, "")
+    runs = list((tmp_path / "t").glob("runs/*/config.json"))
+    assert len(runs) == 8
+    assert {json.loads(run.read_text(encoding="utf-8"))["seed"] for run in runs} == {100, 101}
+    # The teacher is pretrained at the study's own rate, whatever rate a trial takes: once for each seed.
+    assert len(list((tmp_path / "t").glob("pretrained/teacher-*"))) == 2
+    code, _, errors = kdgan(*command, "--trials", 3)
+    assert (code, errors) == (0, "")
+    rows = read_table(tmp_path / "t" / "trials.csv")
+    assert [row["method"] for row in rows] == ["supervised"] * 3 + ["kdgan"] * 3
+    first = json.loads(rows[3]["settings"])
+    assert (first["alpha"], first["beta"], first["gamma"]) == (0.5, 1.0, 0.02)
+    tuned = json.loads((tmp_path / "t" / "tuned.json").read_text(encoding="utf-8"))
+    for method, found in tuned["methods"].items():
+        values = [float(row["validation_accuracy"]) for row in rows if row["method"] == method]
+        assert found["validation_accuracy"] == max(values)
+    compare = [
+        "compare",
+        "--student",
+        "mlp-4",
+        "--teacher",
+        "mlp-6",
+        "--steps",
+        6,
+        "--seeds",
+        1,
+        "--workers",
+        1,
+    ]
+    compare += ["--methods", "kdgan", "--settings", tmp_path / "t" / "tuned.json", "--out", tmp_path / "c"]
+    assert kdgan(*compare)[0] == 0
+    (config,) = (tmp_path / "c").glob("runs/*/config.json")
+    used = json.loads(config.read_text(encoding="utf-8"))
+    best = tuned["methods"]["kdgan"]["settings"]
+    assert used["lr"] == best["lr"]
+    assert used["hyper"]["alpha"] == best["alpha"]
+
+
+def test_gradient_variance_by_hand() -> None:
+    from kdgan.data.batch import Batch
+    from kdgan.methods import KDGAN
+    from kdgan.studies.variance import gradient_variances
+
+    torch.manual_seed(0)
+    game = KDGAN(*(torch.nn.Linear(3, 4, bias=False) for _ in range(3)))
+    batches = [Batch(torch.randn(5, 3), torch.randint(4, (5,))) for _ in range(6)]
+    measured = gradient_variances(game, batches.__getitem__, 6, torch.Generator().manual_seed(0))
+    c, t = (game.players[role].module.weight for role in ("student", "teacher"))
+    gradients = []
+    for batch in batches:
+        difference = batch.inputs @ (c - t).T  # L2 is its square, averaged over labels and instances
+        gradients.append((2 * difference.T @ batch.inputs / 20).flatten())
+    spread = torch.stack(gradients).var(0).sum().item()
+    assert measured["variance/distillation"] == pytest.approx(spread, rel=1e-4)
+    mean = torch.stack(gradients).mean(0).square().sum().item()
+    assert measured["signal/distillation"] == pytest.approx(mean - spread / 6, rel=1e-3)
+    assert measured["bias/exact"] == 0
+    assert measured["variance/reinforce"] > measured["variance/exact"]
+
+
+def test_settings_of_something_else_are_refused(tmp_path: Path) -> None:
+    from kdgan.studies.tuned import read_tuned
+
+    for text in ("{}", '{"methods": 3}', '{"methods": {"kdgan": 3}}', "no"):
+        (tmp_path / "tuned.json").write_text(text, encoding="utf-8")
+        with refused("tuned.json"):
+            read_tuned(tmp_path / "tuned.json")
