@@ -374,7 +374,7 @@ def _changes(training: TrainingOptions) -> dict[str, Any]:
 def _methods(text: str) -> list[str]:
     methods = _names(text)
     if not methods:
-        raise UsageError("--methods names no method")
+        raise UsageError("--methods names none: at least one is needed")
     return methods
 
 

@@ -130,7 +130,7 @@ def _study(method: str, base: Config, out: Path) -> Study:
 def _open_trials(study: Study, method: str, target: int, at_random: int) -> list[FrozenTrial]:
     """Those that were under way when the search was stopped, and new ones up to `target` in all."""
     trials = study.get_trials()
-    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING and trial.number < target]
     asked = sum(trial.state != TrialState.WAITING for trial in trials)
     # The sampler's state is not stored, so its seed must say where the search is.
     study.sampler = TPESampler(
@@ -172,14 +172,15 @@ def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) ->
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["method", "trial", "validation_accuracy", "settings"])
         for method, study in studies.items():
-            for trial in study.trials:
+            finished = [trial for trial in study.trials if trial.state.is_finished()]
+            for trial in finished:
                 table.writerow([method, trial.number, trial.value, json.dumps(trial.params)])
-            if not any(trial.value is not None for trial in study.trials):
+            if not any(trial.value is not None for trial in finished):
                 raise RunError(f"every trial of {method} failed: its learning rates may be too high")
             best[method] = {
                 "settings": study.best_params,
                 "validation_accuracy": study.best_value,
-                "trials": len(study.trials),
+                "trials": len(finished),
             }
     base_values = base.without("method", "seed", "hyper")
     write_json(
