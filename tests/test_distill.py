@@ -1,6 +1,7 @@
 """The one call, what it tells of costs, and its parts in a loop of one's own."""
 
 import copy
+import dataclasses
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -334,6 +335,13 @@ def test_a_folder_of_other_players(tmp_path: Path) -> None:
     run(small(), big(), folder=tmp_path / "run")
     with refused("run"):
         run(nets.mlp(6, [5], 3), big(), folder=tmp_path / "run")
+
+
+def test_a_folder_of_other_data_of_the_same_form(tmp_path: Path) -> None:
+    run(small(), big(), folder=tmp_path / "run")
+    other = dataclasses.replace(TRAIN, inputs=TRAIN.inputs + 1)
+    with refused("run", "data"):
+        run(small(), big(), other, folder=tmp_path / "run")
 
 
 def test_the_report_is_a_table_for_people(trained: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -176,6 +177,7 @@ def distill(
         trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
+            settings["data"] = [_fingerprint(part) for part in (data, held_out)]
             sizes = {role: sum(p.numel() for p in module.parameters()) for role, module in players.items()}
             claim(
                 trainer.folder, "distill.json", {**settings, "hyper": dict(hyper or {}), "parameters": sizes}
@@ -225,6 +227,17 @@ def _measured(
         accuracies["teacher"] = accuracy(players["teacher"], validation, role="teacher")
         costs["teacher"] = cost(players["teacher"], validation, role="teacher")
     return accuracies, costs
+
+
+def _fingerprint(data: Batch | DataLoader[Any]) -> str | None:
+    """What tells data from others of the same form: a hash of tensors; None for what may differ at every look."""
+    if not isinstance(data, Batch):
+        return None
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in (data.inputs, data.targets, data.privileged):
+        if tensor is not None:
+            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _thirty_passes(data: Batch | DataLoader[Any], batch: int) -> int:
