@@ -9,7 +9,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from kdgan.data import Split
 from kdgan.errors import RunError
 from kdgan.methods import METHODS
 from kdgan.studies.comparison import Comparison, Variant, compare
@@ -20,6 +19,7 @@ from kdgan.training.devices import find_device
 from kdgan.training.evaluate import accuracy
 from kdgan.training.loop import Interrupted
 from kdgan.training.run import evaluate_run
+from kdgan.training.task import Classification
 from support import refused, served
 
 TINY = Config(
@@ -199,7 +199,9 @@ def test_the_student_file_is_the_student(tmp_path: Path) -> None:
     }
     student = Student.load(tmp_path / "run" / "student.safetensors")
     assert not student.module.training
-    data: Split = Run(TINY, Machine()).data
+    task = Run(TINY, Machine()).task
+    assert isinstance(task, Classification)
+    data = task.split
     assert accuracy(student.module, data.test) == outcome.student_accuracy
     raw = (data.test.inputs * data.scale.std + data.scale.mean)[:7]
     chances = student(raw)

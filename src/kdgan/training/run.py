@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from kdgan.data.augment import augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, TensorFeed
 from kdgan.data.reading import load
 from kdgan.data.seeds import mixed
-from kdgan.data.split import scaled, split
+from kdgan.data.split import scaled
 from kdgan.errors import UsageError
 from kdgan.methods import METHODS, Method, create, pretraining
-from kdgan.nets import build
 from kdgan.training.checkpoint import write_json
 from kdgan.training.config import Config, claim, digest, from_plain, plain, read_json
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
 from kdgan.training.students import Student
-
-# A worker makes many runs on the same data.
-_load = lru_cache(maxsize=1)(load)
+from kdgan.training.task import Classification, Task
 
 Progress = Callable[[str, int, int], None]
 """Told what is being trained (`teacher`, `kdgan`, ...), finished steps, and of how many."""
@@ -68,6 +63,9 @@ class Outcome:
         teacher_parameters: numbers in T, None without one.
         labels: labelled instances.
         curve: (updates of C, accuracy on test data) of every evaluation, for plots; nothing is chosen by it.
+        measures: all that was measured of C on test data after the last step. Where the task is not to name one
+            label, the first of them stands in place of accuracy above.
+        teacher_measures: the same of T, empty without one.
     """
 
     student_accuracy: float
@@ -81,6 +79,8 @@ class Outcome:
     teacher_parameters: int | None
     labels: int
     curve: list[tuple[int, float]]
+    measures: dict[str, float] = field(default_factory=dict)
+    teacher_measures: dict[str, float] = field(default_factory=dict)
 
 
 class Run:
@@ -96,22 +96,10 @@ class Run:
 
     def __init__(self, config: Config, machine: Machine) -> None:
         self.config, self.machine = config, machine
-        source = _load(
-            config.data,
-            data_dir=machine.data_dir,
-            target=config.target,
-            privileged=config.privileged,
-            image_size=config.image_size,
-        )
-        if source.kind == "vector" and config.augment != "none":
-            raise UsageError(
-                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
-            )
-        augmentation(config.augment, torch.zeros(1))  # an unknown name is found here
-        self.data = split(source, labels=config.labels, seed=config.seed)
-        self.train_data = self.data.train.to(machine.device)
-        self.validation_data = self.data.validation.to(machine.device)
-        self.test_data = self.data.test.to(machine.device)
+        self.task = self._task()
+        self.train_data = self.task.train.to(machine.device)
+        self.validation_data = self.task.validation.to(machine.device)
+        self.test_data = self.task.test.to(machine.device)
         roles = {*METHODS[config.method].roles, *METHODS[config.method].pretrained}
         self.modules = {role: self._build(role) for role in sorted(roles)}
         # Made here so that wrong hyperparameters are found before anything is written.
@@ -132,9 +120,7 @@ class Run:
         loops = {role: self.pretrain(role, pretrained) for role in METHODS[self.config.method].pretrained}
         loop = self._play(folder, loops.get("student"))
         outcome = self._outcome(loop, loops)
-        shape, classes = self.data.shape, self.data.classes
-        student = Student(self.modules["student"], self.config.student, shape, classes, self.data.scale)
-        student.save(folder / "student.safetensors")
+        self.task.save(self.modules["student"], self.config.student, folder / "student.safetensors")
         write_json(folder / "result.json", asdict(outcome))
         for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
             passing.unlink(missing_ok=True)
@@ -190,9 +176,10 @@ class Run:
             *({**r, "step": r["step"] + offset} for r in loop.history),
         ]
         last = curve[-1]
+        taught = {} if teacher is None else self.task.measure(teacher, self.test_data, role="teacher")
         return Outcome(
             student_accuracy=last["test_accuracy"],
-            teacher_accuracy=None if teacher is None else accuracy(teacher, self.test_data, role="teacher"),
+            teacher_accuracy=None if teacher is None else first_of(taught),
             best_epoch_accuracy=max(record["test_accuracy"] for record in curve),
             validation_accuracy=last.get("validation_accuracy"),
             student_updates=self.config.steps,
@@ -202,6 +189,8 @@ class Run:
             teacher_parameters=None if teacher is None else _parameters(teacher),
             labels=len(self.train_data),
             curve=[(record["step"], record["test_accuracy"]) for record in curve],
+            measures=self.task.measure(student, self.test_data),
+            teacher_measures=taught,
         )
 
     def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path) -> Loop:
@@ -220,8 +209,8 @@ class Run:
 
     def _feed(self, seed: int, data: Batch | None = None) -> TensorFeed:
         config = self.config
-        augment = augmentation(config.augment, self.data.background)
-        return TensorFeed(self.train_data if data is None else data, config.batch, seed=seed, augment=augment)
+        data = self.train_data if data is None else data
+        return TensorFeed(data, config.batch, seed=seed, augment=self.task.augment)
 
     def _method(self) -> Method:
         config = self.config
@@ -233,17 +222,23 @@ class Run:
         """A player with initial weights that depend on seed and role alone, so that methods start alike."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mixed(self.config.seed, role, "weights"))
-            name = self.config.network(role)
-            privileged = 0 if role == "student" else self.data.privileged
-            module = build(name, self.data.shape, len(self.data.classes), privileged=privileged)
+            module = self.task.build(self.config.network(role), role)
         return module.to(self.machine.device)
 
     def _measure(self) -> dict[str, float]:
         student = self.modules["student"]
-        measured = {"test_accuracy": accuracy(student, self.test_data)}
+        measured = {"test_accuracy": first_of(self.task.measure(student, self.test_data))}
         if len(self.validation_data):
-            measured["validation_accuracy"] = accuracy(student, self.validation_data)
+            measured["validation_accuracy"] = first_of(self.task.measure(student, self.validation_data))
         return measured
+
+    def _task(self) -> Task:
+        return Classification(self.config, self.machine.data_dir)
+
+
+def first_of(measures: Mapping[str, float]) -> float:
+    """The measure that stands for all."""
+    return next(iter(measures.values()))
 
 
 def _parameters(module: nn.Module) -> int:
