@@ -1,0 +1,1 @@
+"""Image tag recommendation: its data, its baselines and its ranking measures."""
