@@ -17,8 +17,8 @@ from rich.console import Console
 from torch import Tensor
 
 from kdgan.data import Batch
-from kdgan.losses import discriminator_loss
-from kdgan.methods import KDGAN, Method
+from kdgan.losses import discriminator_loss, label_weights
+from kdgan.methods import KDGAN, Method, Mimic
 from kdgan.methods.base import Losses, report
 from kdgan.studies.pool import Report, Task, run_tasks
 from kdgan.studies.table1 import base
@@ -36,6 +36,7 @@ class Changed(KDGAN):
         candidates: views of which the ones on which D catches C most are kept: one in so many.
         verdict: share of what D implies for p_u, p_α·e^g, in the logits that C follows.
         uniform: share of labels drawn uniformly among the fake ones, which keeps D a classifier.
+        smoothing: of D's true labels, so that what it implies is no surer of itself than T.
         gate: weigh distillation by D's belief in T's label.
         saturating: False for the non-saturating generator loss, −E[log p_d].
         mixed: share of the batch that is blended with other instances, labels too.
@@ -45,6 +46,7 @@ class Changed(KDGAN):
     candidates = 1
     verdict = 0.0
     uniform = 0.0
+    smoothing = 0.0
     gate = False
     saturating = True
     mixed = 0.0
@@ -60,7 +62,9 @@ class Changed(KDGAN):
         c, t, g = self.student(batch), teacher(batch), discriminator(batch)
         fake = self.alpha * c.detach().float().softmax(-1) + (1 - self.alpha) * t.detach().float().softmax(-1)
         fake = (1 - self.uniform) * fake + self.uniform / fake.shape[-1]
-        d_loss = discriminator_loss(g, batch.targets, fake)
+        true = label_weights(batch.targets, g.detach().float())
+        true = (1 - self.smoothing) * true + self.smoothing / g.shape[-1]
+        d_loss = discriminator_loss(g, true, fake)
         discriminator.learn(d_loss, progress)
 
         g = g.detach().float()
@@ -115,14 +119,29 @@ def _centred(logits: Tensor) -> Tensor:
     return logits - logits.mean(-1, keepdim=True)
 
 
+class MovedMimic(Mimic):
+    """MIMIC whose views move to where C and T disagree more: what the moving alone is worth, without a D."""
+
+    radius = 4.0
+
+    def update(self, batch: Batch, progress: float) -> Losses:
+        t = self.target(batch).float()
+        x = batch.inputs.detach().clone().requires_grad_(True)
+        (slope,) = torch.autograd.grad((self.student.module(x).float() - t).square().mean(-1).sum(), x)
+        axes = tuple(range(1, slope.ndim))
+        slope = slope.float() / slope.float().square().sum(axes, keepdim=True).sqrt().clamp_min(1e-12)
+        size = torch.rand(len(x), generator=self.generator).view(-1, *[1] * len(axes)) * self.radius
+        return super().update(dataclasses.replace(batch, inputs=(x + size * slope).detach()), progress)
+
+
 CHANGES: dict[str, tuple[str, dict, dict, dict]] = {
     # name: method, attributes of Changed, hyperparameters, fields of the configuration
     "kdgan": ("kdgan", {}, {}, {}),
     "mimic": ("mimic", {}, {}, {}),
-    "D and C judged in one pass": ("changed", {}, {}, {}),
+    "mimic with views moved to where it errs": ("mimic", {"moved": True}, {}, {}),
     "views moved by D": ("changed", {"radius": 4.0}, {}, {}),
-    "views chosen by D, one of two": ("changed", {"candidates": 2}, {}, {}),
-    "target half of what D implies": ("changed", {"verdict": 0.5, "uniform": 0.5}, {}, {}),
+    "views chosen by D out of two": ("changed", {"candidates": 2}, {}, {}),
+    "target half of what D implies": ("changed", {"verdict": 0.5, "uniform": 0.5, "smoothing": 0.1}, {}, {}),
     "distillation gated by D": ("changed", {"gate": True}, {}, {}),
     "non-saturating": ("changed", {"saturating": False}, {}, {}),
     "half the views mixed up": ("changed", {"mixed": 0.5}, {}, {}),
@@ -141,8 +160,12 @@ class ChangedRun(Run):
         super().__init__(config, machine)
 
     def _method(self) -> Method:
-        if self.attributes is None:
+        if not self.attributes:
             return super()._method()
+        if "moved" in self.attributes:
+            learning = {"student": self.config.optimization("student")}
+            players = [self.modules[role] for role in Mimic.roles]
+            return MovedMimic(*players, optimization=learning, seed=self.config.seed)
         config, attributes = self.config, dict(self.attributes)
         learning = {role: config.optimization(role) for role in self.modules}
         if attributes.pop("slow", False):
@@ -166,7 +189,7 @@ def task(
 ) -> tuple[float, ...]:
     watched = dataclasses.replace(machine, progress=lambda what, done, total: report(done / total), stop=stop)
     method, attributes, _, _ = CHANGES[name]
-    run = ChangedRun(config, watched, attributes if method == "changed" else None)
+    run = ChangedRun(config, watched, attributes or ({"radius": 0.0} if method == "changed" else {}))
     folder = store / "changes" / f"{name.replace(' ', '-')}-{config.name}"
     measured = folder / "validation.json"
     if not measured.exists():
@@ -204,6 +227,10 @@ def main() -> None:
     file = Path("results/changes") / f"{given.cell}.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     rows: dict[str, tuple] = {}
+    if file.exists():
+        with file.open(encoding="utf-8", newline="") as opened:
+            for change, seed, *values in list(csv.reader(opened))[1:]:
+                rows[f"{change} {seed}"] = tuple(float(value) for value in values)
 
     def done(name: str, found: tuple) -> None:
         rows[name] = found

@@ -2,6 +2,7 @@
 
 A table stands between `<!-- table: WHAT -->` and `<!-- end -->`, where WHAT is the results.csv of a comparison, the
 folder of a study (results/table1), a file of changes (results/changes/CELL.csv) or of settings (settings/CELL).
+`--figures` draws the figures of all studies that have results into docs/figures/, too.
 """
 
 import json
@@ -9,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from kdgan.studies.paper_figures import read_table
+from kdgan.studies.paper_figures import FIGURES, read_table
 from kdgan.studies.statistics import mean_interval, paired_difference, read_results, summarise
 from kdgan.studies.study_tables import TABLES
 from kdgan.studies.tables import markdown, markdown_table, plus_minus
@@ -95,6 +96,11 @@ def main() -> None:
             stale.append(name)
             if "--check" not in sys.argv:
                 document.write_text(after, encoding="utf-8")
+    if "--figures" in sys.argv:
+        (ROOT / "docs" / "figures").mkdir(exist_ok=True)
+        for name, (draw, _) in FIGURES.items():
+            if (ROOT / "results" / name).is_dir():
+                draw(ROOT / "results" / name).savefig(ROOT / "docs" / "figures" / f"{name}.png", dpi=110)
     if "--check" in sys.argv and stale:
         sys.exit(f"{', '.join(stale)}: tables differ from the result files; run python docs/tables.py")
 

@@ -10,11 +10,12 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from kdgan.errors import KdganError, RunError, UsageError
+from kdgan.tag_cli import Tags, tags
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +123,7 @@ class Compare:
             out,
             workers=_workers(self.workers, machine),
             threads=self.training.threads,
-            console=_console(),
+            console=console(),
             facts=facts(comparison, machine, shlex.join(["kdgan", *sys.argv[1:]])),
         )
         print(f"report: {out / 'report.html'}   results: {out / 'results.csv'}")  # noqa: T201
@@ -175,7 +176,7 @@ class Tune:
             seeds=self.seeds,
             workers=_workers(self.workers, machine),
             threads=self.training.threads,
-            console=_console(),
+            console=console(),
         )
         print(f"settings: {found}")  # noqa: T201
 
@@ -188,7 +189,7 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, figure3a, figure4, figure7, samples, sizes or ablations."""
+    """table1, table2, figure3a, figure4, figure7, samples, sizes or ablations."""
     cells: str | None = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: int | None = None
@@ -196,6 +197,10 @@ class Reproduce:
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     data_dir: Path | None = None
     """Folder with the files of mnist and cifar10; without it they are downloaded once."""
+    table: Path | None = None
+    """For table2: the Parquet table of photos, see kdgan tags compare."""
+    reader: Literal["lstm", "bag"] = "lstm"
+    """For table2: how texts are read."""
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: Path = Path("runs/reproduce")
@@ -206,26 +211,42 @@ class Reproduce:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.studies.reproduce import find, reproduce
+        from kdgan.studies.table2 import CELLS, reproduce_table2
 
-        study = find(self.study, () if self.cells is None else _names(self.cells))
-        seeds = study.seeds if self.seeds is None else self.seeds
+        chosen = None if self.cells is None else _names(self.cells)
+        seeds, cells = self.seeds, tuple[str, ...]()
+        if self.study == "table2":
+            if self.table is None:
+                raise UsageError(
+                    "table2 needs --table FILE, a Parquet table of photos (see kdgan tags compare)"
+                )
+            if chosen is not None and not set(chosen) <= set(CELLS):
+                raise UsageError(f"table2 has the cells {' and '.join(CELLS)}, not {', '.join(chosen)}")
+            cells, seeds = tuple(chosen or CELLS), 10 if seeds is None else seeds
+        else:
+            study = find(self.study, chosen or ())
+            cells, seeds = tuple(chosen or study.cells), study.seeds if seeds is None else seeds
         if seeds < 1:
             raise UsageError(f"--seeds must be at least 1, not {seeds}")
         machine = _machine(self.training, self.data_dir)
-        failures = reproduce(
-            self.study,
-            study.cells if self.cells is None else _names(self.cells),
-            range(seeds),
-            machine,
-            self.out,
-            self.results,
-            changes=_changes(self.training),
-            workers=_workers(self.workers, machine),
-            threads=self.training.threads,
-            console=_console(),
-            command=["kdgan", *sys.argv[1:]],
-        )
-        print(f"report: {self.out / self.study / 'report.html'}   results: {self.results / self.study}")  # noqa: T201
+        changes = _changes(self.training)
+        shared: dict[str, Any] = {
+            "workers": _workers(self.workers, machine),
+            "threads": self.training.threads,
+            "console": console(),
+            "command": ["kdgan", *sys.argv[1:]],
+        }
+        if self.study == "table2":
+            assert self.table is not None
+            changes["reader"] = self.reader
+            failures = reproduce_table2(
+                self.table, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared
+            )
+        else:
+            failures = reproduce(
+                self.study, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared
+            )
+        print(f"reports: {self.out / self.study}   results: {self.results / self.study}")  # noqa: T201
         _say_failed(failures)
 
 
@@ -290,19 +311,24 @@ class Evaluate:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command `kdgan`: exit code 0, 2 where the call cannot go on as it is, 1 for a failed run."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        if given[:1] == ["tags"] and len(given) > 1:
+            tags(given[1:])
+            return
         commands: dict[str, Any] = {
             "compare": Compare,
             "train": Train,
             "evaluate": Evaluate,
             "tune": Tune,
             "reproduce": Reproduce,
+            "tags": Tags,
         }
         command = tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="kdgan",
             description="Train small classifiers with more than they will have at inference.",
-            args=arguments,
+            args=given,
             config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
         )
         command()
@@ -388,7 +414,8 @@ def _workers(given: int | None, machine: Machine) -> int:
     return given or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Where progress and tables go."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 100)

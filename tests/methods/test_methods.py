@@ -404,6 +404,29 @@ def test_kdgan_by_hand(
     agree(method, hand, step, privileged=privileged, weights=weights)
 
 
+def test_views_are_moved_to_where_d_catches_c() -> None:
+    """By at most the reach, in the direction in which D rejects more of C's label; nobody learns by it."""
+    modules = players()
+    method = KDGAN(**modules, reach=0.01, optimization=STILL)
+    data = batch()
+    before = [module.state_dict() for module in copy.deepcopy(modules).values()]
+    moved = method._moved(data)
+    steps = moved.inputs - data.inputs
+    assert (steps.square().mean(1).sqrt() <= 0.01).all()
+    assert (steps.norm(dim=1) > 0).all()
+    scores = modules["discriminator"](data.inputs)
+
+    def caught(inputs: Tensor) -> Tensor:
+        return (softmax(modules["student"](inputs)) * (1 - sigmoid(scores))).sum(1)
+
+    assert (caught(moved.inputs) > caught(data.inputs)).all()
+    assert moved.targets is data.targets
+    for module, kept in zip(modules.values(), before, strict=True):
+        assert same(module, kept)
+        assert all(parameter.grad is None for parameter in module.parameters())
+    assert torch.equal(KDGAN(**players(), optimization=STILL)._moved(data).inputs, data.inputs)
+
+
 def test_contrast_by_hand() -> None:
     modules = players(privileged=True)
     hand = ByHand(modules)
@@ -761,7 +784,7 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
         "alpha", "beta", "gamma", "adversarial", "distillation", "temperature", "estimator",
-        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
+        "tau_start", "tau_end", "judge", "reach", "d_steps", "t_steps", "c_steps",
     }  # fmt: skip
     for name in METHODS:
         make(name, all_players(), hyperparameters(name))
@@ -791,6 +814,9 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("kdgan", {"reach": -1.0}, "reach"),
+    ("kdgan", {"adversarial": -0.1}, "adversarial"),
+    ("kdgan", {"judge": "nobody"}, "nobody"),
     ("supervised", {"smoothing": -0.1}, "-0.1"),
     ("supervised", {"smoothing": 1.0}, "1.0"),
     ("distn", {"weight": -0.1}, "-0.1"),

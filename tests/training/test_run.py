@@ -14,7 +14,7 @@ from kdgan.methods import METHODS
 from kdgan.studies.comparison import Comparison, Variant, compare
 from kdgan.studies.statistics import read_results
 from kdgan.training import Config, Machine, Outcome, Run, Student
-from kdgan.training.config import claim, from_plain, plain, read_json
+from kdgan.training.config import claim, digest, from_plain, plain, read_json
 from kdgan.training.devices import find_device
 from kdgan.training.evaluate import accuracy
 from kdgan.training.loop import Interrupted
@@ -103,6 +103,20 @@ def test_a_finished_run_is_taken_as_it_is(tmp_path: Path) -> None:
     assert untimed(again) == json.loads(json.dumps(untimed(outcome)))
     assert not seen
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_a_configuration_may_gain_a_field(tmp_path: Path) -> None:
+    """A run from before a field was there is the run of that field's default, under the same name."""
+    outcome = train(tmp_path)
+    file = tmp_path / "run" / "config.json"
+    older = json.loads(file.read_text(encoding="utf-8"))
+    del older["weight_decay"]
+    file.write_text(json.dumps(older), encoding="utf-8")
+    assert untimed(train(tmp_path)) == json.loads(json.dumps(untimed(outcome)))
+    with refused("weight_decay", "0.5 now"):
+        train(tmp_path, weight_decay=0.5)
+    assert digest(older) == digest(plain(config()))
+    assert config().name != config(weight_decay=0.5).name
 
 
 def test_the_machine_has_no_part_in_the_result(tmp_path: Path) -> None:

@@ -2,5 +2,17 @@
 
 from kdgan.nets.build import build
 from kdgan.nets.classifiers import Blind, ResidualBlock, WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.text import ImageText, TextEncoder, image_tagger
 
-__all__ = ["Blind", "ResidualBlock", "WithPrivileged", "build", "lenet", "mlp", "resnet"]
+__all__ = [
+    "Blind",
+    "ImageText",
+    "ResidualBlock",
+    "TextEncoder",
+    "WithPrivileged",
+    "build",
+    "image_tagger",
+    "lenet",
+    "mlp",
+    "resnet",
+]

@@ -17,6 +17,7 @@ from kdgan.studies.pool import Report, Task, run_tasks
 from kdgan.studies.report import write_report
 from kdgan.studies.statistics import RunRecord, summarise, write_results
 from kdgan.studies.tables import terminal_table
+from kdgan.tags.task import TagRun
 from kdgan.training.config import Config, claim, digest
 from kdgan.training.run import Machine, Outcome, Run, outcome_in
 
@@ -116,7 +117,7 @@ def compare(
     """
     runs, store = comparison.runs(), store or out
     for config in list(runs.values())[: len(comparison.variants)]:
-        Run(config, machine)  # what is wrong is found here, before anything is written
+        run_of(config, machine)  # what is wrong is found here, before anything is written
     claim(out, "comparison.json", comparison.base.without("method", "seed", "hyper"))
     found = Compared({}, {}, [])
 
@@ -160,7 +161,7 @@ def run_all(
     """
     waiting = {}
     for key, config in runs.items():
-        outcome = outcome_in(_folder(store, config), config)
+        outcome = outcome_in(run_folder(store, config), config)
         if outcome is None:
             waiting[task_name(*key)] = key
         else:
@@ -239,11 +240,16 @@ def _tasks(configs: Mapping[str, Config], machine: Machine, store: Path) -> list
     return list(tasks.values())
 
 
+def run_of(config: Config, machine: Machine) -> Run:
+    """The run of a configuration, on photos with tags or on classes."""
+    return Run(config, machine) if config.tags is None else TagRun(config, machine)
+
+
 def pretrain_task(
     config: Config, machine: Machine, store: Path, role: str, report: Report, stop: Callable[[], bool]
 ) -> float:
     """Trains one player on the labels, in a worker; its time in seconds."""
-    run = Run(config, _watched(machine, report, stop))
+    run = run_of(config, _watched(machine, report, stop))
     return run.pretrain(role, store / "pretrained").seconds
 
 
@@ -251,11 +257,12 @@ def run_task(
     config: Config, machine: Machine, store: Path, report: Report, stop: Callable[[], bool]
 ) -> Outcome:
     """Carries out one run, in a worker."""
-    run = Run(config, _watched(machine, report, stop))
-    return run.train(_folder(store, config), store / "pretrained")
+    run = run_of(config, _watched(machine, report, stop))
+    return run.train(run_folder(store, config), store / "pretrained")
 
 
-def _folder(store: Path, config: Config) -> Path:
+def run_folder(store: Path, config: Config) -> Path:
+    """Where the run of a configuration lies."""
     return store / "runs" / config.name
 
 

@@ -105,12 +105,15 @@ def _variance(folder: Path) -> StudyTable:
         for name, measured in found.items():
             means = [_mean(measured, what) for what in ("variance", "signal", "bias")]
             shown = [NOTHING if mean is None else f"{mean:.2e}" for mean in means]
+            noise, signal = means[:2]
+            shown.insert(2, f"{noise / signal:.1f}" if noise and signal and signal > 0 else NOTHING)
             rows.append([file.stem, "∇L_DS" if name == "distillation" else f"∇L_AD, {name}", *shown])
-    headers = ("cell", "gradient of C", "variance", "signal", "squared bias")
+    headers = ("cell", "gradient of C", "variance", "signal", "variance / signal", "squared bias")
     note = (
         "Means over the game and over seeds. Variance: trace of the covariance between minibatches. Signal: squared "
-        "norm of the mean gradient. Squared bias: squared norm of the mean difference to the exact gradient; "
-        "sampling noise is taken out of both, so that they may be slightly below 0."
+        "norm of the mean gradient; the ratio of both does not depend on how a loss is weighed. Squared bias: squared "
+        "norm of the mean difference to the exact gradient. What sampling adds is taken out of the last two, so that "
+        "they may be slightly below 0."
     )
     return StudyTable(headers, rows, ("cell", "gradient of C"), note)
 

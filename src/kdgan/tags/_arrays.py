@@ -42,7 +42,9 @@ def as_features(values: ArrayLike | torch.Tensor, what: str = "features", width:
     """
     array = matrix(values, what)
     if width is not None and array.shape[1] != width:
-        raise UsageError(f"{what} have {array.shape[1]} columns; expected {width}, as those that were fitted have")
+        raise UsageError(
+            f"{what} have {array.shape[1]} columns; expected {width}, as those that were fitted have"
+        )
     with np.errstate(over="ignore"):  # said below
         array = np.ascontiguousarray(array, dtype=np.float32)
     bad = ~np.isfinite(array).all(1)
@@ -63,7 +65,9 @@ def as_tags(values: ArrayLike | torch.Tensor, rows: int, of: str = "features") -
     if array.dtype != bool:
         bad = ((array != 0) & (array != 1)).any(1)
         if bad.any():
-            raise UsageError(f"tags of image {bad.argmax()} hold other values than 0 and 1 (or False and True)")
+            raise UsageError(
+                f"tags of image {bad.argmax()} hold other values than 0 and 1 (or False and True)"
+            )
     return array.astype(bool)
 
 

@@ -93,12 +93,16 @@ def ranking(
     # 2PR / (P + R) with P = h/k and R = h/m is 2h / (k + m): nothing to divide by zero.
     f_measure = {k: 2 * found[:, min(k, len(ranks)) - 1] / (k + count) for k in ks}
     average_precision = (hits * found / ranks).sum(1) / count
-    return Ranking(precision, recall, f_measure, average_precision, 1 / (hits.argmax(1) + 1), kept)
+    return Ranking(
+        precision, recall, f_measure, average_precision, 1 / (hits.argmax(1) + 1), np.asarray(kept)
+    )
 
 
 def _check(scores: Array, tags: Array, ks: Sequence[int]) -> None:
     if scores.shape != tags.shape:
-        raise UsageError(f"scores are of {scores.shape[1]} tags and tags of {tags.shape[1]}: expected the same")
+        raise UsageError(
+            f"scores are of {scores.shape[1]} tags and tags of {tags.shape[1]}: expected the same"
+        )
     bad = np.isnan(scores).any(1)
     if bad.any():
         raise UsageError(f"scores of image {bad.argmax()} hold NaN: no ranking")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
+import re
+from binascii import a2b_qp
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from rich.console import Console
@@ -23,16 +23,14 @@ from rich.progress import (
 )
 
 from kdgan.errors import UsageError
-
-BLOCK = 4 << 20  # bytes that are split into lines at a time
-LONGEST = 4 << 20  # bytes of the longest line that is looked at
-_READ = 256 << 10  # compressed bytes given to the decompressor at a time
+from kdgan.tags.lines import LONGEST, read_lines, size_of
 
 # Fields by their place in the release of 25. That of 2014 lacks those at 0 and 2, the line number and the hash.
 _IDENTIFIER, _OWNER, _TITLE, _DESCRIPTION, _TAGS, _URL, _MARKER = 1, 3, 8, 9, 10, 16, 24
 _FIELDS, _FIELDS_2014 = 25, 23
 _IS_PHOTO = frozenset((b"0", b"0\r"))  # files that passed through Windows end their lines with "\r\n"
 _IS_VIDEO = frozenset((b"1", b"1\r"))
+_NOT_AN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(slots=True)
@@ -102,7 +100,9 @@ def decoded(raw: bytes) -> str:
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     if b"%" in raw:
-        raw = unquote_to_bytes(raw)
+        # Quoted-printable writes "=" for "%" and has a decoder in C: many times faster for text that is all escapes.
+        is_sound = b"=" not in raw and not _NOT_AN_ESCAPE.search(raw)
+        raw = a2b_qp(raw.replace(b"%", b"=")) if is_sound else unquote_to_bytes(raw)
     return raw.decode("utf-8", "replace")
 
 
@@ -129,21 +129,22 @@ def read_metadata(
         raise UsageError(
             "no files of metadata were named: expected YFCC100M's own, such as yfcc100m_dataset.bz2"
         )
-    total = sum(_size(path) for path in paths)
-    return _photos(paths, Counts() if counts is None else counts, total, what, progress)
+    sizes = [size_of(path) for path in paths]
+    return _photos(paths, sizes, Counts() if counts is None else counts, what, progress)
 
 
-def _photos(paths: Sequence[Path], counts: Counts, total: int, what: str, progress: bool) -> Iterator[Photo]:
-    before = 0
-    with _bar(what, total, progress) as bar:
-        for path in paths:
-            with _opened(path) as file:
-                blocks = _ahead(_decompressed(file)) if _is_bz2(file) else _plain(file)
-                width = 0
-                for lines in _whole_lines(blocks, counts):
-                    bar(before + file.tell())
-                    width = yield from _parse(lines, width, counts)
-                before += file.tell()
+def _photos(
+    paths: Sequence[Path], sizes: list[int], counts: Counts, what: str, progress: bool
+) -> Iterator[Photo]:
+    def too_long() -> None:
+        counts.lines += 1
+        counts.malformed[f"longer than {LONGEST >> 20} MiB"] += 1
+
+    with _bar(what, sum(sizes), progress) as bar:
+        for number, path in enumerate(paths):
+            width = 0
+            for lines in read_lines(path, partial(bar, sum(sizes[:number])), too_long):
+                width = yield from _parse(lines, width, counts)
 
 
 def _parse(lines: bytes, width: int, counts: Counts) -> Generator[Photo, None, int]:
@@ -201,104 +202,13 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _whole_lines(blocks: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
-    """The same bytes in pieces that end where a line ends, without that line's end."""
-    rest = b""
-    skipping = False
-    for block in blocks:
-        start = 0
-        if skipping:
-            start = block.find(b"\n") + 1
-            if not start:
-                continue
-            skipping = False
-        end = block.rfind(b"\n")
-        if end >= start:
-            yield rest + block[start:end]
-            rest = block[end + 1 :]
-        else:
-            rest += block[start:]
-            if len(rest) > LONGEST:
-                rest, skipping = b"", True
-                counts.lines += 1
-                counts.malformed[f"longer than {LONGEST >> 20} MiB"] += 1
-    if rest:
-        yield rest
-
-
-def _plain(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(BLOCK):
-        yield block
-
-
-def _decompressed(file: BinaryIO) -> Iterator[bytes]:
-    """The contents of one bz2 stream after the other, at most a block at a time."""
-    decompressor = bz2.BZ2Decompressor()
-    data = b""
-    while True:
-        if decompressor.eof:
-            data = decompressor.unused_data or file.read(_READ)
-            if not data:
-                return
-            decompressor = bz2.BZ2Decompressor()
-        elif decompressor.needs_input:
-            data = file.read(_READ)
-            if not data:
-                raise EOFError
-        piece = decompressor.decompress(data, BLOCK)
-        data = b""  # the decompressor keeps what it has not used yet
-        if piece:
-            yield piece
-
-
-def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same blocks, each made in a thread of its own while the one before it is used."""
-    # bz2 leaves Python's lock to others while it decompresses, so a second core is put to use.
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, blocks, b"")
-        while block := following.result():
-            following = pool.submit(next, blocks, b"")
-            yield block
-
-
-def _is_bz2(file: BinaryIO) -> bool:
-    magic = file.read(4)
-    file.seek(0)
-    return magic[:3] == b"BZh" and magic[3:].isdigit()
-
-
-def _size(path: Path) -> int:
-    with _opened(path) as file:
-        return file.seek(0, 2)
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb", buffering=0) as file:
-            yield file
-    except EOFError:
-        raise _refusal(f"{path} ends in the middle of its compressed data: download it again") from None
-    except OSError as error:
-        if error.errno is None:  # what the decompressor raises
-            raise _refusal(f"{path} holds damaged bz2 data: download it again") from error
-        raise _refusal(f"cannot read {path}: {error.strerror}") from error
-
-
-def _refusal(message: str) -> UsageError:
-    # Imported here, as it brings torch with it: 200 MB that reading a text does not need.
-    from kdgan.data.source import wrong
-
-    return wrong(message)
-
-
-@contextmanager
-def _bar(what: str, total: int, progress: bool) -> Iterator[Callable[[int], None]]:
-    """A function that takes the number of bytes read so far."""
+def _bar(what: str, total: int, progress: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function that takes the bytes of the files that are done, and those read of the present one."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     off = not (progress and console.is_terminal)
     left = TimeRemainingColumn()
     with Progress(*columns, TextColumn("left"), left, console=console, disable=off, transient=True) as bars:
         task = bars.add_task(what, total=total)
-        yield lambda done: bars.update(task, completed=done)
+        yield lambda before, done: bars.update(task, completed=before + done)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kdgan.errors import UsageError
 from kdgan.methods import Optimization, find
@@ -24,6 +24,9 @@ class Config:
         target: label column of a table.
         privileged: privileged columns of a table.
         image_size: side to which a folder's images are brought, in pixels.
+        tags: for photos with tags: the most `popular` ones are the labels, or `random` ones; None for classes.
+        tag_count: how many tags.
+        reader: how texts are read: `lstm`, or `bag` for words without an order.
         method: its name.
         hyper: hyperparameters of the method that differ from its defaults.
         seed: of the subset, the initial weights, the order, the views and all sampling.
@@ -37,6 +40,8 @@ class Config:
         teacher_lr: highest learning rate of T where it goes on learning after its pretraining.
         pretraining_lr: highest learning rate in the pretraining of T, and of D; None for `lr`.
         teacher_steps: updates in the pretraining of T, and of D.
+        weight_decay: decoupled, of all players.
+        dropout: of image features, where the task has them.
         smoothing: label smoothing in pretraining.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
         evaluations: how often accuracy is measured on the way.
@@ -50,6 +55,9 @@ class Config:
     target: str | None = None
     privileged: tuple[str, ...] = ()
     image_size: int | None = None
+    tags: Literal["popular", "random"] | None = None
+    tag_count: int = 200
+    reader: Literal["lstm", "bag"] = "lstm"
     hyper: dict[str, Any] = field(default_factory=dict)
     steps: int = 1000
     batch: int = 64
@@ -61,6 +69,8 @@ class Config:
     teacher_lr: float = 2e-4
     pretraining_lr: float | None = None
     teacher_steps: int = 1000
+    weight_decay: float = 0.0
+    dropout: float = 0.0
     smoothing: float = 0.1
     student_pretraining: float = 0.1
     evaluations: int = 20
@@ -76,11 +86,13 @@ class Config:
 
     def optimization(self, role: str) -> Optimization:
         """How a player learns in the run itself."""
-        return Optimization(lr=self.teacher_lr if role in ("teacher", "peer") else self.lr)
+        lr = self.teacher_lr if role in ("teacher", "peer") else self.lr
+        return Optimization(lr=lr, weight_decay=self.weight_decay)
 
     def pretraining_optimization(self, role: str) -> Optimization:
         """How a player learns before it: the student at the rate of the run that this begins."""
-        return Optimization(lr=self.lr if role == "student" else self.pretraining_lr or self.lr)
+        lr = self.lr if role == "student" else self.pretraining_lr or self.lr
+        return Optimization(lr=lr, weight_decay=self.weight_decay)
 
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
@@ -115,13 +127,29 @@ class Config:
         return {name: value for name, value in plain(self).items() if name not in names}
 
 
-_SHARED = ("data", "labels", "target", "privileged", "image_size", "seed", "batch", "augment", "precision")
+_SHARED = (
+    *("data", "labels", "target", "privileged", "image_size", "tags", "tag_count", "reader"),
+    *("seed", "batch", "augment", "weight_decay", "dropout", "precision"),
+)
 """What the pretraining of every player depends on."""
 
 
 def digest(values: dict[str, Any]) -> str:
-    """Eight hexadecimal digits that stand for plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+    """Eight hexadecimal digits that stand for plain values, those left out that are a configuration's defaults.
+
+    Leaving them out lets a configuration gain a field without giving every older run another name.
+    """
+    told = {
+        name: value for name, value in values.items() if name not in _DEFAULTS or value != _DEFAULTS[name]
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+
+
+_DEFAULTS: dict[str, Any] = {
+    field.name: list(field.default) if isinstance(field.default, tuple) else field.default
+    for field in fields(Config)
+    if field.default is not MISSING
+}
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -159,7 +187,8 @@ def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, values)
         return
-    there = read_json(file)
+    # What was written before a field was there has its default.
+    there = {**{key: _DEFAULTS[key] for key in values if key in _DEFAULTS}, **read_json(file)}
     other = [key for key in {**values, **there} if values.get(key) != there.get(key)]
     if other:
         said = ", ".join(f"{key} {there.get(key)!r} there and {values.get(key)!r} now" for key in other[:3])

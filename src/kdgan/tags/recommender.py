@@ -1,0 +1,86 @@
+"""A trained student for tags in a file of its own: from image features to ranked tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kdgan.data.split import Scale
+from kdgan.errors import UsageError
+from kdgan.nets import image_tagger
+from kdgan.training import checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Recommender:
+    """A student with what it was trained on.
+
+    Attributes:
+        module: takes features in standard units `(B, F)`, gives logits `(B, K)`.
+        network: its hidden widths, as `mlp-800-800`.
+        features: F.
+        tags: the K tags.
+        scale: brings features to standard units.
+    """
+
+    module: nn.Module
+    network: str
+    features: int
+    tags: tuple[str, ...]
+    scale: Scale
+
+    def save(self, path: Path) -> None:
+        """Writes it to one safetensors file."""
+        tree = {
+            "network": self.network,
+            "features": self.features,
+            "tags": list(self.tags),
+            "mean": self.scale.mean,
+            "std": self.scale.std,
+            "weights": self.module.state_dict(),
+        }
+        checkpoint.save(path, tree)
+
+    @staticmethod
+    def load(path: Path) -> Recommender:
+        """The recommender in that file.
+
+        Raises:
+            UsageError: if the file is missing, damaged or something else.
+        """
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist: has its run finished?")
+        tree = checkpoint.load(path)
+        try:
+            features, tags = int(tree["features"]), tuple(tree["tags"])
+            hidden = [int(number) for number in tree["network"].split("-")[1:]]
+            with torch.random.fork_rng(devices=[]):
+                module = image_tagger(features, hidden, len(tags))
+            module.load_state_dict(tree["weights"])
+            scale = Scale(tree["mean"], tree["std"])
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise UsageError(f"{path} does not hold a recommender of tags") from error
+        return Recommender(module.eval(), tree["network"], features, tags, scale)
+
+    def __call__(self, features: NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:
+        """For each image the tags with the highest scores, the best first, as (tag, probability).
+
+        Raises:
+            UsageError: if the features are not those of this student.
+        """
+        if features.ndim != 2 or features.shape[1] != self.features:
+            raise UsageError(
+                f"this student takes {self.features} features for each image, not {features.shape}"
+            )
+        with torch.no_grad():
+            chances = self.module(self.scale(torch.from_numpy(features).float())).softmax(-1)
+        values, places = chances.sort(dim=1, descending=True, stable=True)
+        return [
+            [(self.tags[place], value) for value, place in zip(row[:most], ranked[:most], strict=True)]
+            for row, ranked in zip(values.tolist(), places.tolist(), strict=True)
+        ]

@@ -1,0 +1,104 @@
+"""Tag recommendation as a task of a run: the student sees the photo, the others also what its owner wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.data.split import Scale
+from kdgan.errors import UsageError
+from kdgan.nets import Blind, ImageText, TextEncoder, image_tagger
+from kdgan.tags.data import TagData, choose, read_photos
+from kdgan.tags.measures import ranking
+from kdgan.tags.recommender import Recommender
+from kdgan.tags.world import world
+from kdgan.training.config import Config
+from kdgan.training.evaluate import logits_of
+from kdgan.training.run import Run
+from kdgan.training.task import Task
+
+
+class TagTask(Task):
+    """Photos of one choice of target tags; the true label of a photo with m tags gives each 1/m.
+
+    Args:
+        config: `data` is a Parquet file, or `world` for generated scenes; `tags`, `tag_count`, `reader` as they say.
+
+    Raises:
+        UsageError: if the configuration does not fit the data.
+    """
+
+    def __init__(self, config: Config) -> None:
+        if config.tags is None:
+            raise UsageError("tags must be popular or random")
+        if config.augment != "none":
+            raise UsageError(
+                f"augmentation {config.augment!r} is for images, and these are features: use none"
+            )
+        self.config = config
+        self.photos = world().photos if config.data == "world" else read_photos(Path(config.data))
+        self.data: TagData = choose(self.photos, config.tags, count=config.tag_count, seed=config.seed)
+        known = torch.from_numpy(self.data.features)
+        self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])
+        self.train, self.validation, self.test = (
+            self._part(part) for part in ("train", "validation", "test")
+        )
+
+    def _part(self, part: str) -> Batch:
+        rows = self.data.rows[part]
+        targets = torch.from_numpy(self.data.targets[rows]).float()
+        return Batch(
+            inputs=self.scale(torch.from_numpy(self.data.features[rows])),
+            targets=targets / targets.sum(1, keepdim=True),
+            privileged=torch.from_numpy(self.data.tokens[rows]),
+        )
+
+    def features(self, part: str) -> NDArray[np.float32]:
+        """Image features of a part as they were read, `(N, F)`."""
+        return self.data.features[self.data.rows[part]]
+
+    def build(self, network: str, role: str) -> nn.Module:
+        """`mlp-WIDTH-WIDTH`: on image features for the student, on the product of image and text for the others."""
+        features, count, dropout = self.data.features.shape[1], len(self.data.tags), self.config.dropout
+        if network == "blind":
+            return Blind(count)
+        hidden = widths(network)
+        if role == "student":
+            return image_tagger(features, hidden, count, dropout=dropout)
+        text = TextEncoder(len(self.data.vocabulary) + 2, reader=self.config.reader)
+        return ImageText(features, text, hidden, count, dropout=dropout)
+
+    def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
+        """MAP, then the other ranking measures, in per cent."""
+        scores: Tensor = logits_of(module, data, role=role)
+        found = ranking(scores.cpu().numpy(), (data.targets > 0).cpu().numpy()).means()
+        return {name: 100 * found[name] for name in ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")}
+
+    def save(self, module: nn.Module, network: str, path: Path) -> None:
+        """As a `Recommender`."""
+        assert isinstance(module, nn.Sequential)
+        Recommender(module, network, self.data.features.shape[1], self.data.tags, self.scale).save(path)
+
+
+class TagRun(Run):
+    """A run of any method on photos and tags."""
+
+    def _task(self) -> Task:
+        return TagTask(self.config)
+
+
+def widths(network: str) -> list[int]:
+    """The hidden widths in `mlp-800-800`.
+
+    Raises:
+        UsageError: for a name of another form.
+    """
+    form, *numbers = network.split("-")
+    if form != "mlp" or not all(number.isdecimal() and int(number) for number in numbers):
+        raise UsageError(f"unknown network {network!r} for tags: write mlp-WIDTH-WIDTH, such as mlp-800-800")
+    return [int(number) for number in numbers]

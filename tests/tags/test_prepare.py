@@ -1,0 +1,293 @@
+"""From metadata to a data set: tags, text, owners, samples."""
+
+import json
+import random
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdgan.tags.counting import TagCounts, choose
+from kdgan.tags.metadata import Photo
+from kdgan.tags.prepare import Selection, prepare
+from kdgan.tags.stopping import Stop
+from kdgan.tags.wording import normal, removal, text_of
+from support import refused
+
+SMALL = Selection(count=10, minimum=5, train=200, validation=40, test=50)
+TAGS = [f"tag {letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+
+def record(number: int, owner: int, title: str, description: str, tags: list[str]) -> str:
+    fields = [""] * 25
+    fields[0], fields[1], fields[3] = str(number), str(10**6 + number), f"{owner}@N00"
+    fields[8], fields[9] = quote_plus(title), quote_plus(description)
+    fields[10] = ",".join(map(quote_plus, tags))
+    fields[16], fields[24] = f"http://images.org/{number}.jpg", "0"
+    return "\t".join(fields)
+
+
+def photo(title: str = "", description: str = "") -> Photo:
+    return Photo([field.encode() for field in record(0, 0, title, description, []).split("\t")])
+
+
+@pytest.fixture(scope="module")
+def records() -> list[str]:
+    """2,000 photos of 100 owners; tag a is the most used and so on, and the camera's tag beats them all."""
+    chance = random.Random(0)
+    lines = []
+    for number in range(2_000):
+        tags = sorted({TAGS[int(26 * chance.random() ** 2)] for _ in range(4)})
+        title = chance.choice(["A walk", "IMG_0520", f"My {tags[-1].upper()}!"])
+        description = chance.choice(["", "<b>Near</b> the <i>old</i> pier", "é東京"])
+        lines.append(record(number, chance.randrange(100), title, description, ["Canon EOS 40D", *tags]))
+    return lines
+
+
+def uses(records: list[str]) -> Counter[str]:
+    """How many photos have each tag but the camera's."""
+    tags = (tag for text in records for tag in text.split("\t")[10].replace("+", " ").split(",")[1:])
+    return Counter(tags)
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory, records) -> Path:
+    path = tmp_path_factory.mktemp("metadata") / "dump"
+    path.write_text("\n".join([*records, "malformed"]) + "\n")
+    return path
+
+
+def test_the_data_set_is_what_was_asked_for(tmp_path, metadata, records):
+    report = prepare([metadata], tmp_path, SMALL)
+    assert report.parts == {"train": 200, "validation": 40, "test": 50}
+    assert report.tags == dict(uses(records).most_common(10))
+    assert report.tags_exact
+    assert (report.lines, report.malformed) == (2_001, {"not 25 fields": 1})
+    table = pl.read_parquet(tmp_path / "photos.parquet")
+    assert table.schema == {
+        **dict.fromkeys(("photo", "owner", "part", "url", "text"), pl.String), "tags": pl.List(pl.String),
+    }  # fmt: skip
+    assert dict(table["part"].value_counts().iter_rows()) == report.parts
+    assert table["photo"].is_unique().all()
+    assert table["tags"].list.len().min() >= 1
+    assert set(table["tags"].explode()) == set(report.tags)
+    assert table.filter(
+        pl.col("url") != "http://images.org/" + (pl.col("photo").cast(int) - 10**6).cast(str) + ".jpg"
+    ).is_empty()
+
+
+def test_no_owner_is_in_two_parts(tmp_path, metadata):
+    prepare([metadata], tmp_path, SMALL)
+    table = pl.read_parquet(tmp_path / "photos.parquet")
+    assert table.group_by("owner").agg(pl.col("part").n_unique())["part"].max() == 1
+
+
+def test_photos_with_a_chosen_tag_are_counted(tmp_path, metadata, records):
+    report = prepare([metadata], tmp_path, SMALL)
+    own = [set(fields.split("\t")[10].replace("+", " ").split(",")) for fields in records]
+    assert report.candidates == sum(not tags.isdisjoint(report.tags) for tags in own)
+
+
+def test_text_has_words_but_no_chosen_tag(tmp_path, metadata):
+    report = prepare([metadata], tmp_path, SMALL)
+    for text in pl.read_parquet(tmp_path / "photos.parquet")["text"]:
+        assert any(character.isalpha() for character in text)
+        assert not removal(report.tags).search(text)
+        assert "<" not in text
+        assert "IMG" not in text
+
+
+@pytest.mark.parametrize("tags", ["popular", "random"])
+def test_the_same_seed_gives_the_same_photos_in_any_order_of_lines(tmp_path, records, tags):
+    wanted = replace(SMALL, tags=tags, seed=3)
+    for name, lines in (("a", records), ("b", records[::-1]), ("c", [*records, *records[:500]])):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        prepare([tmp_path / name], tmp_path / f"out {name}", wanted)
+    first, second, third = (pl.read_parquet(tmp_path / f"out {name}" / "photos.parquet") for name in "abc")
+    assert first.equals(second)
+    assert third["photo"].is_unique().all()  # files that overlap
+
+
+def test_another_seed_gives_others(tmp_path, metadata):
+    found = []
+    for seed in range(2):
+        report = prepare([metadata], tmp_path / str(seed), replace(SMALL, tags="random", seed=seed))
+        table = pl.read_parquet(tmp_path / str(seed) / "photos.parquet")
+        test = table.filter(pl.col("part") == "test")
+        found.append((set(report.tags), set(table["photo"]), set(test["owner"])))
+    for one, other in zip(*found, strict=True):
+        assert one != other
+
+
+def test_a_random_tag_has_the_minimum_of_uses(tmp_path, metadata):
+    report = prepare([metadata], tmp_path, replace(SMALL, tags="random", minimum=150))
+    assert min(report.tags.values()) >= 150
+
+
+def test_a_part_takes_all_there_are_where_that_is_fewer(tmp_path, metadata):
+    report = prepare([metadata], tmp_path, replace(SMALL, train=10**6, validation=0, test=10**5))
+    assert report.parts["validation"] == 0
+    assert 1_000 < report.parts["train"] + report.parts["test"] <= report.candidates
+
+
+def test_the_list_for_downloading_and_the_report_are_written(tmp_path, metadata):
+    report = prepare([metadata], tmp_path, SMALL)
+    table, urls = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("photos", "urls"))
+    assert urls.columns == ["url", "caption", "photo"]
+    assert urls["photo"].equals(table["photo"])
+    assert urls["caption"].equals(table["text"], check_names=False)
+    held = json.loads((tmp_path / "prepared.json").read_text())
+    assert held["report"]["tags"] == report.tags
+    assert held["selection"]["train"] == 200
+    assert {path.name for path in tmp_path.iterdir()} == {"photos.parquet", "urls.parquet", "prepared.json"}
+
+
+def test_tags_of_ones_own_are_stopped(tmp_path, metadata, records):
+    stop = tmp_path / "stop.txt"
+    stop.write_text("Tag A\ntag-b\n")
+    report = prepare([metadata], tmp_path / "out", replace(SMALL, stop_file=stop))
+    others = Counter({tag: count for tag, count in uses(records).items() if tag not in ("tag a", "tag b")})
+    assert report.tags == dict(others.most_common(10))
+
+
+def test_wrong_selections_are_refused_before_anything_is_written(tmp_path, metadata):
+    out = tmp_path / "out"
+    for wrong, parts in (
+        (replace(SMALL, tags="best"), ("popular", "random", "best")),
+        (replace(SMALL, count=0), ("count", "at least 1")),
+        (replace(SMALL, test=-1), ("test", "at least 0", "-1")),
+        (replace(SMALL, count=100), ("only 26 tags", "100", "lower the minimum")),
+        (replace(SMALL, stop_file=tmp_path / "none"), ("cannot read", "none")),
+    ):
+        with refused(*parts):
+            prepare([metadata], out, wrong)
+    assert not out.exists()
+
+
+def test_a_part_without_photos_is_refused(tmp_path):
+    path = tmp_path / "dump"
+    path.write_text("\n".join(record(n, 1, "text", "", ["sea"]) for n in range(9)) + "\n")
+    with refused("no photos", "part", "9 have a chosen tag"):
+        prepare([path], tmp_path / "out", Selection(count=1, minimum=1))
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, metadata):
+    (tmp_path / "file").touch()
+    with refused("cannot write", "file"):
+        prepare([metadata], tmp_path / "file", SMALL)
+
+
+# Counting in bounded memory
+
+
+@given(st.lists(st.integers(0, 30), max_size=400), st.integers(1, 8))
+def test_counts_are_never_too_high_and_too_low_by_what_is_said(uses, keep):
+    counts = TagCounts(keep)
+    for use in uses:
+        counts.add([str(use)])
+        assert len(counts.items()) <= 2 * keep
+    true = Counter(map(str, uses))
+    found = dict(counts.items())
+    for tag, count in true.items():
+        assert found.get(tag, 0) <= count <= counts.most(tag)
+    if len(true) <= 2 * keep:
+        assert found == true
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=300),
+    st.integers(1, 6),
+    st.sampled_from(["popular", "random"]),
+)
+def test_a_choice_that_is_called_exact_is_that_of_exact_counts(uses, keep, how):
+    bounded, unbounded = TagCounts(keep), TagCounts(10**6)
+    for use in uses:
+        bounded.add([str(use)])
+        unbounded.add([str(use)])
+    wanted = {"how": how, "count": 1, "minimum": 2, "seed": 0}
+    try:
+        found, is_exact = choose(bounded, lambda tag: tag == "0", **wanted)
+    except ValueError:
+        return  # too few have the minimum
+    if is_exact:
+        assert found == choose(unbounded, lambda tag: tag == "0", **wanted)[0]
+
+
+def test_what_is_rare_does_not_disturb_what_is_frequent():
+    chance = random.Random(0)
+    counts, true = TagCounts(200), Counter()
+    for _ in range(20_000):
+        tags = {f"t{int(chance.paretovariate(0.7))}" for _ in range(3)}
+        counts.add(tags)
+        true.update(tags)
+    assert len(true) > 1_000
+    found, is_exact = choose(counts, lambda _: False, how="popular", count=20, minimum=1, seed=0)
+    assert is_exact
+    assert set(found) == {tag for tag, _ in true.most_common(20)}
+
+
+# Tags and text
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("Canon", "nikon", "Canon EOS 40D", "nikond90", "iPhone 4S", "instagram app", "instagramapp"),
+        *("square format", "Square", "18-55mm", "50mm f/1.8", "f/2.8", "iso 400", "D700", "5D mark II"),
+        *("uploaded:by=instagram", "!!!", "iphoneography", "camera phone", "x-pro ii"),
+    ],
+)
+def test_tags_of_cameras_and_apps_are_stopped(tag):
+    assert Stop()(tag)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["sea", "new york", "2010", "canonbury", "f16", "apple", "phone", "canyon", "3d", "東京", "sonyericson"],
+)
+def test_tags_of_pictures_are_not_stopped(tag):
+    assert not Stop()(tag)
+
+
+def test_a_stop_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "stop"
+    path.write_bytes(b"\xff\xfe\x00")
+    with refused("UTF-8", path):
+        Stop(path)
+
+
+def test_tags_are_compared_without_case_and_width():
+    assert normal("  New   York ") == "new york"
+    assert normal("ＮＩＫＯＮ") == "nikon"
+    assert normal("ÉTÉ") == "été"
+
+
+@pytest.mark.parametrize(
+    ("title", "description", "tags", "expected"),
+    [
+        ("Sea and sky", "", [], "and sky"),
+        ("Overseas", "by the SEA.", [], "Overseas by the ."),
+        ("New York", "newyork in New-York", ["old york"], "in old york"),
+        ("IMG_0520.JPG", "", ["pier"], "pier"),
+        ("DSC 1234", "", [], ""),
+        ("Route 66", "", [], "Route 66"),
+        ("2010", "3 + 4", ["sea"], ""),
+        ("", 'See <a href="http://x.org/sea">this</a> &amp; http://y.org/z', [], "See this &"),
+        ("Sea", "\n", [], ""),
+    ],
+)
+def test_text_is_what_is_left_beside_the_chosen_tags(title, description, tags, expected):
+    assert text_of(photo(title, description), tags, removal(["sea", "new york"])) == expected
+
+
+@given(st.text(), st.text(), st.lists(st.text(min_size=1), max_size=3))
+def test_any_text_becomes_one_line_without_chosen_tags(title, description, tags):
+    chosen = removal(["sea", "a b"])
+    text = text_of(photo(title, description), tags, chosen)
+    assert text == " ".join(text.split())
+    assert not chosen.search(text)

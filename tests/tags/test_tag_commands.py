@@ -1,0 +1,118 @@
+"""The commands of tag recommendation as a user types them."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdgan.cli import main
+from kdgan.studies.tag_comparison import MEASURES, TagRecord, read_records, table2, write_records
+from support import refused, served
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kdgan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    context = served()
+    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def compared(kdgan: Command, tmp_path: Path) -> Path:
+    out = tmp_path / "tags"
+    command = ["tags", "compare", "--methods", "supervised,mimic", "--baselines", "knn", "--seeds", 2]
+    code, printed, errors = kdgan(*command, "--steps", 8, "--reader", "bag", "--workers", 1, "--out", out)
+    assert (code, errors) == (0, "")
+    assert "supervised" in printed
+    return out
+
+
+def test_a_comparison_of_tags_ends_in_a_table_and_a_page(compared: Path) -> None:
+    with (compared / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["tags", "method", "seed", *MEASURES]
+    assert {(row["method"], row["seed"]) for row in rows} == {
+        (method, seed) for method in ("supervised", "mimic", "knn", "teacher") for seed in "01"
+    }
+    assert all(0 < float(row[name]) <= 1 for row in rows for name in MEASURES)
+    page = (compared / "report.html").read_text(encoding="utf-8")
+    assert "generated" in page
+    assert page.count("<img") == 6
+    assert "<script" not in page
+
+
+def test_photos_get_tags_from_a_trained_student(
+    kdgan: Command, compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pooling.py").write_text(
+        "def pooled(images):\n    return images.reshape(len(images), 3, 8, 4, 8, 4).mean((3, 5)).flatten(1)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (student,) = compared.glob("runs/supervised-seed0-*/student.safetensors")
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for name in ("a.png", "b.jpg", "c.webp"):
+        Image.fromarray(noise).save(tmp_path / name)
+    rest = ["--student", student, "--network", "pooling:pooled", "--size", 32, "--most", 3]
+    code, printed, errors = kdgan(
+        "tags", "recommend", *(tmp_path / name for name in ("a.png", "b.jpg", "c.webp")), *rest
+    )
+    assert (code, errors) == (0, "")
+    assert len(printed.splitlines()) == 3
+    assert all(line.count("%") == 3 for line in printed.splitlines())
+    (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
+    (tmp_path / "half.png").write_bytes((tmp_path / "a.png").read_bytes()[:500])
+    for name in ("text.jpg", "half.png", "none.jpg"):
+        code, _, errors = kdgan("tags", "recommend", tmp_path / name, *rest)
+        assert code == 2
+        assert len(errors.splitlines()) == 1
+        assert name in errors
+
+
+def test_wrong_calls_are_told_in_a_line(kdgan: Command, tmp_path: Path) -> None:
+    for command, part in (
+        (["tags", "compare", "--data", tmp_path / "none.parquet", "--out", tmp_path / "o"], "none.parquet"),
+        (["tags", "compare", "--seeds", 0], "--seeds"),
+        (["reproduce", "table2"], "--table"),
+        (["reproduce", "table2", "--table", "x.parquet", "--cells", "many"], "many"),
+        (["tags", "prepare", tmp_path / "none.bz2", "--out", tmp_path / "p"], "none.bz2"),
+    ):
+        code, _, errors = kdgan(*command)
+        assert code == 2, command
+        assert len(errors.splitlines()) == 1
+        assert part in errors
+        assert not (tmp_path / "o").exists()
+
+
+def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
+    records = [
+        TagRecord("popular", "knn", 0, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+        TagRecord("popular", "kdgan", 0, (0.2, 0.3, 0.4, 0.5, 0.7, 0.8)),
+        TagRecord("popular", "kdgan", 1, (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)),
+    ]
+    write_records(tmp_path / "r.csv", records)
+    assert read_records(tmp_path / "r.csv") == records
+    knn, kdgan = table2(records)
+    assert knn[:3] == ["popular", "knn", "1"]
+    assert knn[-2:] == ["+0.2000", "0.5755"]
+    assert kdgan[7].startswith("0.6500 ±")
+    (tmp_path / "r.csv").write_text("tags,method\n", encoding="utf-8")
+    assert read_records(tmp_path / "r.csv") == []
+    (tmp_path / "r.csv").write_text("tags,method\na,b\n", encoding="utf-8")
+    with refused("r.csv"):
+        read_records(tmp_path / "r.csv")
