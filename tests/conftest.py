@@ -1,10 +1,14 @@
 """What all tests share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+
+from kdgan.cli import main
+from support import served
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,3 +24,23 @@ def real_data() -> Path:
     if not (folder / "mnist" / "train-images-idx3-ubyte.gz").exists():
         pytest.skip(f"no real data at {folder} (set KDGAN_DATA)")
     return folder
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Carries out a command of kdgan in this process, with quick workers: exit code, stdout, stderr."""
+    context = served()
+    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run

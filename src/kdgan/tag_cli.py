@@ -135,7 +135,7 @@ class CompareTags:
     """How texts are read: in their order, or as a bag for words without one."""
     methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
     """Which, joined with commas."""
-    baselines: str = "knn"
+    baselines: str = "knn,tprop,tfeat,rexmp"
     """Which, joined with commas; may be empty."""
     seeds: int = 3
     """How many: each has its own split, and its own random tags."""

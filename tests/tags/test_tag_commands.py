@@ -8,35 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdgan.cli import main
 from kdgan.studies.tag_comparison import MEASURES, TagRecord, read_records, table2, write_records
-from support import refused, served
+from support import refused
 
 Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def kdgan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    context = served()
-    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return run
-
-
-@pytest.fixture
-def compared(kdgan: Command, tmp_path: Path) -> Path:
+def compared(typed: Command, tmp_path: Path) -> Path:
     out = tmp_path / "tags"
     command = ["tags", "compare", "--methods", "supervised,mimic", "--baselines", "knn", "--seeds", 2]
-    code, printed, errors = kdgan(*command, "--steps", 8, "--reader", "bag", "--workers", 1, "--out", out)
+    code, printed, errors = typed(*command, "--steps", 8, "--reader", "bag", "--workers", 1, "--out", out)
     assert (code, errors) == (0, "")
     assert "supervised" in printed
     return out
@@ -57,7 +39,7 @@ def test_a_comparison_of_tags_ends_in_a_table_and_a_page(compared: Path) -> None
 
 
 def test_photos_get_tags_from_a_trained_student(
-    kdgan: Command, compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: Command, compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pooling.py").write_text(
         "def pooled(images):\n    return images.reshape(len(images), 3, 8, 4, 8, 4).mean((3, 5)).flatten(1)\n",
@@ -69,7 +51,7 @@ def test_photos_get_tags_from_a_trained_student(
     for name in ("a.png", "b.jpg", "c.webp"):
         Image.fromarray(noise).save(tmp_path / name)
     rest = ["--student", student, "--network", "pooling:pooled", "--size", 32, "--most", 3]
-    code, printed, errors = kdgan(
+    code, printed, errors = typed(
         "tags", "recommend", *(tmp_path / name for name in ("a.png", "b.jpg", "c.webp")), *rest
     )
     assert (code, errors) == (0, "")
@@ -78,13 +60,13 @@ def test_photos_get_tags_from_a_trained_student(
     (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     (tmp_path / "half.png").write_bytes((tmp_path / "a.png").read_bytes()[:500])
     for name in ("text.jpg", "half.png", "none.jpg"):
-        code, _, errors = kdgan("tags", "recommend", tmp_path / name, *rest)
+        code, _, errors = typed("tags", "recommend", tmp_path / name, *rest)
         assert code == 2
         assert len(errors.splitlines()) == 1
         assert name in errors
 
 
-def test_wrong_calls_are_told_in_a_line(kdgan: Command, tmp_path: Path) -> None:
+def test_wrong_calls_are_told_in_a_line(typed: Command, tmp_path: Path) -> None:
     for command, part in (
         (["tags", "compare", "--data", tmp_path / "none.parquet", "--out", tmp_path / "o"], "none.parquet"),
         (["tags", "compare", "--seeds", 0], "--seeds"),
@@ -92,7 +74,7 @@ def test_wrong_calls_are_told_in_a_line(kdgan: Command, tmp_path: Path) -> None:
         (["reproduce", "table2", "--table", "x.parquet", "--cells", "many"], "many"),
         (["tags", "prepare", tmp_path / "none.bz2", "--out", tmp_path / "p"], "none.bz2"),
     ):
-        code, _, errors = kdgan(*command)
+        code, _, errors = typed(*command)
         assert code == 2, command
         assert len(errors.splitlines()) == 1
         assert part in errors

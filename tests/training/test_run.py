@@ -369,6 +369,19 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
 
 
 @pytest.mark.usefixtures("quick_workers")
+def test_variants_that_agree_share_a_run(tmp_path: Path) -> None:
+    variants = {name: Variant("supervised", {"smoothing": value}) for name, value in (("a", 0.1), ("b", 0.1))}
+    study = Comparison(config(), variants, range(2))
+    console = Console(file=(tmp_path / "said").open("w", encoding="utf-8"))
+    with console.file:
+        found = compare(study, Machine(), tmp_path / "c", workers=2, threads=1, console=console, facts={})
+    assert len(list((tmp_path / "c" / "runs").iterdir())) == 2
+    assert set(found.records) == {("a", 0), ("b", 0), ("a", 1), ("b", 1)}
+    for seed in (0, 1):
+        assert found.records["a", seed].student_accuracy == found.records["b", seed].student_accuracy
+
+
+@pytest.mark.usefixtures("quick_workers")
 def test_a_failed_run_is_told_and_others_go_on(tmp_path: Path) -> None:
     failures, table = compared(tmp_path / "c", ["supervised", "mimic"], 1, lr=1e30, augment="none")
     assert len(failures) == 2

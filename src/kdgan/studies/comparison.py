@@ -159,17 +159,21 @@ def run_all(
     Returns:
         What each failed run said.
     """
+    # Variants may agree in everything but their name: then one run serves them all.
+    same: dict[str, list[tuple[str, int]]] = {}
     waiting = {}
     for key, config in runs.items():
+        same.setdefault(config.name, []).append(key)
         outcome = outcome_in(run_folder(store, config), config)
-        if outcome is None:
-            waiting[task_name(*key)] = key
-        else:
+        if outcome is not None:
             keep(key, outcome)
+        elif len(same[config.name]) == 1:
+            waiting[task_name(*key)] = key
 
     def done(name: str, outcome: Any) -> None:
         if name in waiting:
-            keep(waiting[name], outcome)
+            for key in same[runs[waiting[name]].name]:
+                keep(key, outcome)
 
     tasks = _tasks({name: runs[key] for name, key in waiting.items()}, machine, store)
     return run_tasks(tasks, workers=workers, threads=threads, console=console, done=done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kdgan.errors import UsageError
 
 Array: TypeAlias = NDArray[Any]
+Part = TypeVar("Part")
 
 
 def matrix(values: ArrayLike | torch.Tensor, what: str) -> Array:
@@ -94,3 +95,20 @@ def at_least(name: str, value: float, least: float) -> None:
     """
     if not value >= least:
         raise UsageError(f"{name} {value}: expected {least} or more")
+
+
+def above(name: str, value: float, least: float) -> None:
+    """As `at_least`, where the least itself makes no sense either."""
+    if not value > least:
+        raise UsageError(f"{name} {value}: expected a number above {least}")
+
+
+def fitted(part: Part | None, owner: object) -> Part:
+    """`part` of a baseline, which is None before `fit`.
+
+    Raises:
+        UsageError: where it is None.
+    """
+    if part is None:
+        raise UsageError(f"{type(owner).__name__} has learned nothing yet: call fit(features, tags) first")
+    return part
