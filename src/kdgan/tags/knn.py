@@ -12,24 +12,26 @@ from kdgan.errors import UsageError
 from kdgan.tags._arrays import Array, at_least, fitted, training
 from kdgan.tags.neighbours import MEMORY, Engine, Metric, Neighbours, Votes
 
-Transfer: TypeAlias = Literal["votes", "greedy"]
+Transfer: TypeAlias = Literal["ranked", "greedy"]
 
 
 class KNN:
     """Tags of an image from those of its nearest training images.
 
-    The paper transfers a given number of tags; its choice becomes scores of all K tags in one of two ways:
+    The paper transfers a given number of tags: those of the nearest image first, then those that are frequent
+    among the other neighbours. As scores of all K tags:
 
-    - `votes`: the share of the neighbours that have the tag, the paper's local frequency, with the nearest image
-      as one of them. Among equal shares the tag that is more frequent in training comes first. This is the form
-      in which the baseline is compared on social tags (Li et al., "Socializing the semantic gap", 2016).
-    - `greedy`: the paper's label transfer, carried on until every tag has its place. First come the tags of the
-      nearest image, by their frequency in training; then the tags of the other neighbours, by local frequency
-      times co-occurrence in training with the tags of the nearest image; then all others, by their frequency.
+    - `ranked`: every neighbour gives its tags a share that falls with its rank r, as 1/√r, so that both matter
+      at once: to be near, and to be many.
+    - `greedy`: the paper's label transfer itself, carried on until every tag has its place. First come the tags of
+      the nearest image, by their frequency in training; then the tags of the other neighbours, by local frequency
+      times co-occurrence in training with the tags of the nearest image; then all others.
+
+    Tags that no neighbour has are ordered by their frequency in training.
 
     Args:
         neighbours: how many nearest images, at most; all of them where there are fewer.
-        transfer: `votes` or `greedy`. On Flickr's tags, where one photo's tags say little, votes are far better.
+        transfer: `ranked` or `greedy`. Where one image's tags say little, as on Flickr, `ranked` is far better.
         metric: `cosine` or `euclidean`.
         memory: bytes that the search may use, see `Neighbours`.
         engine: what searches, see `Neighbours`.
@@ -42,14 +44,14 @@ class KNN:
         self,
         neighbours: int = 100,
         *,
-        transfer: Transfer = "votes",
+        transfer: Transfer = "ranked",
         metric: Metric = "cosine",
         memory: int = MEMORY,
         engine: Engine = "numpy",
     ) -> None:
         at_least("neighbours", neighbours, 1)
-        if transfer not in ("votes", "greedy"):
-            raise UsageError(f"transfer {transfer!r}: choose votes or greedy")
+        if transfer not in ("ranked", "greedy"):
+            raise UsageError(f"transfer {transfer!r}: choose ranked or greedy")
         self.neighbours, self.transfer = neighbours, transfer
         self.metric, self.memory, self.engine = metric, memory, engine
         self._images: Neighbours | None = None
@@ -72,8 +74,10 @@ class KNN:
         indices = images.nearest(features, k).indices
         if self.transfer == "greedy":
             return self._greedy(indices)
-        # The frequency is worth less than half a vote: it decides between equal shares only.
-        return np.asarray(self._votes(indices) + self._frequency / (2.1 * k))
+        share = np.arange(1, k + 1) ** -0.5
+        votes = self._votes(indices, np.tile(share / share.sum(), (len(indices), 1)))
+        # Less than half of the least share: among tags that have votes it decides next to nothing.
+        return np.asarray(votes + 0.5 * share[-1] / share.sum() * self._frequency)
 
     def _greedy(self, indices: Array) -> Array:
         nearest = self._votes(indices[:, :1])

@@ -192,7 +192,8 @@ class _Best:
         held = np.repeat(np.arange(len(self.indices)), self.indices.shape[1])
         parts = [(held, self.indices.reshape(-1), self.similarities.reshape(-1)), *self.waiting]
         rows, indices, similarities = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order = np.lexsort((indices, -similarities, rows))
+        # Stable, and offered in the order of the indices: of equal ones the lower index comes first.
+        order = np.lexsort((-similarities, rows))
         starts = np.searchsorted(rows[order], np.arange(len(self.indices)))
         chosen = order[starts[:, None] + np.arange(self.k)]
         self.indices, self.similarities = indices[chosen], similarities[chosen]

@@ -75,6 +75,7 @@ class RelExamples:
         x, y = training(features, tags)
         images = Neighbours(x, metric=self.metric, memory=self.memory)
         relevance = Votes(y)(images.nearest_others(min(self.neighbours, len(x) - 1)).indices)
+        x = x.astype(np.float64)  # the regressions' line searches fail in float32
         scaler = StandardScaler().fit(x)
         x = scaler.transform(x)
         weights, offsets = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1])

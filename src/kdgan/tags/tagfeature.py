@@ -45,7 +45,7 @@ class TagFeature:
         self._images = Neighbours(x, metric=self.metric, memory=self.memory)
         self._votes = Votes(y)
         indices = self._images.nearest_others(min(self.neighbours, len(x) - 1)).indices
-        joined = np.hstack([x, self._votes(indices)], dtype=np.float32)
+        joined = np.hstack([x, self._votes(indices)])
         scaler = StandardScaler().fit(joined)
         joined = scaler.transform(joined)
         weights, offsets = np.zeros((joined.shape[1], y.shape[1])), np.zeros(y.shape[1])
@@ -62,4 +62,4 @@ class TagFeature:
         classifiers = fitted(self._classifiers, self)
         x = as_features(features, width=classifiers.scaler.n_features_in_ - classifiers.weights.shape[1])
         indices = self._images.nearest(x, min(self.neighbours, len(self._images))).indices
-        return classifiers(np.hstack([x, self._votes(indices)], dtype=np.float32))
+        return classifiers(np.hstack([x, self._votes(indices)]))

@@ -1,0 +1,94 @@
+"""KNN scoring against faiss's flat index on the same vectors, in turns, in one run.
+
+Prints CPU-seconds and clock seconds of each, KNN's time as a multiple of the faster of faiss's two ways (its own choice,
+and by BLAS), and the memory that KNN's scoring takes beside its inputs and scores.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kdgan.tags.knn import KNN
+
+Search = Callable[[], Any]
+
+
+def flat_searches(vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, Search]:
+    """faiss's exact search by inner product, as it is and made to use BLAS; empty where faiss is not installed."""
+    if importlib.util.find_spec("faiss") is None:
+        return {}
+    faiss = importlib.import_module("faiss")
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    own = faiss.cvar.distance_compute_blas_threshold
+
+    def search(threshold: int) -> Any:
+        faiss.cvar.distance_compute_blas_threshold = threshold
+        return index.search(queries, k)[1]
+
+    return {"faiss flat index": lambda: search(own), "faiss flat index by BLAS": lambda: search(20)}
+
+
+def peak_bytes(work: Search) -> int:
+    """What numpy allocates at most during `work`, beside what it held before."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vectors", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--dimensions", type=int, default=100)
+    parser.add_argument("--neighbours", type=int, default=100)
+    parser.add_argument("--tags", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    sizes = parser.parse_args()
+    rng = np.random.default_rng(0)
+
+    def unit(rows: int) -> np.ndarray:
+        drawn = rng.standard_normal((rows, sizes.dimensions), dtype=np.float32)
+        return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+    vectors, queries = unit(sizes.vectors), unit(sizes.queries)
+    tags = np.zeros((sizes.vectors, sizes.tags), dtype=np.bool_)
+    for _ in range(3):
+        tags[np.arange(sizes.vectors), rng.integers(0, sizes.tags, sizes.vectors)] = True
+    knn = KNN(sizes.neighbours).fit(vectors, tags)
+    searches: dict[str, Search] = {
+        "KNN scores": lambda: knn.scores(queries),
+        **flat_searches(vectors, queries, sizes.neighbours),
+    }
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in searches}
+    for turn in range(sizes.rounds):
+        for name, search in searches.items():
+            if turn and name == "faiss flat index":
+                continue  # once is enough to see that its own choice is the slower way
+            cpu, clock = time.process_time(), time.perf_counter()
+            search()
+            seconds[name].append((time.process_time() - cpu, time.perf_counter() - clock))
+    medians = {name: [statistics.median(part) for part in zip(*times, strict=True)] for name, times in seconds.items()}
+    for name, (cpu, clock) in medians.items():
+        print(f"{name:26} {cpu:7.2f} CPU seconds {clock:7.2f} by the clock (median of {len(seconds[name])})")
+    others = [times for name, times in medians.items() if name != "KNN scores"]
+    if others:
+        cpu, clock = (own / min(part) for own, part in zip(medians["KNN scores"], zip(*others, strict=True), strict=True))
+        print(f"KNN scores / the faster of faiss: {cpu:.2f} in CPU seconds, {clock:.2f} by the clock; bar 1.20")
+    else:
+        print("faiss is not installed, so there is nothing to compare with: pip install faiss-cpu")
+    few = queries[: min(len(queries), 100)]
+    print(f"memory of scoring {len(few)} queries: {peak_bytes(lambda: knn.scores(few)) / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
