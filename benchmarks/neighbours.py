@@ -1,6 +1,7 @@
 """KNN scoring against faiss's flat index on the same vectors, in turns, in one run.
 
-Prints CPU-seconds and clock seconds of each, KNN's time as a multiple of the faster of faiss's two ways (its own choice,
+Prints CPU-seconds and clock seconds of each, KNN's time as a multiple of the faster of faiss's two ways (its
+own choice,
 and by BLAS), and the memory that KNN's scoring takes beside its inputs and scores.
 """
 
@@ -77,13 +78,19 @@ def main() -> None:
             cpu, clock = time.process_time(), time.perf_counter()
             search()
             seconds[name].append((time.process_time() - cpu, time.perf_counter() - clock))
-    medians = {name: [statistics.median(part) for part in zip(*times, strict=True)] for name, times in seconds.items()}
+    medians = {
+        name: [statistics.median(part) for part in zip(*times, strict=True)]
+        for name, times in seconds.items()
+    }
     for name, (cpu, clock) in medians.items():
         print(f"{name:26} {cpu:7.2f} CPU seconds {clock:7.2f} by the clock (median of {len(seconds[name])})")
     others = [times for name, times in medians.items() if name != "KNN scores"]
     if others:
-        cpu, clock = (own / min(part) for own, part in zip(medians["KNN scores"], zip(*others, strict=True), strict=True))
-        print(f"KNN scores / the faster of faiss: {cpu:.2f} in CPU seconds, {clock:.2f} by the clock; bar 1.20")
+        fastest = [min(part) for part in zip(*others, strict=True)]
+        cpu, clock = (own / best for own, best in zip(medians["KNN scores"], fastest, strict=True))
+        print(
+            f"KNN scores / the faster of faiss: {cpu:.2f} in CPU seconds, {clock:.2f} by the clock; bar 1.20"
+        )
     else:
         print("faiss is not installed, so there is nothing to compare with: pip install faiss-cpu")
     few = queries[: min(len(queries), 100)]
