@@ -17,12 +17,12 @@ from rich.console import Console
 from torch import Tensor
 
 from kdgan.data import Batch
+from kdgan.files import write_json
 from kdgan.losses import discriminator_loss, label_weights
 from kdgan.methods import KDGAN, Method, Mimic
 from kdgan.methods.base import Losses, report
 from kdgan.studies.pool import Report, Task, run_tasks
 from kdgan.studies.table1 import base
-from kdgan.training.checkpoint import write_json
 from kdgan.training.config import Config, read_json
 from kdgan.training.evaluate import accuracy
 from kdgan.training.run import Machine, Run

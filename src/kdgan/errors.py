@@ -21,3 +21,9 @@ class Interrupted(KdganError):  # noqa: N818 - nothing went wrong
 
 class RunError(KdganError, RuntimeError):
     """A run that was called correctly and failed on its way, such as a loss that diverged."""
+
+
+def wrong(message: str) -> UsageError:
+    """A UsageError whose message is one printable line, whatever file names or foreign texts went into it."""
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
+    return UsageError("".join(character if character.isprintable() else "?" for character in line))

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 
 from kdgan.data.batch import Batch
 from kdgan.data.reading import load
-from kdgan.data.source import Part, assemble, fixed_split, listing, wrong
+from kdgan.data.source import Part, assemble, fixed_split, listing
+from kdgan.errors import wrong
 
 SHARED = Path(os.environ.get("KDGAN_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 

@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -145,6 +147,21 @@ def test_the_list_for_downloading_and_the_report_are_written(tmp_path, metadata)
     assert held["report"]["tags"] == report.tags
     assert held["selection"]["train"] == 200
     assert {path.name for path in tmp_path.iterdir()} == {"photos.parquet", "urls.parquet", "prepared.json"}
+
+
+@pytest.mark.parametrize(("count", "code"), [(10, 0), (1000, 2)])
+def test_the_command_needs_no_torch(tmp_path, metadata, count, code):
+    # torch alone takes 200 MB, more than all that reading and sampling metadata need.
+    program = (
+        "import sys, kdgan.cli\ntry: kdgan.cli.main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
+    )
+    sizes = ["--minimum", "5", "--train", "200", "--validation", "40", "--test", "50"]
+    command = ["tags", "prepare", str(metadata), "--out", str(tmp_path / "o"), "--count", str(count), *sizes]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == (code != 0)
 
 
 def test_tags_of_ones_own_are_stopped(tmp_path, metadata, records):

@@ -183,24 +183,6 @@ def test_a_real_write_error_is_an_os_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def _stopped_while_writing(file: Path) -> None:
-    with checkpoint.replacing(file) as temporary:
-        temporary.write_text("newer", encoding="utf-8")
-        raise KeyboardInterrupt
-
-
-def test_replacing_shows_nothing_before_it_is_whole(tmp_path: Path) -> None:
-    file = tmp_path / "text"
-    with checkpoint.replacing(file) as temporary:
-        temporary.write_text("new", encoding="utf-8")
-        assert not file.exists()
-    assert file.read_text(encoding="utf-8") == "new"
-    with pytest.raises(KeyboardInterrupt):
-        _stopped_while_writing(file)
-    assert file.read_text(encoding="utf-8") == "new"
-    assert list(tmp_path.iterdir()) == [file]
-
-
 def test_random_state_comes_back() -> None:
     device = torch.device("cpu")
     state = checkpoint.random_state(device)

@@ -9,17 +9,8 @@ from typing import IO, Literal
 
 import numpy as np
 
-from kdgan.data.source import (
-    Array,
-    Part,
-    Source,
-    as_float32,
-    assemble,
-    check_finite,
-    listing,
-    unreadable,
-    wrong,
-)
+from kdgan.data.source import Array, Part, Source, as_float32, assemble, check_finite, listing, unreadable
+from kdgan.errors import wrong
 
 # The name of an array, and the short name that is understood as well.
 INPUTS, TARGETS = ("inputs", "x"), ("targets", "y")

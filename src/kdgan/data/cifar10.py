@@ -10,7 +10,8 @@ import numpy as np
 
 from kdgan.data.download import fetch
 from kdgan.data.files import children, find, missing, places
-from kdgan.data.source import Part, Source, assemble, unreadable, wrong
+from kdgan.data.source import Part, Source, assemble, unreadable
+from kdgan.errors import wrong
 
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/"
 ARCHIVE = "cifar-10-binary.tar.gz"

@@ -11,7 +11,7 @@ import pooch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from kdgan.data.source import wrong
+from kdgan.errors import wrong
 
 
 def fetch(url: str, md5: str, folder: str, *, progress: bool = True) -> Path:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdgan.data.source import listing, unreadable, wrong
-from kdgan.errors import UsageError
+from kdgan.data.source import listing, unreadable
+from kdgan.errors import UsageError, wrong
 
 
 def children(folder: Path) -> dict[str, Path]:

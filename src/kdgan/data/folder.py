@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import track
 
 from kdgan.data.files import children
-from kdgan.data.source import Array, Part, Source, assemble, listing, wrong
+from kdgan.data.source import Array, Part, Source, assemble, listing
+from kdgan.errors import wrong
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")

@@ -13,7 +13,8 @@ import numpy as np
 
 from kdgan.data.download import fetch
 from kdgan.data.files import children, find, missing, places
-from kdgan.data.source import Array, Part, Source, assemble, unreadable, wrong
+from kdgan.data.source import Array, Part, Source, assemble, unreadable
+from kdgan.errors import wrong
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 MNIST_MD5 = {

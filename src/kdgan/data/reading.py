@@ -9,8 +9,9 @@ from kdgan.data.cifar10 import holds_cifar10, read_cifar10
 from kdgan.data.digits import read_digits
 from kdgan.data.folder import read_folder
 from kdgan.data.idx import holds_idx, read_mnist
-from kdgan.data.source import Source, listing, unreadable, wrong
+from kdgan.data.source import Source, listing, unreadable
 from kdgan.data.table import read_table
+from kdgan.errors import wrong
 
 KNOWN = ("digits", "mnist", "cifar10")
 # Which data each option of `load` belongs to, as the errors say it.

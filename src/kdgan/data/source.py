@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 
 Array: TypeAlias = NDArray[Any]
 
@@ -63,12 +63,6 @@ class Part:
         """The instances at `index`, copied."""
         privileged = None if self.privileged is None else self.privileged[index]
         return Part(self.inputs[index], self.labels[index], privileged)
-
-
-def wrong(message: str) -> UsageError:
-    """A UsageError whose message is one printable line, whatever file names or foreign texts went into it."""
-    line = " ".join(part.strip() for part in message.splitlines() if part.strip())
-    return UsageError("".join(character if character.isprintable() else "?" for character in line))
 
 
 def unreadable(what: object, error: OSError) -> UsageError:

@@ -18,8 +18,8 @@ from kdgan.data.source import (
     fixed_split,
     listing,
     unreadable,
-    wrong,
 )
+from kdgan.errors import wrong
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,10 +9,10 @@ from pathlib import Path
 from string import Template
 from types import MappingProxyType
 
+from kdgan.files import replacing
 from kdgan.studies.figures import to_svg
 from kdgan.studies.paper_figures import FIGURES
 from kdgan.studies.study_tables import TABLES
-from kdgan.training.checkpoint import replacing
 
 GAME = (
     "A small network, the student, is to classify as well as it can. While it is trained there is more than it will "

@@ -11,10 +11,10 @@ from pathlib import Path
 from string import Template
 
 from kdgan.errors import UsageError
+from kdgan.files import replacing
 from kdgan.studies import figures
 from kdgan.studies.statistics import CONTROL, Interval, MethodSummary, RunRecord, summarise
 from kdgan.studies.tables import NOTHING, between, caveats, outcome, seconds_text, signed
-from kdgan.training.checkpoint import replacing
 
 Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
 """(method, seed) to its (student updates, test accuracy in %) points."""

@@ -14,12 +14,12 @@ from typing import Any
 from rich.console import Console
 
 from kdgan.errors import UsageError
+from kdgan.files import replacing, write_json
 from kdgan.studies.comparison import Compared, Comparison, Variant, compare, facts
 from kdgan.studies.page import write_page
 from kdgan.studies.statistics import write_results
 from kdgan.studies.table1 import CELLS, base, settings, table1
 from kdgan.studies.variance import measure_variance
-from kdgan.training.checkpoint import replacing, write_json
 from kdgan.training.run import Machine
 
 Cell = Callable[[str, Sequence[int], Mapping[str, Any]], Comparison]

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from scipy import stats
 
 from kdgan.errors import UsageError
-from kdgan.training.checkpoint import replacing
+from kdgan.files import replacing
 
 CONTROL = "supervised"
 METHOD_ORDER = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")

@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+from kdgan.files import write_json
 from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.statistics import CONTROL
 from kdgan.studies.tag_comparison import compare_tags, tag_base, write_records
 from kdgan.studies.tag_page import write_tag_page
 from kdgan.tags.baselines import BASELINES
-from kdgan.training.checkpoint import write_json
 from kdgan.training.run import Machine
 
 CELLS = ("popular", "random")

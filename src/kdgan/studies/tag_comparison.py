@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from kdgan.errors import UsageError
+from kdgan.files import replacing, write_json
 from kdgan.methods import METHODS
 from kdgan.studies.comparison import Comparison, run_all, run_folder, run_of, task_name
 from kdgan.studies.pool import Report, Task, run_tasks
@@ -22,7 +23,6 @@ from kdgan.tags.baselines import BASELINES
 from kdgan.tags.measures import ranking
 from kdgan.tags.recommender import Recommender
 from kdgan.tags.task import TagTask
-from kdgan.training.checkpoint import replacing, write_json
 from kdgan.training.config import Config, claim, digest, plain, read_json
 from kdgan.training.run import Machine, Outcome
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from kdgan.errors import UsageError
+from kdgan.files import replacing
 from kdgan.studies.tag_comparison import HEADERS, ComparedTags, table2
 from kdgan.tags.features import read_image
 from kdgan.tags.task import TagTask
 from kdgan.tags.world import world
-from kdgan.training.checkpoint import replacing
 from kdgan.training.config import Config
 
 _LEAD = (

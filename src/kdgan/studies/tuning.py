@@ -20,10 +20,10 @@ from rich.console import Console
 
 from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
+from kdgan.files import replacing, write_json
 from kdgan.methods import hyperparameters
 from kdgan.studies.comparison import Comparison, Variant, run_all
 from kdgan.studies.statistics import mean_interval
-from kdgan.training.checkpoint import replacing, write_json
 from kdgan.training.config import Config, claim
 from kdgan.training.run import Machine, Outcome
 
@@ -50,7 +50,7 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "codis": {**_PEERS, "distillation": ("l2", "kl")},
         "codis3": {**_PEERS, "distillation": ("l2", "kl")},
         "nagan": {**_RATE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "reach": (0.0, 0.4), "distillation": ("l2", "kl")},
+        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "distillation": ("l2", "kl")},
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""

@@ -13,12 +13,12 @@ from rich.console import Console
 from torch import Tensor
 
 from kdgan.data.feed import Feed
+from kdgan.files import replacing
 from kdgan.losses import EstimatorName, generator_loss
 from kdgan.methods.kdgan import KDGAN
 from kdgan.methods.player import forward
 from kdgan.studies.comparison import Comparison, task_name
 from kdgan.studies.pool import Report, Task, run_tasks
-from kdgan.training.checkpoint import replacing
 from kdgan.training.config import Config
 from kdgan.training.loop import Loop
 from kdgan.training.run import Machine, Run

@@ -22,8 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from kdgan.data.source import unreadable, wrong
-from kdgan.errors import RunError, UsageError
+from kdgan.data.source import unreadable
+from kdgan.errors import RunError, UsageError, wrong
+from kdgan.files import replacing, write_json
 from kdgan.tags.images import downloaded, read_image
 from kdgan.tags.networks import Floats, Network, Scaling, load_network
 from kdgan.training import checkpoint
@@ -159,7 +160,7 @@ def attach(table: Path, photos: Sequence[str], features: Floats, out: Path) -> i
             raise wrong(f"{table} holds none of the {len(places)} photos whose features are known")
         joined = frame.filter(pl.Series(row >= 0 for row in rows))
         joined = joined.with_columns(pl.Series("features", features[kept]))
-        with checkpoint.replacing(out) as temporary:
+        with replacing(out) as temporary:
             joined.write_parquet(temporary)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).split("\n", 1)[0]
@@ -226,7 +227,7 @@ def _claim(folder: Path, images: Sequence[Path], network: Network, shard: int) -
     }
     held = _manifest(folder)
     if held is None:
-        checkpoint.write_json(folder / MANIFEST, wanted)
+        write_json(folder / MANIFEST, wanted)
         return
     for key, value in wanted.items():
         if held.get(key) != value:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kdgan.data.folder import FORMATS
-from kdgan.data.source import listing, unreadable, wrong
-from kdgan.errors import UsageError
+from kdgan.data.source import listing, unreadable
+from kdgan.errors import UsageError, wrong
 
 MOST_PIXELS = 89_478_485  # where Pillow begins to warn: a quarter of a GiB at three bytes each
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from kdgan.errors import UsageError
+from kdgan.errors import wrong
 
 BLOCK = 1 << 20  # bytes that are handled at a time
 LONGEST = 4 << 20  # bytes of the longest line that is kept
@@ -114,16 +114,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb", buffering=0) as file:
             yield file
     except EOFError:
-        raise refusal(f"{path} ends in the middle of its compressed data: download it again") from None
+        raise wrong(f"{path} ends in the middle of its compressed data: download it again") from None
     except OSError as error:
         if error.errno is None:  # what the decompressor raises
-            raise refusal(f"{path} holds damaged bz2 data: download it again") from error
-        raise refusal(f"cannot read {path}: {error.strerror}") from error
-
-
-def refusal(message: str) -> UsageError:
-    """The error with this message as one printable line."""
-    # Imported here, as it brings torch with it: seconds, and 200 MB that reading a text does not need.
-    from kdgan.data.source import wrong
-
-    return wrong(message)
+            raise wrong(f"{path} holds damaged bz2 data: download it again") from error
+        raise wrong(f"cannot read {path}: {error.strerror}") from error

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdgan.data.source import listing, unreadable, wrong
+from kdgan.data.source import listing, unreadable
+from kdgan.errors import wrong
 
 Floats: TypeAlias = NDArray[np.float32]
 DEFAULT_SIZE = 224

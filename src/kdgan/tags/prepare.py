@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
+from kdgan.files import replacing, write_json
 from kdgan.tags.counting import TagCounts, choose, hashed
-from kdgan.tags.lines import refusal
 from kdgan.tags.metadata import Counts, Photo, read_metadata
 from kdgan.tags.stopping import Stop
 from kdgan.tags.wording import normal, removal, text_of
@@ -187,7 +187,7 @@ def _part_of(owner: str, selection: Selection) -> str:
 
 def _check(selection: Selection) -> None:
     if selection.tags not in ("popular", "random"):
-        raise refusal(f"tags must be 'popular' or 'random', not {selection.tags!r}")
+        raise wrong(f"tags must be 'popular' or 'random', not {selection.tags!r}")
     for name, least in (("count", 1), ("minimum", 1), ("train", 1), ("validation", 0), ("test", 0)):
         if getattr(selection, name) < least:
             raise UsageError(f"{name} must be at least {least}, not {getattr(selection, name)}")
@@ -202,8 +202,6 @@ def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, repo
             )
     import polars as pl
 
-    from kdgan.training.checkpoint import replacing, write_json  # only now: it brings torch with it
-
     kinds: dict[str, Any] = dict.fromkeys(("photo", "owner", "part", "url", "text"), pl.String)
     rows = [row for sample in samples.values() for row in sample.rows()]
     frame = pl.DataFrame(rows, schema=kinds | {"tags": pl.List(pl.String)})
@@ -215,4 +213,4 @@ def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, repo
         asked = asdict(selection) | {"stop_file": selection.stop_file and str(selection.stop_file)}
         write_json(folder / REPORT, {"selection": asked, "report": asdict(report)})
     except OSError as error:
-        raise refusal(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise wrong(f"cannot write to {folder}: {error.strerror or error}") from error

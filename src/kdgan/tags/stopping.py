@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kdgan.tags.lines import refusal
+from kdgan.errors import wrong
 
 MAKERS = """
     asahi, benq, blackberry, bronica, canon, carl zeiss, casio, contax, diana f, fuji, fujifilm,
@@ -87,6 +87,6 @@ def _lines(path: Path | None) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise refusal(f"{path} is no text in UTF-8: expected one tag a line") from error
+        raise wrong(f"{path} is no text in UTF-8: expected one tag a line") from error
     except OSError as error:
-        raise refusal(f"cannot read {path}: {error.strerror}") from error
+        raise wrong(f"cannot read {path}: {error.strerror}") from error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kdgan.errors import UsageError
+from kdgan.files import replacing
 
 _TENSOR, _CHANNELS_LAST, _PAIRS = "__tensor__", "channels_last", "__pairs__"
 
@@ -56,26 +55,6 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is no checkpoint of kdgan, or is damaged: delete it to start anew"
         ) from error
     return tree
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well, and is gone otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, replacing `path` in one move."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

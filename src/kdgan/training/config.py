@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdgan.errors import UsageError
+from kdgan.files import write_json
 from kdgan.methods import Optimization, find
-from kdgan.training.checkpoint import write_json
 from kdgan.training.devices import Precision
 
 
@@ -43,6 +43,7 @@ class Config:
         weight_decay: decoupled, of all players.
         dropout: of image features, where the task has them.
         smoothing: label smoothing in pretraining.
+        reach: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Method`.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
         evaluations: how often accuracy is measured on the way.
         precision: of the forward passes.
@@ -73,6 +74,7 @@ class Config:
     dropout: float = 0.0
     smoothing: float = 0.1
     student_pretraining: float = 0.1
+    reach: float = 0.0
     evaluations: int = 20
     precision: Precision = "float32"
 

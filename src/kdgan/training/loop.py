@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kdgan.data.feed import Feed
 from kdgan.errors import Interrupted, RunError
+from kdgan.files import replacing
 from kdgan.methods.base import Losses, Method
 from kdgan.training import checkpoint
 
@@ -168,7 +169,7 @@ class Loop:
                 record = json.loads(line)
                 if record["step"] <= done:
                     self.history.append(record)
-        with checkpoint.replacing(file) as temporary:
+        with replacing(file) as temporary:
             temporary.write_text(
                 "".join(json.dumps(record) + "\n" for record in self.history), encoding="utf-8"
             )

@@ -16,8 +16,8 @@ from kdgan.data.reading import load
 from kdgan.data.seeds import mixed
 from kdgan.data.split import scaled
 from kdgan.errors import UsageError
+from kdgan.files import write_json
 from kdgan.methods import METHODS, Method, create, pretraining
-from kdgan.training.checkpoint import write_json
 from kdgan.training.config import Config, claim, digest, from_plain, plain, read_json
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
@@ -216,7 +216,9 @@ class Run:
         config = self.config
         optimization = {role: config.optimization(role) for role in self.modules}
         seed = mixed(config.seed, config.method)
-        return create(config.method, self.modules, config.hyper, optimization=optimization, seed=seed)
+        return create(
+            config.method, self.modules, config.hyper, optimization=optimization, seed=seed, reach=config.reach
+        )
 
     def _build(self, role: str) -> nn.Module:
         """A player with initial weights that depend on seed and role alone, so that methods start alike."""
