@@ -201,6 +201,8 @@ class Reproduce:
     """For table2: the Parquet table of photos, see kdgan tags compare."""
     reader: Literal["lstm", "bag"] = "lstm"
     """For table2: how texts are read."""
+    embeddings: Path | None = None
+    """For table2: pretrained embeddings of the words of texts, see kdgan tags compare."""
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: Path = Path("runs/reproduce")
@@ -212,6 +214,7 @@ class Reproduce:
         """Carry out the command."""
         from kdgan.studies.reproduce import find, reproduce
         from kdgan.studies.table2 import CELLS, reproduce_table2
+        from kdgan.tags.embeddings import named
 
         chosen = None if self.cells is None else _names(self.cells)
         seeds, cells = self.seeds, tuple[str, ...]()
@@ -239,6 +242,8 @@ class Reproduce:
         if self.study == "table2":
             assert self.table is not None
             changes["reader"] = self.reader
+            if self.embeddings is not None:
+                changes |= named(self.embeddings)
             failures = reproduce_table2(
                 self.table, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared
             )

@@ -133,6 +133,9 @@ class CompareTags:
     """How many. Default: 200, and 12 in the generated world."""
     reader: Literal["lstm", "bag"] = "lstm"
     """How texts are read: in their order, or as a bag for words without one."""
+    embeddings: Path | None = None
+    """Pretrained embeddings of the words of texts, such as glove.6B.100d.txt: a word and its numbers on each line.
+    Words that are not in it, or all without it, begin at random."""
     methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
     """Which, joined with commas."""
     baselines: str = "knn,tprop,tfeat,rexmp"
@@ -153,18 +156,26 @@ class CompareTags:
         from kdgan.studies.tables import markdown
         from kdgan.studies.tag_comparison import HEADERS, compare_tags, table2, tag_base, write_records
         from kdgan.studies.tag_page import write_tag_page
+        from kdgan.tags.embeddings import named
+        from kdgan.tags.task import TagTask
         from kdgan.training.config import claim
         from kdgan.training.run import Machine
 
         if self.seeds < 1 or self.steps < 1 or self.workers < 1:
             raise UsageError("--seeds, --steps and --workers must be at least 1")
         count = self.count or (12 if self.data == "world" else 200)
-        base = tag_base(self.data, self.tags, count=count, reader=self.reader, steps=self.steps)
+        given: dict[str, Any] = {} if self.embeddings is None else named(self.embeddings)
+        base = tag_base(self.data, self.tags, count=count, reader=self.reader, steps=self.steps, **given)
         methods = list(filter(None, self.methods.split(",")))
         comparison = Comparison(base, {method: Variant(method) for method in methods}, range(self.seeds))
         for config in comparison.runs().values():
             run_of(config, Machine())  # what is wrong is found here, before anything is written
             break
+        if self.embeddings is not None:
+            task = TagTask(base)
+            assert task.embeddings is not None
+            known, words = len(task.embeddings.places), len(task.data.vocabulary)
+            print(f"{known:,} of {words:,} words of the texts are in {self.embeddings}")  # noqa: T201
         claim(self.out, "comparison.json", base.without("method", "seed", "hyper"))
         found = compare_tags(
             comparison,

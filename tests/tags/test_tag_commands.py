@@ -38,6 +38,38 @@ def test_a_comparison_of_tags_ends_in_a_table_and_a_page(compared: Path) -> None
     assert "<script" not in page
 
 
+def test_a_comparison_takes_pretrained_embeddings(typed: Command, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("holiday 1 2 3\nbirthday 3 2 1\nelsewhere 0 0 0\n", encoding="utf-8")
+    command = [
+        "tags",
+        "compare",
+        "--methods",
+        "supervised,mimic",
+        "--baselines",
+        "",
+        "--seeds",
+        1,
+        "--steps",
+        4,
+    ]
+    command += ["--embeddings", words, "--workers", 1, "--out", tmp_path / "tags"]
+    code, printed, errors = typed(*command)
+    assert (code, errors) == (0, "")
+    assert "2 of " in printed.splitlines()[0]
+    assert typed(*command)[0] == 0
+    words.write_text("holiday 1 2 3\nbirthday 3 2\n", encoding="utf-8")
+    code, _, errors = typed(*command[:-1], tmp_path / "other")
+    assert code == 2
+    assert len(errors.splitlines()) == 1
+    assert "words.txt, line 2" in errors
+    assert not (tmp_path / "other").exists()
+    words.write_text("holiday 1 2 3\nbirthday 3 2 2\n", encoding="utf-8")
+    code, _, errors = typed(*command)
+    assert code == 2
+    assert "another configuration (embeddings_sha256" in errors
+
+
 def test_photos_get_tags_from_a_trained_student(
     typed: Command, compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

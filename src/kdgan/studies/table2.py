@@ -17,6 +17,7 @@ from kdgan.studies.statistics import CONTROL
 from kdgan.studies.tag_comparison import compare_tags, tag_base, write_records
 from kdgan.studies.tag_page import write_tag_page
 from kdgan.tags.baselines import BASELINES
+from kdgan.training.config import Config
 from kdgan.training.run import Machine
 
 CELLS = ("popular", "random")
@@ -63,10 +64,16 @@ def reproduce_table2(
         described = {
             "command": shlex.join(command),
             "seeds": list(seeds),
-            "base": {**comparison.base.without("method", "seed", "hyper"), "data": table.name},
+            "base": described_base(comparison.base),
             "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
         }
         write_json(results / "table2" / f"{cell}.json", json.loads(json.dumps(described)))
         (out / "table2").mkdir(parents=True, exist_ok=True)
         write_tag_page(out / "table2" / f"{cell}.html", replace(comparison.base, seed=seeds[0]), found)
     return failures
+
+
+def described_base(base: Config) -> dict[str, Any]:
+    """What all runs share, as a file of results says it: files by their names, as folders are one machine's own."""
+    values = base.without("method", "seed", "hyper")
+    return {**values, **{name: Path(values[name]).name for name in ("data", "embeddings") if values[name]}}

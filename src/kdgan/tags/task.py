@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from kdgan.data.split import Scale
 from kdgan.errors import UsageError
 from kdgan.nets import Blind, ImageText, TextEncoder, image_tagger
 from kdgan.tags.data import TagData, choose, read_photos
+from kdgan.tags.embeddings import Embeddings, read_embeddings
 from kdgan.tags.measures import ranking
 from kdgan.tags.recommender import Recommender
 from kdgan.tags.world import world
@@ -27,7 +29,8 @@ class TagTask(Task):
     """Photos of one choice of target tags; the true label of a photo with m tags gives each 1/m.
 
     Args:
-        config: `data` is a Parquet file, or `world` for generated scenes; `tags`, `tag_count`, `reader` as they say.
+        config: `data` is a Parquet file, or `world` for generated scenes; `tags`, `tag_count`, `reader` and
+            `embeddings` as they say.
 
     Raises:
         UsageError: if the configuration does not fit the data.
@@ -62,6 +65,20 @@ class TagTask(Task):
         """Image features of a part as they were read, `(N, F)`."""
         return self.data.features[self.data.rows[part]]
 
+    @cached_property
+    def embeddings(self) -> Embeddings | None:
+        """Pretrained embeddings of the words of the texts, read when they are first asked for; None without a file.
+
+        Raises:
+            UsageError: if the file is not of the form that `kdgan.tags.embeddings` reads, or another one than it was.
+        """
+        config = self.config
+        if config.embeddings is None:
+            return None
+        if config.embeddings_sha256 is None:
+            raise UsageError("embeddings need embeddings_sha256, see kdgan.tags.embeddings.named")
+        return read_embeddings(Path(config.embeddings), config.embeddings_sha256, self.data.vocabulary)
+
     def build(self, network: str, role: str) -> nn.Module:
         """`mlp-WIDTH-WIDTH`: on image features for the student, on the product of image and text for the others."""
         features, count, dropout = self.data.features.shape[1], len(self.data.tags), self.config.dropout
@@ -70,7 +87,9 @@ class TagTask(Task):
         hidden = widths(network)
         if role == "student":
             return image_tagger(features, hidden, count, dropout=dropout)
-        text = TextEncoder(len(self.data.vocabulary) + 2, reader=self.config.reader)
+        words, given = len(self.data.vocabulary), self.embeddings
+        table = None if given is None else given.table(words)
+        text = TextEncoder(words + 2, reader=self.config.reader, embeddings=table)
         return ImageText(features, text, hidden, count, dropout=dropout)
 
     def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:

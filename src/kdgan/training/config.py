@@ -27,6 +27,8 @@ class Config:
         tags: for photos with tags: the most `popular` ones are the labels, or `random` ones; None for classes.
         tag_count: how many tags.
         reader: how texts are read: `lstm`, or `bag` for words without an order.
+        embeddings: file of pretrained word embeddings for texts; None draws them.
+        embeddings_sha256: of its content, so that a run depends on its configuration alone.
         method: its name.
         hyper: hyperparameters of the method that differ from its defaults.
         seed: of the subset, the initial weights, the order, the views and all sampling.
@@ -59,6 +61,8 @@ class Config:
     tags: Literal["popular", "random"] | None = None
     tag_count: int = 200
     reader: Literal["lstm", "bag"] = "lstm"
+    embeddings: str | None = None
+    embeddings_sha256: str | None = None
     hyper: dict[str, Any] = field(default_factory=dict)
     steps: int = 1000
     batch: int = 64
@@ -131,6 +135,7 @@ class Config:
 
 _SHARED = (
     *("data", "labels", "target", "privileged", "image_size", "tags", "tag_count", "reader"),
+    *("embeddings", "embeddings_sha256"),
     *("seed", "batch", "augment", "weight_decay", "dropout", "precision"),
 )
 """What the pretraining of every player depends on."""
