@@ -25,9 +25,10 @@ Engine: TypeAlias = Literal["numpy", "faiss"]
 MEMORY = 2**27
 """Bytes that a search may use by default, beside vectors, queries and result."""
 
-_BYTES_PER_PAIR = 48  # of a block: the similarity, its copy, and what it takes if every pair is a candidate
-_BYTES_PER_BEST = 160  # of the k best: two times row, index and similarity, and their sorting
-_ROWS, _COLUMNS = 512, 2048  # a block of similarities that stays in the processor's cache
+_BYTES_PER_PAIR = 100  # of a block: the similarity, and sorting if every pair is a candidate
+_BYTES_PER_BEST = 180  # of the k best: as many wait, each with row, index and similarity; and their sorting
+_ROWS, _COLUMNS = 512, 1024  # a block of similarities that stays in the processor's cache
+_FAISS_BLAS = 20  # queries from which on faiss is to multiply matrices: what its default was for years
 
 
 class Nearest(NamedTuple):
@@ -117,14 +118,17 @@ class Neighbours:
         if self._faiss is not None:
             return self._by_faiss(queries, k)
         indices = np.empty((len(queries), k), np.int64)
-        similar = np.empty((len(queries), k), np.float32)
+        distances = np.empty((len(queries), k), np.float32)
         rows, columns = _block_shape(self.memory, k)
         for start in range(0, len(queries), rows):
             block = slice(start, start + rows)
             best = _Best(len(queries[block]), k)
             self._offer_all(queries[block], best, columns)
-            indices[block], similar[block] = best.indices, best.similarities
-        return Nearest(indices, self._distances(queries, similar))
+            indices[block], distances[block] = (
+                best.indices,
+                self._distances(queries[block], best.similarities),
+            )
+        return Nearest(indices, distances)
 
     def _offer_all(self, queries: Array, best: _Best, columns: int) -> None:
         space = np.empty((len(queries), columns), np.float32)
@@ -147,7 +151,13 @@ class Neighbours:
     def _by_faiss(self, queries: Array, k: int) -> Nearest:
         assert self._faiss is not None
         metric = self._faiss.METRIC_INNER_PRODUCT if self._centre is None else self._faiss.METRIC_L2
-        values, indices = self._faiss.knn(queries, self._vectors, k, metric=metric)
+        # Recent wheels multiply matrices only from 128,000 queries on; with fewer their loops take ten times as long.
+        settings, least = self._faiss.cvar, self._faiss.cvar.distance_compute_blas_threshold
+        settings.distance_compute_blas_threshold = min(least, _FAISS_BLAS)
+        try:
+            values, indices = self._faiss.knn(queries, self._vectors, k, metric=metric)
+        finally:
+            settings.distance_compute_blas_threshold = least
         distances = np.maximum(1 - values, 0) if self._centre is None else np.sqrt(np.maximum(values, 0))
         order = np.lexsort((indices, distances), axis=1)
         return Nearest(*(np.take_along_axis(found, order, axis=1) for found in (indices, distances)))
@@ -166,39 +176,40 @@ class _Best:
 
     def offer(self, start: int, similar: Array) -> None:
         """Consider the vectors from index `start` on, with similarities `(R, columns)`."""
+        promising = np.arange(len(similar))
         if self.worst is None:
             bar = np.partition(similar, similar.shape[1] - self.k, axis=1)[:, similar.shape[1] - self.k]
-            self._wait(np.arange(len(similar)), start, similar, similar >= bar[:, None])
-            self.merge()
-            return
-        promising = np.flatnonzero(similar.max(1) > self.worst)
-        if len(promising):
-            some = similar[promising]
+            chosen = similar >= bar[:, None]
+        else:
             # An equal similarity does not beat: the lower index was offered before.
-            self._wait(promising, start, some, some > self.worst[promising, None])
+            promising = np.flatnonzero(similar.max(1) > self.worst)
+            similar = similar[promising]
+            chosen = similar > self.worst[promising, None]
+        flat = np.flatnonzero(chosen)  # an order of magnitude faster than nonzero in two dimensions
+        rows, columns = np.divmod(flat, similar.shape[1])
+        self.waiting.append((promising[rows], start + columns, similar.reshape(-1)[flat]))
+        self.count += len(flat)
         if self.count > self.indices.size:
             self.merge()
 
-    def _wait(self, rows: Array, start: int, similar: Array, chosen: Array) -> None:
-        flat = np.flatnonzero(chosen)  # an order of magnitude faster than nonzero in two dimensions
-        row, column = np.divmod(flat, similar.shape[1])
-        self.waiting.append((rows[row], start + column, similar.reshape(-1)[flat]))
-        self.count += len(flat)
-
     def merge(self) -> None:
         """Bring in what waits."""
-        if not self.waiting:
-            return
         held = np.repeat(np.arange(len(self.indices)), self.indices.shape[1])
         parts = [(held, self.indices.reshape(-1), self.similarities.reshape(-1)), *self.waiting]
         rows, indices, similarities = (np.concatenate(column) for column in zip(*parts, strict=True))
         # Stable, and offered in the order of the indices: of equal ones the lower index comes first.
-        order = np.lexsort((-similarities, rows))
+        order = np.argsort((rows << 32) - _as_whole(similarities), kind="stable")
         starts = np.searchsorted(rows[order], np.arange(len(self.indices)))
         chosen = order[starts[:, None] + np.arange(self.k)]
         self.indices, self.similarities = indices[chosen], similarities[chosen]
         self.worst = self.similarities[:, -1]
         self.waiting, self.count = [], 0
+
+
+def _as_whole(numbers: Array) -> Array:
+    """float32 numbers as int64 of 32 bits in the same order."""
+    bits = (numbers + np.float32(0)).view(np.int32).astype(np.int64)  # −0 becomes 0
+    return np.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
 
 
 class Votes:
