@@ -189,20 +189,21 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, table2, figure3a, figure4, figure7, samples, sizes or ablations."""
+    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes or ablations."""
     cells: str | None = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: int | None = None
-    """How many. Default: the study's own number, 10 for table1."""
+    """How many. Default: the study's own number, such as 10 for the tables."""
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     data_dir: Path | None = None
     """Folder with the files of mnist and cifar10; without it they are downloaded once."""
     table: Path | None = None
-    """For table2: the Parquet table of photos, see kdgan tags compare."""
+    """For table2, figure3b and figure5, on photos with tags: their Parquet table, see kdgan tags
+    compare; or world: generated scenes."""
     reader: Literal["lstm", "bag"] = "lstm"
-    """For table2: how texts are read."""
+    """How their texts are read: in their order, or as a bag for words without one."""
     embeddings: Path | None = None
-    """For table2: pretrained embeddings of the words of texts, see kdgan tags compare."""
+    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: Path = Path("runs/reproduce")
@@ -213,19 +214,20 @@ class Reproduce:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.studies.reproduce import find, reproduce
-        from kdgan.studies.table2 import CELLS, reproduce_table2
+        from kdgan.studies.table2 import CELLS, SEEDS, reproduce_table2
+        from kdgan.studies.tag_studies import reproduce_tags
         from kdgan.tags.embeddings import named
 
         chosen = None if self.cells is None else _names(self.cells)
         seeds, cells = self.seeds, tuple[str, ...]()
-        if self.study == "table2":
+        if self.study in SEEDS:
             if self.table is None:
                 raise UsageError(
-                    "table2 needs --table FILE, a Parquet table of photos (see kdgan tags compare)"
+                    f"{self.study} needs --table FILE, a Parquet table of photos (see kdgan tags compare)"
                 )
             if chosen is not None and not set(chosen) <= set(CELLS):
-                raise UsageError(f"table2 has the cells {' and '.join(CELLS)}, not {', '.join(chosen)}")
-            cells, seeds = tuple(chosen or CELLS), 10 if seeds is None else seeds
+                raise UsageError(f"{self.study} has the cells {' and '.join(CELLS)}, not {', '.join(chosen)}")
+            cells, seeds = tuple(chosen or CELLS), SEEDS[self.study] if seeds is None else seeds
         else:
             study = find(self.study, chosen or ())
             cells, seeds = tuple(chosen or study.cells), study.seeds if seeds is None else seeds
@@ -239,14 +241,15 @@ class Reproduce:
             "console": console(),
             "command": ["kdgan", *sys.argv[1:]],
         }
-        if self.study == "table2":
-            assert self.table is not None
+        if self.table is not None and self.study in SEEDS:
             changes["reader"] = self.reader
             if self.embeddings is not None:
                 changes |= named(self.embeddings)
-            failures = reproduce_table2(
-                self.table, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared
-            )
+            rest = (self.table, cells, range(seeds), machine, self.out, self.results)
+            if self.study == "table2":
+                failures = reproduce_table2(*rest, changes=changes, **shared)
+            else:
+                failures = reproduce_tags(self.study, *rest, changes=changes, **shared)
         else:
             failures = reproduce(
                 self.study, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -95,7 +96,36 @@ def curves_figure(
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
+    handles, labels = draw_curves(axes, curves, colours)
+    if labels:
+        figure.legend(
+            handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
+        )
+    axes.set_ylabel("test accuracy, %")
+    return figure
+
+
+def draw_curves(
+    axes: Axes,
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]],
+    colours: Mapping[str, str],
+    *,
+    narrowest: float = 1.0,
+) -> tuple[list[Artist], list[str]]:
+    """Draws what `curves_figure` shows, of any measure.
+
+    Args:
+        axes: where.
+        curves: as there.
+        colours: as there.
+        narrowest: range of the measure below which the margins above and below do not shrink with it.
+
+    Returns:
+        Handles and labels of a legend, ordered as the curves end, top down, so that it reads like the picture.
+    """
     _plain(axes)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_xlabel("student updates")
     lines = {method: line for method in colours if (line := _band(curves, method)) is not None}
     for method, (updates, low, mean, high) in lines.items():
         front = method == "kdgan"
@@ -104,26 +134,15 @@ def curves_figure(
             updates, mean, color=colours[method], linewidth=2.4 if front else 1.6, zorder=4 if front else 3
         )
         axes.plot(updates[-1], mean[-1], "o", color=colours[method], markersize=4, label=method, zorder=4)
-    if lines:
-        late = [low[updates >= 0.25 * updates[-1]].min() for updates, low, _, _ in lines.values()]
-        top = max(high.max() for _, _, _, high in lines.values())
-        room = 0.04 * max(top - min(late), 1.0)
-        axes.set_ylim(min(late) - room, top + room)
-        # Ordered as the curves end, top down, so that legend and picture read alike.
-        handles, labels = axes.get_legend_handles_labels()
-        ends = sorted(range(len(labels)), key=lambda index: -lines[labels[index]][2][-1])
-        figure.legend(
-            [handles[i] for i in ends],
-            [labels[i] for i in ends],
-            loc="outside right center",
-            frameon=False,
-            labelcolor=INK,
-            markerscale=1.8,
-        )
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_xlabel("student updates")
-    axes.set_ylabel("test accuracy, %")
-    return figure
+    if not lines:
+        return [], []
+    late = [low[updates >= 0.25 * updates[-1]].min() for updates, low, _, _ in lines.values()]
+    top = max(high.max() for _, _, _, high in lines.values())
+    room = 0.04 * max(top - min(late), narrowest)
+    axes.set_ylim(min(late) - room, top + room)
+    handles, labels = axes.get_legend_handles_labels()
+    ends = sorted(range(len(labels)), key=lambda index: -lines[labels[index]][2][-1])
+    return [handles[i] for i in ends], [labels[i] for i in ends]
 
 
 def _band(

@@ -43,6 +43,18 @@ TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "α divides the discriminator's attention between student and teacher, β is how closely the student "
             "follows the teacher, γ how closely the teacher follows the student. One is changed at a time.",
         ),
+        "figure3b": (
+            "Does a teacher make the game faster and steadier on photos with tags?",
+            "NaGAN is the same game without a teacher: the student against the discriminator alone. The student sees "
+            "features of a photo; in training the others see what its owner wrote, too. P@3 is the share of right tags "
+            "among the first three.",
+        ),
+        "figure5": (
+            "How much do the weights of the game matter on photos with tags?",
+            "α divides the discriminator's attention between student and teacher, β is how closely the student "
+            "follows the teacher, γ how closely the teacher follows the student. One is changed at a time. P@3 is the "
+            "share of right tags among the first three.",
+        ),
         "figure7": (
             "Which part of the student's gradient is noise?",
             "The paper's argument rests on the distillation gradient having less variance than the adversarial one. "

@@ -7,22 +7,32 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdgan.errors import UsageError
-from kdgan.studies.figures import GRID, INK, MUTED, curves_figure, method_colours
+from kdgan.studies import tag_comparison
+from kdgan.studies.figures import GRID, INK, MUTED, curves_figure, draw_curves, method_colours
 from kdgan.studies.statistics import RunRecord, mean_interval, method_order, read_results
+from kdgan.studies.tag_comparison import MEASURES
 
 Curves = dict[tuple[str, int], list[tuple[int, float]]]
 
 
-def read_curves(file: Path) -> Curves:
-    """(method, seed) to its (student updates, test accuracy in %) points, from a file of `kdgan reproduce`."""
+def read_curves(file: Path, measure: str = "test_accuracy") -> Curves:
+    """(method, seed) to its (student updates, measure on test data) points, from a file of `kdgan reproduce`.
+
+    Raises:
+        UsageError: if the file cannot be read, or holds something else.
+    """
     curves: Curves = {}
-    for row in read_table(file):
-        key = row["method"], int(row["seed"])
-        curves.setdefault(key, []).append((int(row["student_updates"]), float(row["test_accuracy"])))
+    try:
+        for row in read_table(file):
+            key = row["method"], int(row["seed"])
+            curves.setdefault(key, []).append((int(row["student_updates"]), float(row[measure])))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} does not hold curves of {measure}") from error
     return curves
 
 
@@ -52,19 +62,58 @@ def training_curves(folder: Path) -> Figure:
 
 def weights(folder: Path) -> Figure:
     """Figure 4: accuracy of KDGAN against α, β and γ, each alone; bars are 95 % intervals over seeds."""
-    found: dict[str, dict[float, list[float]]] = {}
-    for record in read_records(folder):
-        name, _, value = record.method.removeprefix("kdgan: ").partition(" = ")
-        found.setdefault(name, {}).setdefault(float(value), []).append(record.student_accuracy)
-    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
-    panels = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
-    for axes, (name, values) in zip(panels, sorted(found.items()), strict=False):
-        _line(axes, "kdgan", {value: values[value] for value in sorted(values)}, "#d55e00")
-        axes.set_xlabel({"alpha": "α", "beta": "β", "gamma": "γ"}.get(name, name))
-        if name != "alpha":
-            axes.set_xscale("log")
-        _plain(axes)
-    panels[0].set_ylabel("test accuracy, %")
+    found = [(record.method, record.student_accuracy) for record in read_records(folder)]
+    return _weights_figure({"test accuracy, %": found})
+
+
+def tag_curves(folder: Path) -> Figure:
+    """Figure 3b: P@3 of C on test photos against its updates, NaGAN against KDGAN, a panel for each choice of tags."""
+    files = sorted(folder.glob("*-curves.csv"))
+    colours = method_colours(["nagan", "kdgan"])
+    figure = Figure(figsize=(4.2 * max(len(files), 1) + 1.4, 3.6), layout="constrained")
+    panels = figure.subplots(1, max(len(files), 1), squeeze=False)[0]
+    shown: tuple[list[Artist], list[str]] = [], []
+    for axes, file in zip(panels, files, strict=False):
+        handles, labels = draw_curves(axes, read_curves(file, "P@3"), colours, narrowest=0.01)
+        axes.set_title(f"{file.stem.removesuffix('-curves')} tags", color=INK)
+        shown = shown if shown[0] else (handles, labels)
+    panels[0].set_ylabel("P@3 on test photos")
+    if shown[0]:
+        figure.legend(*shown, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8)
+    return figure
+
+
+def tag_weights(folder: Path) -> Figure:
+    """Figure 5: P@3 of KDGAN against α, β and γ, each alone, a row for each choice of tags."""
+    place = MEASURES.index("P@3")
+    found: dict[str, list[tuple[str, float]]] = {}
+    for file in sorted(folder.glob("*.csv")):
+        for record in tag_comparison.read_records(file):
+            rows = found.setdefault(f"P@3, {record.tags} tags", [])
+            rows.append((record.method, record.values[place]))
+    return _weights_figure(found)
+
+
+def _weights_figure(rows: Mapping[str, Sequence[tuple[str, float]]]) -> Figure:
+    """A row of panels for each measure, a panel for each weight in names such as `kdgan: alpha = 0.1`."""
+    found: dict[str, dict[str, dict[float, list[float]]]] = {}
+    for what, values in rows.items():
+        for method, measured in values:
+            name, equals, value = method.removeprefix("kdgan: ").partition(" = ")
+            if not equals:  # the game with its usual weights
+                continue
+            found.setdefault(what, {}).setdefault(name, {}).setdefault(float(value), []).append(measured)
+    count = max((len(weights) for weights in found.values()), default=1)
+    figure = Figure(figsize=(9.0, 0.4 + 2.8 * max(len(rows), 1)), layout="constrained")
+    panels = figure.subplots(max(len(rows), 1), count, sharey="row", squeeze=False)
+    for line, (what, weights) in zip(panels, found.items(), strict=False):
+        for axes, (name, points) in zip(line, sorted(weights.items()), strict=False):
+            _line(axes, "kdgan", {value: points[value] for value in sorted(points)}, "#d55e00")
+            axes.set_xlabel({"alpha": "α", "beta": "β", "gamma": "γ"}.get(name, name))
+            if name != "alpha":
+                axes.set_xscale("log")
+            _plain(axes)
+        line[0].set_ylabel(what)
     return figure
 
 
@@ -128,6 +177,11 @@ def sizes(folder: Path) -> Figure:
 FIGURES: Mapping[str, tuple[Callable[[Path], Figure], str]] = {
     "figure3a": (training_curves, "Training curves: NaGAN against KDGAN; band: lowest to highest seed."),
     "figure4": (weights, "Accuracy of KDGAN when one of its weights changes; bars: 95 % intervals."),
+    "figure3b": (tag_curves, "Training curves on photos with tags, P@3; band: lowest to highest seed."),
+    "figure5": (
+        tag_weights,
+        "P@3 of KDGAN on photos with tags when one of its weights changes; bars: 95 % intervals.",
+    ),
     "figure7": (variance, "Variance of the student's gradients while the game is played."),
     "samples": (samples, "Accuracy against the number of labels; bars: 95 % intervals."),
     "sizes": (sizes, "Accuracy against the size of the student; bars: 95 % intervals."),

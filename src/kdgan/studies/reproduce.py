@@ -19,6 +19,7 @@ from kdgan.studies.comparison import Compared, Comparison, Variant, compare, fac
 from kdgan.studies.page import write_page
 from kdgan.studies.statistics import write_results
 from kdgan.studies.table1 import CELLS, base, settings, table1
+from kdgan.studies.table2 import SEEDS
 from kdgan.studies.variance import measure_variance
 from kdgan.training.run import Machine
 
@@ -212,7 +213,7 @@ def find(name: str, cells: Sequence[str]) -> Study:
         UsageError: if it has not, or there is none.
     """
     if name not in STUDIES:
-        raise UsageError(f"unknown study {name!r}: choose from {', '.join(STUDIES)}")
+        raise UsageError(f"unknown study {name!r}: choose from {', '.join(sorted((*STUDIES, *SEEDS)))}")
     for cell in cells:
         if cell not in STUDIES[name].cells:
             raise UsageError(f"{name} has no cell {cell!r}: choose from {', '.join(STUDIES[name].cells)}")

@@ -12,6 +12,8 @@ from kdgan.studies import table1
 from kdgan.studies.paper_figures import read_records, read_table
 from kdgan.studies.statistics import RunRecord, mean_interval, paired_difference
 from kdgan.studies.tables import NOTHING, markdown, plus_minus
+from kdgan.studies.tag_comparison import MEASURES, TagRecord
+from kdgan.studies.tag_comparison import read_records as read_tag_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,40 @@ def _variance(folder: Path) -> StudyTable:
     return StudyTable(headers, rows, ("cell", "gradient of C"), note)
 
 
+def _tag_variants(folder: Path) -> StudyTable:
+    rows = []
+    for file in sorted(file for file in folder.glob("*.csv") if not file.stem.endswith("-curves")):
+        found: dict[str, dict[int, TagRecord]] = {}
+        for record in read_tag_records(file):
+            found.setdefault(record.method, {})[record.seed] = record
+        for name, by_seed in found.items():
+            cells = []
+            for measure in ("P@3", "MAP"):
+                place = MEASURES.index(measure)
+                mine = {seed: 100 * record.values[place] for seed, record in by_seed.items()}
+                game = {seed: 100 * r.values[place] for seed, r in found.get("kdgan", {}).items()}
+                compared = name != "kdgan" and bool(game.keys() & mine.keys())
+                cells.append(plus_minus(mean_interval(mine.values())))
+                cells.append(
+                    plus_minus(paired_difference(mine, game), difference=True) if compared else NOTHING
+                )
+            rows.append([file.stem, name, str(len(by_seed)), *cells])
+    headers = ("tags", "variant", "seeds", "P@3", "it − KDGAN, P@3", "MAP", "it − KDGAN, MAP")
+    note = (
+        "On test photos after the last step, in %; ± half of the 95 % interval; differences in points, paired by "
+        "seed."
+    )
+    return StudyTable(headers, rows, ("tags", "variant"), note)
+
+
 TABLES: Mapping[str, Callable[[Path], StudyTable]] = MappingProxyType(
     {
         "table1": _table1,
         "samples": _table1,
         "figure3a": _variants,
         "figure4": _variants,
+        "figure3b": _tag_variants,
+        "figure5": _tag_variants,
         "ablations": _variants,
         "figure7": _variance,
         "sizes": _sizes,

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -17,16 +18,24 @@ from kdgan.studies.statistics import CONTROL
 from kdgan.studies.tag_comparison import compare_tags, tag_base, write_records
 from kdgan.studies.tag_page import write_tag_page
 from kdgan.tags.baselines import BASELINES
-from kdgan.training.config import Config
 from kdgan.training.run import Machine
 
 CELLS = ("popular", "random")
+SEEDS = MappingProxyType({"table2": 10, "figure3b": 10, "figure5": 3})
+"""Studies on photos with tags, and how many seeds they have unless said otherwise."""
+
 METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
 
 
 def table2(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
-    """A cell: every method with its defaults, on 200 popular or random tags of a table of photos."""
-    base = replace(tag_base(str(table), "popular" if cell == "popular" else "random"), **changes)
+    """A cell: every method with its defaults, on 200 popular or random tags of a table of photos.
+
+    A table named `world` stands for generated scenes, to try the command out, with as many tags as these have.
+    """
+    data = str(table)
+    # More evaluations than elsewhere, as Figure 3b draws curves through them.
+    given = {"evaluations": 20, "count": 12 if data == "world" else 200}
+    base = replace(tag_base(data, "popular" if cell == "popular" else "random", **given), **changes)
     return Comparison(base, {method: Variant(method) for method in METHODS}, seeds)
 
 
@@ -61,19 +70,19 @@ def reproduce_table2(
         failures += found.failures
         (results / "table2").mkdir(parents=True, exist_ok=True)
         write_records(results / "table2" / f"{cell}.csv", found.records)
-        described = {
-            "command": shlex.join(command),
-            "seeds": list(seeds),
-            "base": described_base(comparison.base),
-            "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
-        }
-        write_json(results / "table2" / f"{cell}.json", json.loads(json.dumps(described)))
+        describe(results / "table2" / f"{cell}.json", comparison, command)
         (out / "table2").mkdir(parents=True, exist_ok=True)
         write_tag_page(out / "table2" / f"{cell}.html", replace(comparison.base, seed=seeds[0]), found)
     return failures
 
 
-def described_base(base: Config) -> dict[str, Any]:
-    """What all runs share, as a file of results says it: files by their names, as folders are one machine's own."""
-    values = base.without("method", "seed", "hyper")
-    return {**values, **{name: Path(values[name]).name for name in ("data", "embeddings") if values[name]}}
+def describe(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
+    """Writes what a comparison on photos was, as JSON: data by their names, as folders are one machine's own."""
+    base = comparison.base.without("method", "seed", "hyper")
+    described = {
+        "command": shlex.join(command),
+        "seeds": list(comparison.seeds),
+        "base": {**base, **{name: Path(base[name]).name for name in ("data", "embeddings") if base[name]}},
+        "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
+    }
+    write_json(file, json.loads(json.dumps(described)))

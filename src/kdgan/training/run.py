@@ -66,6 +66,7 @@ class Outcome:
         measures: all that was measured of C on test data after the last step. Where the task is not to name one
             label, the first of them stands in place of accuracy above.
         teacher_measures: the same of T, empty without one.
+        curves: of each other measure what `curve` is of the first, by name; empty where the task has but one.
     """
 
     student_accuracy: float
@@ -81,6 +82,7 @@ class Outcome:
     curve: list[tuple[int, float]]
     measures: dict[str, float] = field(default_factory=dict)
     teacher_measures: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 class Run:
@@ -177,6 +179,7 @@ class Run:
         ]
         last = curve[-1]
         taught = {} if teacher is None else self.task.measure(teacher, self.test_data, role="teacher")
+        measures = self.task.measure(student, self.test_data)
         return Outcome(
             student_accuracy=last["test_accuracy"],
             teacher_accuracy=None if teacher is None else first_of(taught),
@@ -189,8 +192,13 @@ class Run:
             teacher_parameters=None if teacher is None else _parameters(teacher),
             labels=len(self.train_data),
             curve=[(record["step"], record["test_accuracy"]) for record in curve],
-            measures=self.task.measure(student, self.test_data),
+            measures=measures,
             teacher_measures=taught,
+            # A pretraining that others left here may be from before all measures were recorded.
+            curves={
+                name: [(r["step"], r[f"test_{name}"]) for r in curve if f"test_{name}" in r]
+                for name in list(measures)[1:]
+            },
         )
 
     def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path) -> Loop:
@@ -217,7 +225,12 @@ class Run:
         optimization = {role: config.optimization(role) for role in self.modules}
         seed = mixed(config.seed, config.method)
         return create(
-            config.method, self.modules, config.hyper, optimization=optimization, seed=seed, reach=config.reach
+            config.method,
+            self.modules,
+            config.hyper,
+            optimization=optimization,
+            seed=seed,
+            reach=config.reach,
         )
 
     def _build(self, role: str) -> nn.Module:
@@ -229,7 +242,8 @@ class Run:
 
     def _measure(self) -> dict[str, float]:
         student = self.modules["student"]
-        measured = {"test_accuracy": first_of(self.task.measure(student, self.test_data))}
+        (_, first), *others = self.task.measure(student, self.test_data).items()
+        measured = {"test_accuracy": first, **{f"test_{name}": value for name, value in others}}
         if len(self.validation_data):
             measured["validation_accuracy"] = first_of(self.task.measure(student, self.validation_data))
         return measured

@@ -1,0 +1,125 @@
+"""The paper's Figures 3b and 5, on a table of photos: they share their runs with Table 2."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rich.console import Console
+
+from kdgan.errors import UsageError
+from kdgan.files import replacing
+from kdgan.methods import hyperparameters
+from kdgan.studies.comparison import Comparison, run_all, run_folder, run_of
+from kdgan.studies.page import write_page
+from kdgan.studies.reproduce import WEIGHTS
+from kdgan.studies.table2 import describe, table2
+from kdgan.studies.tag_comparison import MEASURES, TagRecord, write_records
+from kdgan.training.run import Machine, Outcome
+
+Cell = Callable[[Path, str, Sequence[int], Mapping[str, Any]], Comparison]
+"""A table of photos, a cell's name, the seeds, and changes of the shared configuration, to what is compared in it."""
+
+
+def _two_games(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    whole = table2(table, cell, seeds, changes)
+    return replace(whole, variants={name: whole.variants[name] for name in ("nagan", "kdgan")})
+
+
+def _weights(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    whole = table2(table, cell, seeds, changes)
+    game = whole.variants["kdgan"]
+    usual = {**hyperparameters("kdgan"), **game.hyper}
+    varied = {"kdgan": game}
+    for name, values in WEIGHTS.items():
+        for value in values:
+            # Where a weight has its usual value the game is that of Table 2, and said in the same way shares its run.
+            own = game.hyper if value == usual[name] else {**game.hyper, name: value}
+            varied[f"kdgan: {name} = {value:g}"] = replace(game, hyper=own)
+    return replace(whole, variants=varied)
+
+
+TAG_STUDIES: Mapping[str, Cell] = MappingProxyType({"figure3b": _two_games, "figure5": _weights})
+"""By name, as `kdgan reproduce` takes them."""
+
+
+def reproduce_tags(
+    name: str,
+    table: Path,
+    cells: Sequence[str],
+    seeds: Sequence[int],
+    machine: Machine,
+    out: Path,
+    results: Path,
+    *,
+    changes: Mapping[str, Any],
+    workers: int,
+    threads: int,
+    console: Console,
+    command: Sequence[str],
+) -> list[str]:
+    """Carries out what is missing of a study on photos with tags, and writes the raw figures of its cells.
+
+    Args:
+        name: of the study, in `TAG_STUDIES`.
+        table: Parquet file of photos, as `kdgan.tags.data.read_photos` takes it, or `world`.
+        cells: popular, random or both.
+        seeds: of the runs.
+        machine: where.
+        out: holds the runs, which Table 2 shares, and gets `NAME/report.html`.
+        results: gets `NAME/CELL.csv` (the measures of each run, in [0, 1]), `NAME/CELL.json`, and for figure3b
+            `NAME/CELL-curves.csv`: P@3 of C on test photos, in [0, 1], at each evaluation.
+        changes: of the configuration that all runs share.
+        workers: processes at a time.
+        threads: of each process.
+        console: where progress goes.
+        command: as it was typed.
+
+    Returns:
+        What each failed run said.
+
+    Raises:
+        UsageError: if the configuration does not fit the data, or a run was made before P@3 was recorded.
+    """
+    folder = results / name
+    failures = []
+    for cell in cells:
+        comparison = TAG_STUDIES[name](table, cell, seeds, changes)
+        runs = comparison.runs()
+        for config in {config.method: config for config in runs.values()}.values():
+            run_of(config, machine)  # what is wrong is found here, before anything is written
+        console.print(f"{name}, {cell}: {len({config.name for config in runs.values()})} runs")
+        found: dict[tuple[str, int], Outcome] = {}
+        failures += run_all(
+            runs, machine, out, workers=workers, threads=threads, console=console, keep=found.__setitem__
+        )
+        done = {key: found[key] for key in runs if key in found}
+        if name == "figure3b":
+            for key, outcome in done.items():
+                if "P@3" not in outcome.curves:
+                    run = run_folder(out, runs[key])
+                    raise UsageError(
+                        f"{run} is from before P@3 was recorded on the way: delete it and repeat the command"
+                    )
+            _write_curves(folder / f"{cell}-curves.csv", done)
+        write_records(folder / f"{cell}.csv", (_record(cell, key, outcome) for key, outcome in done.items()))
+        describe(folder / f"{cell}.json", comparison, command)
+    write_page(name, folder, out / name / "report.html")
+    return failures
+
+
+def _record(cell: str, key: tuple[str, int], outcome: Outcome) -> TagRecord:
+    return TagRecord(cell, *key, tuple(outcome.measures[measure] / 100 for measure in MEASURES))
+
+
+def _write_curves(path: Path, found: Mapping[tuple[str, int], Outcome]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["method", "seed", "student_updates", "P@3"])
+        for (method, seed), outcome in found.items():
+            for updates, value in outcome.curves["P@3"]:
+                table.writerow([method, seed, updates, value / 100])
