@@ -63,7 +63,10 @@ class TrainingOptions:
     teacher: str | None = None
     """Network of teacher and discriminator."""
     augment: str | None = None
-    """Augmentation for every method: none, affine, elastic (affine and elastic), crop-flip."""
+    """Augmentation for every method: none, affine, elastic, elastic-strong (both include affine), crop-flip."""
+    reach: float | None = None
+    """How far inputs may be moved, for every method, to where the student has more to learn: the largest root mean
+    square of the change, in standard deviations of the inputs. Default: 0."""
     evaluations: int | None = None
     """How often accuracy is measured on the way, for the curves."""
     device: str = "auto"
@@ -379,6 +382,7 @@ _TRAINED = (
     "student",
     "teacher",
     "augment",
+    "reach",
     "evaluations",
     "precision",
 )

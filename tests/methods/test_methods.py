@@ -4,6 +4,7 @@ import copy
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -404,27 +405,56 @@ def test_kdgan_by_hand(
     agree(method, hand, step, privileged=privileged, weights=weights)
 
 
-def test_views_are_moved_to_where_d_catches_c() -> None:
-    """By at most the reach, in the direction in which D rejects more of C's label; nobody learns by it."""
-    modules = players()
-    method = KDGAN(**modules, reach=0.01, optimization=STILL)
+def lesson_by_hand(name: str, modules: Mapping[str, nn.Module], data: Batch) -> Tensor:
+    """What C has to learn at `data`, the others' predictions as they are at the batch of seed 0."""
+    c = modules["student"](data.inputs)
+    t, d, peer = (modules[role](batch().inputs).detach() for role in ("teacher", "discriminator", "peer"))
+    follows = {other: distance_by_hand("kl", c, logits, 4) for other, logits in (("t", t), ("peer", peer))}
+    caught = (softmax(c) * (1 - sigmoid(d)).log()).sum(1)
+    label = label_loss(c, batch())
+    return {
+        "supervised": label,
+        "distn": 0.1 * label + 0.9 * follows["t"],
+        "mimic": distance_by_hand("l2", c, t, 1),
+        "codis": label + follows["t"],
+        "codis3": label + (follows["t"] + follows["peer"]) / 2,
+        "nagan": caught,
+        "kdgan": 0.5 * caught + distance_by_hand("l2", c, t, 1),
+    }[name]
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "noisy"])
+def test_inputs_are_moved_up_the_loss_of_the_student(name: str) -> None:
+    """By at most the reach, along the gradient in x of the method's own loss of C; nobody learns by it."""
+    modules = all_players()
+    before = {role: weights_of(module) for role, module in modules.items()}
+    method = create(name, modules, optimization=STILL, reach=0.01)
     data = batch()
-    before = [module.state_dict() for module in copy.deepcopy(modules).values()]
-    moved = method._moved(data)
-    steps = moved.inputs - data.inputs
-    assert (steps.square().mean(1).sqrt() <= 0.01).all()
-    assert (steps.norm(dim=1) > 0).all()
-    scores = modules["discriminator"](data.inputs)
-
-    def caught(inputs: Tensor) -> Tensor:
-        return (softmax(modules["student"](inputs)) * (1 - sigmoid(scores))).sum(1)
-
-    assert (caught(moved.inputs) > caught(data.inputs)).all()
+    moved = method.moved(replace(data, teacher_logits=torch.zeros(B, K, dtype=torch.float64)))
+    inputs = data.inputs.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(lesson_by_hand(name, modules, Batch(inputs, data.targets)).sum(), inputs)
+    if name in ("distn", "mimic"):  # these take what T said ahead of the step
+        assert moved.teacher_logits is None
+        moved = method.moved(data)
+    step = moved.inputs - data.inputs
+    size = step.square().mean(1).sqrt()
+    assert ((size > 0) & (size <= 0.01)).all()
+    torch.testing.assert_close(step / size[:, None], slope / slope.square().mean(1).sqrt()[:, None])
     assert moved.targets is data.targets
-    for module, kept in zip(modules.values(), before, strict=True):
-        assert same(module, kept)
+    for role, module in modules.items():
+        assert same(module, before[role])
         assert all(parameter.grad is None for parameter in module.parameters())
-    assert torch.equal(KDGAN(**players(), optimization=STILL)._moved(data).inputs, data.inputs)
+
+
+def test_every_player_learns_from_the_moved_inputs() -> None:
+    """The update at a reach is the step on the moved batch; without a reach, on the batch itself."""
+    for name in METHODS:
+        one, other = (create(name, all_players(), optimization=LEARNING, reach=0.5) for _ in range(2))
+        one.update(batch(), 0.5)
+        other.step(other.moved(batch()), 0.5)
+        for role, player in one.players.items():
+            assert same(other.players[role].module, weights_of(player.module))
+        assert create(name, all_players()).reach == 0
 
 
 def test_contrast_by_hand() -> None:
@@ -784,7 +814,7 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
         "alpha", "beta", "gamma", "adversarial", "distillation", "temperature", "estimator",
-        "tau_start", "tau_end", "judge", "reach", "d_steps", "t_steps", "c_steps",
+        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
     }  # fmt: skip
     for name in METHODS:
         make(name, all_players(), hyperparameters(name))
@@ -814,7 +844,6 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("kdgan", {"reach": -1.0}, "reach"),
     ("kdgan", {"adversarial": -0.1}, "adversarial"),
     ("kdgan", {"judge": "nobody"}, "nobody"),
     ("supervised", {"smoothing": -0.1}, "-0.1"),
@@ -856,6 +885,11 @@ def test_hyperparameters_out_of_range_are_refused_at_once(
 ) -> None:
     with pytest.raises(UsageError, match=line(said)):
         make(name, players(), hyper)
+
+
+def test_a_negative_reach_is_refused() -> None:
+    with pytest.raises(UsageError, match=line("reach must be at least 0, not -1.0")):
+        create("mimic", players(), reach=-1.0)
 
 
 def test_unknown_names_are_refused() -> None:

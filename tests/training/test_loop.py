@@ -26,7 +26,7 @@ class Counting:
         self.count, self.odd = 0, odd or {}
         self.progress: list[float] = []
 
-    def step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.count += 1
         self.progress.append(progress)
         value = self.odd.get(self.count, -float(self.count))
@@ -231,9 +231,9 @@ def test_seconds_add_up_over_attempts_without_evaluation(
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
     class Slow(Counting):
-        def step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
             now[0] += 1
-            return super().step(batch, progress)
+            return super().update(batch, progress)
 
     def measure() -> dict[str, float]:
         now[0] += 1000

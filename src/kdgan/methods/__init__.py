@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from kdgan.errors import UsageError
-from kdgan.methods.base import Learning, Losses, Method
+from kdgan.methods.base import Learning, Losses, Method, check_range
 from kdgan.methods.codis import Codis, Codis3
 from kdgan.methods.distn import Distn
 from kdgan.methods.kdgan import KDGAN
@@ -61,11 +61,12 @@ def create(
     *,
     optimization: Learning = Optimization(),
     seed: int = 0,
+    reach: float = 0.0,
 ) -> Method:
-    """A method over those of `modules` that it needs, by role.
+    """A method over those of `modules` that it needs, by role, with its `reach`.
 
     Raises:
-        UsageError: for an unknown method or hyperparameter, or a missing player.
+        UsageError: for an unknown method or hyperparameter, a negative reach, or a missing player.
     """
     kind: Any = find(name)
     known = hyperparameters(name)
@@ -83,7 +84,9 @@ def create(
     if missing:
         raise UsageError(f"method {name} needs a {missing[0]}")
     players = [modules[role] for role in kind.roles]
+    check_range("reach", reach, 0)
     method: Method = kind(*players, **(hyper or {}), optimization=optimization, seed=seed)
+    method.reach = reach
     return method
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,11 @@ class Method(ABC):
 
     `players` maps each role in `roles` to its `Player`. `update` is called once per step, in anyone's loop.
     Everything a method remembers between steps is in `state_dict`.
+
+    Attributes:
+        reach: how far the inputs of an instance may be moved before a step, to where the student has more to learn:
+            the largest root mean square of the change, in units of the inputs; 0, the default, moves nothing. See
+            `moved`.
     """
 
     roles: ClassVar[tuple[str, ...]]
@@ -39,10 +45,10 @@ class Method(ABC):
         }
         device = next(p.device for module in modules.values() for p in module.parameters())
         self.generator = torch.Generator(device).manual_seed(seed)
+        self.reach = 0.0
 
-    @abstractmethod
     def update(self, batch: Batch, progress: float) -> Losses:
-        """One step of every player that learns.
+        """One step of every player that learns, on the batch with its inputs moved by at most `reach`.
 
         Args:
             batch: on the device of the players.
@@ -52,6 +58,35 @@ class Method(ABC):
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
+        return self.step(self.moved(batch) if self.reach else batch, progress)
+
+    @abstractmethod
+    def step(self, batch: Batch, progress: float) -> Losses:
+        """One step of every player that learns, on the batch as it is; see `update`."""
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """What C minimises on a batch: its loss `(B,)` as a function of its logits `(B, K)`.
+
+        The other players' part in it is computed here, at the inputs of the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} trains no student")
+
+    def moved(self, batch: Batch) -> Batch:
+        """The batch with each instance's inputs moved up the gradient of C's own loss, by a random part of `reach`.
+
+        C so meets more of the places where it has something to learn, which endless random views rarely hit.
+        As in adversarial and virtual adversarial training (Goodfellow et al., 2015; Miyato et al., 2018), with
+        the loss of the method at hand; the other players judge or teach at the place that results.
+        """
+        with torch.no_grad():
+            loss = self.lesson(batch)
+        inputs = batch.inputs.detach().clone().requires_grad_(True)
+        (slope,) = torch.autograd.grad(loss(self.student(replace(batch, inputs=inputs))).sum(), inputs)
+        each = (-1, *[1] * (inputs.ndim - 1))
+        size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)
+        part = torch.rand(len(inputs), generator=self.generator, device=inputs.device).view(each)
+        # Logits that T gave ahead are those of the inputs as they were.
+        return replace(batch, inputs=inputs.detach() + self.reach * part * slope / size, teacher_logits=None)
 
     @property
     def student(self) -> Player:

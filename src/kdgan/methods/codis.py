@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -52,19 +53,31 @@ class Codis(Method):
         self.beta, self.gamma = beta, gamma
         self.distance = distance(distillation, temperature=temperature)
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """One step of every network."""
         logits = {role: player(batch) for role, player in self.players.items()}
         losses: dict[str, Tensor] = {}
         for role, player in self.players.items():
-            others = [
-                self.distance(logits[role], theirs) for other, theirs in logits.items() if other != role
-            ]
-            label, follows = cross_entropy(logits[role], batch.targets), torch.stack(others).mean(0)
+            others = [theirs for other, theirs in logits.items() if other != role]
+            label, follows = self._terms(logits[role], others, batch)
             player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
             before = "" if role == "student" else f"{role}_"
             losses |= {f"{before}label": label, f"{before}distillation": follows}
         return report(**losses)
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """Both terms of C."""
+        others = [player(batch) for role, player in self.players.items() if role != "student"]
+
+        def loss(c: Tensor) -> Tensor:
+            label, follows = self._terms(c, others, batch)
+            return label + self.beta * follows
+
+        return loss
+
+    def _terms(self, mine: Tensor, others: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        follows = torch.stack([self.distance(mine, theirs) for theirs in others])
+        return cross_entropy(mine, batch.targets), follows.mean(0)
 
 
 class Codis3(Codis):

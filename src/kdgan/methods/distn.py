@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import cross_entropy, distance
@@ -38,10 +40,19 @@ class Distn(Method):
         super().__init__({"student": student, "teacher": teacher}, optimization, seed)
         self.weight, self.distance = weight, distance("kl", temperature=temperature)
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """One step of C."""
-        logits = self.student(batch)
-        soft = self.distance(logits, self.players["teacher"](batch))
-        hard = cross_entropy(logits, batch.targets)
-        self.student.learn((1 - self.weight) * hard + self.weight * soft, progress)
+        soft, hard = self._terms(self.student(batch), self.players["teacher"](batch), batch)
+        self.student.learn(self._joined(soft, hard), progress)
         return report(distillation=soft, label=hard)
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """Both terms."""
+        t = self.players["teacher"](batch)
+        return lambda c: self._joined(*self._terms(c, t, batch))
+
+    def _terms(self, c: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.distance(c, t), cross_entropy(c, batch.targets)
+
+    def _joined(self, soft: Tensor, hard: Tensor) -> Tensor:
+        return (1 - self.weight) * hard + self.weight * soft

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -54,9 +54,6 @@ class KDGAN(Method):
         judge: who scores labels: the `network` D, or `labels`, the scalar product with the true label, scaled
             so that p_d is 0.95 for the true label and 0.05 for others. The second learns nothing, and
             is there to ask what D is good for.
-        reach: how far D may move a view: the largest root mean square of the change, in units of the inputs. Each
-            instance is moved by a random part of it in the direction in which C's label gets caught. 0 moves
-            nothing, as in the paper.
         d_steps: steps of D in each update, on the same instances with fresh samples.
         t_steps: steps of T in each update.
         c_steps: steps of C in each update.
@@ -83,7 +80,6 @@ class KDGAN(Method):
         tau_start: float = 1.0,
         tau_end: float = 0.1,
         judge: Judge = "network",
-        reach: float = 0.0,
         d_steps: int = 1,
         t_steps: int = 1,
         c_steps: int = 1,
@@ -94,24 +90,21 @@ class KDGAN(Method):
         check_range("beta", beta, 0)
         check_range("gamma", gamma, 0)
         check_range("adversarial", adversarial, 0)
-        check_range("reach", reach, 0)
         if judge not in get_args(Judge):
             raise UsageError(f"unknown judge {judge!r}: choose network or labels")
         check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.adversarial, self.judge, self.reach = adversarial, judge, reach
+        self.adversarial, self.judge = adversarial, judge
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12)."""
         student, teacher = self.student, self.players["teacher"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-        if self.reach:
-            batch = self._moved(batch)
 
         # No step changes a network before the loss that these logits serve, so each is computed once.
         c, t = student(batch), teacher(batch)
@@ -135,6 +128,14 @@ class KDGAN(Method):
             teacher_distillation=ds_t,
         )
 
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, and β·L_DS^c."""
+        t = self.players["teacher"](batch)
+        judge = self.players["discriminator"]
+        g = judge(batch) if self.judge == "network" else self._product(batch, t)
+        weight = self.adversarial * self.alpha
+        return lambda c: weight * generator_loss(c, g) + self.beta * self.distance(c, t)
+
     def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
         discriminator = self.players["discriminator"]
@@ -149,24 +150,6 @@ class KDGAN(Method):
             return loss, g.detach()
         with torch.no_grad():
             return loss, discriminator(batch)
-
-    def _moved(self, batch: Batch) -> Batch:
-        """The batch with inputs moved up the gradient of log E_{y~p_c}[1 − p_d(x, y)], p_d as it is at x.
-
-        D maximises the expectation over its weights (Eq. 3); here it does so over where C is looked at as well, as in
-        virtual adversarial training (Miyato et al., 2018) with D in place of C's own prediction.
-        """
-        with torch.no_grad():
-            rejected = nn.functional.logsigmoid(-self.players["discriminator"](batch).float())
-        inputs = batch.inputs.detach().clone().requires_grad_(True)
-        caught = (self.student(replace(batch, inputs=inputs)).float().log_softmax(-1) + rejected).logsumexp(
-            -1
-        )
-        (slope,) = torch.autograd.grad(caught.sum(), inputs)
-        each = (-1, *[1] * (inputs.ndim - 1))
-        size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)
-        part = torch.rand(len(inputs), generator=self.generator, device=inputs.device).view(each)
-        return replace(batch, inputs=inputs.detach() + self.reach * part * slope / size)
 
     def _product(self, batch: Batch, logits: Tensor) -> Tensor:
         return _SURE * (2 * label_weights(batch.targets, logits.detach()) - 1)

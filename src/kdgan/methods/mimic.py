@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -33,11 +35,16 @@ class Mimic(Method):
     ) -> None:
         super().__init__({"student": student, "teacher": teacher}, optimization, seed)
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """One step of C."""
-        loss = l2(self.student(batch), self.target(batch))
+        loss = self.lesson(batch)(self.student(batch))
         self.student.learn(loss, progress)
         return report(distillation=loss)
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """The squared difference."""
+        t = self.target(batch)
+        return lambda c: l2(c, t)
 
     def target(self, batch: Batch) -> Tensor:
         """The logits to follow, `(B, K)`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import EstimatorName, annealed, discriminator_loss, generated_labels, generator_loss
@@ -44,7 +46,7 @@ class NaGAN(Method):
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.c_steps = d_steps, c_steps
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """The d-steps, then the c-steps."""
         discriminator = self.players["discriminator"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
@@ -62,3 +64,8 @@ class NaGAN(Method):
             ad_c = generator_loss(c, g, estimator=self.estimator, tau=tau, generator=self.generator)
             self.student.learn(ad_c, progress)
         return report(discriminator=d_loss, adversarial=ad_c)
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here."""
+        g = self.players["discriminator"](batch)
+        return lambda c: generator_loss(c, g)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
@@ -26,7 +28,7 @@ class Contrast(Method):
     ) -> None:
         super().__init__({"discriminator": discriminator}, optimization, seed)
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """One step of D."""
         discriminator = self.players["discriminator"]
         g = discriminator(batch)

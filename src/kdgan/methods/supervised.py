@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
@@ -37,9 +39,13 @@ class Supervised(Method):
         super().__init__({role: student}, optimization, seed)
         self.role, self.smoothing = role, smoothing
 
-    def update(self, batch: Batch, progress: float) -> Losses:
+    def step(self, batch: Batch, progress: float) -> Losses:
         """One step of the network."""
         player = self.players[self.role]
-        loss = cross_entropy(player(batch), batch.targets, smoothing=self.smoothing)
+        loss = self.lesson(batch)(player(batch))
         player.learn(loss, progress)
         return report(label=loss)
+
+    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """The cross entropy."""
+        return lambda logits: cross_entropy(logits, batch.targets, smoothing=self.smoothing)

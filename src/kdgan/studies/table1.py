@@ -24,8 +24,8 @@ _CIFAR = {"data": "cifar10", "batch": 64, "lr": 1e-3, "evaluations": 10, "precis
 
 CELLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "mnist-100": {**_MNIST, "labels": 100, "augment": "elastic-strong", "steps": 1500},
-        "mnist-1000": {**_MNIST, "labels": 1000, "steps": 2000},
+        "mnist-100": {**_MNIST, "labels": 100, "augment": "elastic-strong", "reach": 0.14, "steps": 1000},
+        "mnist-1000": {**_MNIST, "labels": 1000, "reach": 0.14, "steps": 1000},
         "mnist-10000": {**_MNIST, "labels": 10_000, "steps": 4000},
         "cifar10-500": {**_CIFAR, "labels": 500, "steps": 2000},
         "cifar10-5000": {**_CIFAR, "labels": 5000, "steps": 10_000},
