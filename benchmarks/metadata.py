@@ -1,9 +1,9 @@
 """How fast YFCC100M's metadata are read, and how much memory that takes, on generated lines like the real ones.
 
 Prints lines per second from an uncompressed file, with title, description and tags of every photo decoded; the
-time from a bz2 file as a multiple of what decompression alone takes, the two measured in turns; and the peak
-memory of a process that reads each of two sizes. CPU seconds are of all threads; on a busy machine they tell
-more than seconds by the clock.
+time from a bz2 file as a multiple of what decompression alone takes, the two measured in turns; and, for each of two
+sizes, the peak memory of a process that reads it, and of one that makes a data set as `kdgan tags prepare` does. CPU
+seconds are of all threads; on a busy machine they tell more than seconds by the clock.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 from kdgan.tags.metadata import Counts, read_metadata
+from kdgan.tags.prepare import Selection, prepare
 
 POOL = 20_000  # lines that differ; a larger file repeats them, at a distance that bz2 cannot see
 SYLLABLES = (
@@ -117,6 +118,21 @@ def read(path: Path) -> int:
     return counts.lines
 
 
+def made(path: Path) -> int:
+    """Makes a data set of the usual size from the file, beside it; the number of lines."""
+    return prepare([path], path.parent / "made", Selection(minimum=10), progress=False).lines
+
+
+def peak() -> int:
+    """Peak memory of this process in MB."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        # A process that another started counts the memory of that one at the time here, so it may be too much.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    (found,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(found.split()[1]) // 1024
+
+
 def decompress(path: Path) -> None:
     """Decompression alone."""
     with bz2.open(path) as file:
@@ -137,10 +153,11 @@ def main() -> None:
     parser.add_argument("--memory-lines", type=int, nargs=2, default=(50_000, 500_000))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.read:
-        lines = read(arguments.read)
-        print(lines, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    if arguments.read or arguments.prepare:
+        lines = read(arguments.read) if arguments.read else made(arguments.prepare)
+        print(lines, peak())
         return
     with tempfile.TemporaryDirectory() as name:
         measure(Path(name), arguments.lines, arguments.memory_lines, arguments.repeats)
@@ -158,19 +175,24 @@ def measure(folder: Path, lines: int, memory_lines: tuple[int, int], repeats: in
         ratio = statistics.median(run[2][kind] / run[1][kind] for run in runs)
         print(
             f"{unit:20}: {lines / text:,.0f} lines/s from text (bar {BARS['rate']:,}); from bz2 {both:.2f}, "
-            f"decompression alone {alone:.2f}, ratio {ratio:.2f} (bar {BARS['ratio']})"
+            f"decompression alone {alone:.2f}, ratio {ratio:.2f} (bar {BARS['ratio']})",
+            flush=True,
         )
     for path in (plain, packed):
         path.unlink()
     for size in memory_lines:
-        for path in write(folder, pool, size):
-            command = [sys.executable, __file__, "--read", str(path)]
+        text, packed = write(folder, pool, size)
+        for what, path in (("read", text), ("prepare", text), ("read", packed)):
+            command = [sys.executable, __file__, f"--{what}", str(path)]
+            began = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-            kind = path.suffix.lstrip(".")
             print(
-                f"{int(done[0]):>12,} lines of {kind}: peak {done[1]} MB (bar {BARS['memory']})", flush=True
+                f"{int(done[0]):>12,} lines of {path.suffix.lstrip('.')}, {what}: peak {done[1]} MB "
+                f"(bar {BARS['memory']}), {time.perf_counter() - began:.0f} s",
+                flush=True,
             )
-            path.unlink()
+        text.unlink()
+        packed.unlink()
 
 
 if __name__ == "__main__":
