@@ -28,8 +28,8 @@ def test_only_the_lstm_minds_the_order() -> None:
 
 def test_pretrained_embeddings_are_taken_over_and_learn() -> None:
     given = torch.randn(10, 4)
-    encoder = TextEncoder(10, 6, embeddings=given)
-    assert torch.equal(encoder.embedding.weight[1:], given[1:])
+    encoder = TextEncoder(10, 4, reader="bag", embeddings=given)
+    torch.testing.assert_close(encoder(torch.tensor([[3, 5]]))[0], given[3] + given[5])
     assert not encoder.embedding.weight[0].any()
     encoder(torch.tensor([[3, 5]])).sum().backward()
     assert encoder.embedding.weight.grad[3].any()
@@ -46,6 +46,30 @@ def test_players_have_the_shapes_of_the_paper() -> None:
     student = image_tagger(512, [800, 800], 200)
     features, tokens = torch.randn(3, 512), torch.randint(0, 50, (3, 7))
     assert teacher(features, tokens).shape == student(features).shape == (3, 200)
-    # The product of image and text: without either there is nothing left but the head's bias.
-    silent = teacher(features, torch.zeros(3, 7, dtype=torch.long))
-    torch.testing.assert_close(silent[0], silent[1])
+
+
+def test_image_and_text_meet_in_a_product_around_one() -> None:
+    """Each counts alone where the other is silent, and either changes what the other brings."""
+    torch.manual_seed(0)
+    teacher = ImageText(5, TextEncoder(50, 100, reader="bag"), [], 4).eval()
+    features, tokens = torch.randn(1, 5), torch.tensor([[3, 7]])
+    silent = torch.zeros(1, 2, dtype=torch.long)
+    bias = teacher.image[1].bias
+    with torch.no_grad():
+        bias.zero_()
+        neither = teacher(torch.zeros(1, 5), silent)
+        image, text = teacher(features, silent) - neither, teacher(torch.zeros(1, 5), tokens) - neither
+        both = teacher(features, tokens) - neither - image - text
+    assert image.abs().min() > 0 < text.abs().min()
+    assert both.abs().min() > 0
+
+
+def test_dropout_is_for_training_alone() -> None:
+    torch.manual_seed(0)
+    for player, inputs in (
+        (image_tagger(5, [8], 4, dropout=0.5), (torch.randn(2, 5),)),
+        (ImageText(5, TextEncoder(9), [8], 4, dropout=0.5), (torch.randn(2, 5), torch.tensor([[3], [4]]))),
+    ):
+        assert not torch.equal(player(*inputs), player(*inputs))
+        player.eval()
+        assert torch.equal(player(*inputs), player(*inputs))

@@ -143,7 +143,7 @@ def test_teacher_and_discriminator_begin_with_them(given: dict[str, str], reader
     for role in ("teacher", "discriminator"):
         player = task.build("mlp-8", role)
         assert isinstance(player, ImageText)
-        weight = player.text.embedding.weight
+        weight = player.text.SPEED * player.text.embedding.weight
         assert weight.shape == (len(task.data.vocabulary) + 2, 5)
         # Up to a factor, which is the encoder's own.
         birthday, holiday = (weight[task.data.vocabulary.index(word) + 2] for word in ("birthday", "holiday"))

@@ -20,10 +20,13 @@ class TextEncoder(nn.Module):
     Args:
         words: how many ids there are; 0 pads and counts for nothing.
         size: of the result, and of the word embeddings where none are given.
-        reader: `lstm` reads the words in their order (the paper's), `bag` takes the mean of their embeddings,
+        reader: `lstm` reads the words in their order (the paper's), `bag` takes the sum of their embeddings,
             for words without an order such as tags.
         embeddings: pretrained ones `(words, E)`, trained on from there; None draws them.
     """
+
+    SPEED = 30.0
+    """How much faster an embedding learns than other weights: a batch holds few words, and each of them rarely."""
 
     def __init__(
         self, words: int, size: int = 100, *, reader: Reader = "lstm", embeddings: Tensor | None = None
@@ -33,22 +36,23 @@ class TextEncoder(nn.Module):
             raise UsageError(f"unknown reader of texts {reader!r}: choose lstm or bag")
         width = size if embeddings is None else embeddings.shape[1]
         self.embedding = nn.Embedding(words, width, padding_idx=0)
-        if embeddings is not None:
-            if embeddings.shape[0] != words:
-                raise UsageError(f"{embeddings.shape[0]} embeddings do not fit a vocabulary of {words}")
-            with torch.no_grad():
-                self.embedding.weight[1:].copy_(embeddings[1:])
+        if embeddings is not None and embeddings.shape[0] != words:
+            raise UsageError(f"{embeddings.shape[0]} embeddings do not fit a vocabulary of {words}")
+        with torch.no_grad():
+            # Small, so that what is learned of a word soon outweighs what was drawn for it.
+            drawn = 0.05 * self.embedding.weight if embeddings is None else embeddings
+            # Adam's steps have one size whatever the gradient's, so multiplied weights learn that much faster.
+            self.embedding.weight[1:] = drawn[1:] / self.SPEED
         self.lstm = nn.LSTM(width, size, batch_first=True) if reader == "lstm" else None
-        self.project = nn.Linear(width, size) if reader == "bag" else None
+        self.project = nn.Identity() if width == size else nn.Linear(width, size, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Vectors `(B, size)` of texts `(B, L)`; a text without words gives the same vector always."""
+        """Vectors `(B, size)` of texts `(B, L)`; 0 for a text without words."""
         lengths = (tokens > 0).sum(1)
-        embedded = self.embedding(tokens)
+        embedded = self.SPEED * self.embedding(tokens)
         if self.lstm is None:
-            assert self.project is not None
-            mean: Tensor = self.project(embedded.sum(1) / lengths.clamp_min(1).unsqueeze(1))
-            return mean
+            total: Tensor = self.project(embedded.sum(1))
+            return total
         # Padding comes last, so the state after the last word is that word's output.
         outputs, _ = self.lstm(embedded)
         last = (lengths - 1).clamp_min(0).view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
@@ -59,14 +63,21 @@ class TextEncoder(nn.Module):
 class ImageText(nn.Module):
     """T and D of the paper's second experiment: an MLP on the product of image and text, element by element.
 
+    Both vectors are offsets from one, so the product is that of the paper and yet lets each side through
+    alone: (1 + i)·(1 + t) = 1 + i + t + i·t. Around zero, either would be noise to the other at first.
+
     Args:
         features: numbers per image.
         text: the encoder; its size is that of the product.
         hidden: widths of the MLP.
         classes: K.
         size: of image and text vectors.
-        dropout: share of the image's features, and of the product, that is left out in training.
+        dropout: share of the image's features, of the product, and of every hidden layer that is left out in training.
     """
+
+    IMAGE = 0.3
+    """Weight of the image's vector. Text says more, but is learned later: an image that comes in at full strength is
+    learned by heart before the text is read."""
 
     def __init__(
         self,
@@ -81,11 +92,11 @@ class ImageText(nn.Module):
         super().__init__()
         self.image = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, size))
         self.text = text
-        self.head = nn.Sequential(nn.Dropout(dropout), mlp(size, hidden, classes))
+        self.head = nn.Sequential(nn.Dropout(dropout), _mlp(size, hidden, classes, dropout))
 
     def forward(self, inputs: Tensor, privileged: Tensor) -> Tensor:
         """Logits `(B, K)` of image features `(B, F)` and token ids `(B, L)`."""
-        logits: Tensor = self.head(self.image(inputs) * self.text(privileged))
+        logits: Tensor = self.head((1 + self.IMAGE * self.image(inputs)) * (1 + self.text(privileged)))
         return logits
 
 
@@ -98,5 +109,15 @@ def image_tagger(
         nn.Linear(features, size),
         nn.ReLU(),
         nn.Dropout(dropout),
-        mlp(size, hidden, classes),
+        _mlp(size, hidden, classes, dropout),
     )
+
+
+def _mlp(features: int, hidden: Sequence[int], classes: int, dropout: float) -> nn.Sequential:
+    """`mlp` that leaves out a share of every hidden layer in training."""
+    layers: list[nn.Module] = []
+    for layer in mlp(features, hidden, classes):
+        layers.append(layer)
+        if isinstance(layer, nn.ReLU):
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
