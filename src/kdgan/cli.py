@@ -63,7 +63,8 @@ class TrainingOptions:
     teacher: str | None = None
     """Network of teacher and discriminator."""
     augment: str | None = None
-    """Augmentation for every method: none, affine, elastic, elastic-strong (both include affine), crop-flip."""
+    """Augmentation for every method: none; affine, elastic, elastic-strong for drawings; crop-flip, photo (place, light
+    and an erased square) for photographs."""
     reach: float | None = None
     """How far inputs may be moved, for every method, to where the student has more to learn: the largest root mean
     square of the change, in standard deviations of the inputs. Default: 0."""

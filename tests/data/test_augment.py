@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdgan.data import AffineElastic, Augmentation, CropFlip, augmentation
+from kdgan.data import AffineElastic, Augmentation, CropFlip, Photographic, augmentation
 from kdgan.data.augment import AUGMENTATIONS
 
 BLACK = torch.zeros(1, 1, 1)
@@ -94,6 +94,36 @@ def test_names_of_augmentations(refused) -> None:
     assert isinstance(augmentation("crop-flip", BLACK), CropFlip)
     with refused("'mirror'", *AUGMENTATIONS):
         augmentation("mirror", BLACK)
+
+
+def test_photographs_are_mirrored_lit_and_erased_as_much_as_they_may_be() -> None:
+    still = AffineElastic(BLACK, **STILL)
+    given = images(400, 3, 8, 8)
+    near = {"atol": 1e-4, "rtol": 0}
+
+    def views(**strengths: float) -> Tensor:
+        return Photographic(BLACK, still, **{"light": 0.0, "erased": 0.0, **strengths})(given, seeded())
+
+    # Without light and square, half the images are mirrored and the others are as they were.
+    plain = views()
+    mirrored = (plain - given.flip(-1)).abs().amax((1, 2, 3)) < 1e-4
+    torch.testing.assert_close(plain[~mirrored], given[~mirrored], **near)
+    assert 0.4 < mirrored.float().mean() < 0.6
+    # Brightness moves the mean by no more than it may, contrast and saturation leave it.
+    moved = (views(light=0.3) - plain).mean((1, 2, 3))
+    assert 0.28 < moved.abs().max() <= 0.3 + 1e-4
+    # Saturation and contrast change how far the channels of a pixel lie apart, alike in the whole image.
+    spread = views(light=0.3).std(1) / plain.std(1)
+    torch.testing.assert_close(spread, spread.mean((1, 2), keepdim=True).expand_as(spread), atol=1e-3, rtol=0)
+    assert 0.7**2 - 1e-3 < spread.min() < 0.8
+    assert 1.2 < spread.max() < 1.3**2 + 1e-3
+    # The square has one value, covers at most its share, and is cut where it leaves the image.
+    gone = (views(erased=0.5) - plain).abs().amax(1) > 0
+    rows, columns = gone.any(2).sum(1), gone.any(1).sum(1)
+    assert rows.max() == columns.max() == 4
+    assert rows.min() < 4
+    filled = views(erased=0.5)[0].permute(1, 2, 0)[gone[0]]
+    torch.testing.assert_close(filled, filled[:1, :1].expand_as(filled))
 
 
 @pytest.mark.parametrize(("height", "width"), [(9, 7), (8, 8), (1, 5)])

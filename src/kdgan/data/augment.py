@@ -113,6 +113,42 @@ class CropFlip:
         return padded[instance, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
 
 
+@dataclass(frozen=True, slots=True)
+class Photographic:
+    """What a photograph can look like without showing something else: place, mirror image, light, and an erased square.
+
+    Place as in `AffineElastic`; light as random brightness, contrast and saturation; the square as in cutout
+    (DeVries & Taylor, 2017), filled with the image's mean.
+
+    Attributes:
+        background: value of what comes in from outside the image, `(C, 1, 1)`.
+        place: how the image is moved.
+        light: largest change of brightness, in the units of the inputs, and of contrast and saturation, as a share.
+        erased: side of the square, as a share of the image's; its centre may lie anywhere.
+    """
+
+    background: Tensor
+    place: AffineElastic
+    light: float = 0.4
+    erased: float = 0.5
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Other views of `images` `(B, C, H, W)`."""
+        count, _, height, width = images.shape
+        draw = torch.rand(6, count, 1, 1, 1, generator=generator, device=images.device)
+        views = self.place(images, generator)
+        views = torch.where(draw[0] < 0.5, views.flip(-1), views)
+        brightness, contrast, saturation = (self.light * (2 * draw[1:4] - 1)).to(images.dtype)
+        grey, mean = views.mean(1, keepdim=True), views.mean((1, 2, 3), keepdim=True)
+        coloured = grey + (1 + saturation) * (views - grey)
+        views = mean + (1 + contrast) * (coloured - mean) + brightness
+        rows = torch.arange(height, device=images.device).view(1, 1, -1, 1)
+        columns = torch.arange(width, device=images.device).view(1, 1, 1, -1)
+        inside = ((rows + 0.5) / height - draw[4]).abs() < self.erased / 2
+        inside = inside & (((columns + 0.5) / width - draw[5]).abs() < self.erased / 2)
+        return torch.where(inside, mean + brightness, views)
+
+
 def augmentation(name: str, background: Tensor) -> Augmentation | None:
     """The augmentation of that name: one of `AUGMENTATIONS`; `elastic` includes `affine`.
 
@@ -132,4 +168,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Augmentation | None]] = {
         background, rotation=20.0, shift=0.12, zoom=0.2, shear=0.25, elastic=1.2
     ),
     "crop-flip": CropFlip,
+    "photo": lambda background: Photographic(
+        background, AffineElastic(background, rotation=15.0, shift=0.125, zoom=0.2, shear=0.1, elastic=0.0)
+    ),
 }
