@@ -146,7 +146,14 @@ class Tune:
     methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
     """Which, joined with commas."""
     cell: str | None = None
-    """A cell of kdgan reproduce table1, such as mnist-100: its methods and configuration, in place of --data."""
+    """A cell of kdgan reproduce table1, such as mnist-100, or of table2, popular or random: its methods and
+    configuration, in place of --data."""
+    table: Path | None = None
+    """For popular and random: the Parquet table of photos, see kdgan tags compare; or world: generated scenes."""
+    reader: Literal["lstm", "bag"] = "lstm"
+    """How their texts are read: in their order, or as a bag for words without one."""
+    embeddings: Path | None = None
+    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
     trials: int = 12
     """Of each method; the first is its defaults."""
     seeds: int = 2
@@ -162,14 +169,21 @@ class Tune:
             from kdgan.studies.tuning import tune
         except ModuleNotFoundError as error:
             raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
-        from kdgan.studies.table1 import METHODS, base
+        from kdgan.studies import table1, table2
 
         if self.seeds < 1 or self.trials < 1:
             raise UsageError("--trials and --seeds must be at least 1")
-        methods = list(METHODS) if self.cell is not None else _methods(self.methods)
-        config, machine = _plan(self.data, self.training, methods[0])
-        if self.cell is not None:
-            config = dataclasses.replace(base(self.cell), **_changes(self.training), evaluations=1)
+        if self.cell is None:
+            methods = _methods(self.methods)
+            config, machine = _plan(self.data, self.training, methods[0])
+        else:
+            machine, changes = _machine(self.training, self.data.data_dir), _changes(self.training)
+            if self.cell in table2.CELLS:
+                methods, config = list(table2.METHODS), table2.base(_photos(self.table, self.cell), self.cell)
+                changes |= _texts(self.reader, self.embeddings)
+            else:
+                methods, config = list(table1.METHODS), table1.base(self.cell)
+            config = dataclasses.replace(config, **changes, evaluations=1)
         name = self.cell or Path(self.data.data).stem
         found = tune(
             config,
@@ -220,15 +234,11 @@ class Reproduce:
         from kdgan.studies.reproduce import find, reproduce
         from kdgan.studies.table2 import CELLS, SEEDS, reproduce_table2
         from kdgan.studies.tag_studies import reproduce_tags
-        from kdgan.tags.embeddings import named
 
         chosen = None if self.cells is None else _names(self.cells)
         seeds, cells = self.seeds, tuple[str, ...]()
         if self.study in SEEDS:
-            if self.table is None:
-                raise UsageError(
-                    f"{self.study} needs --table FILE, a Parquet table of photos (see kdgan tags compare)"
-                )
+            table = _photos(self.table, self.study)
             if chosen is not None and not set(chosen) <= set(CELLS):
                 raise UsageError(f"{self.study} has the cells {' and '.join(CELLS)}, not {', '.join(chosen)}")
             cells, seeds = tuple(chosen or CELLS), SEEDS[self.study] if seeds is None else seeds
@@ -245,11 +255,9 @@ class Reproduce:
             "console": console(),
             "command": ["kdgan", *sys.argv[1:]],
         }
-        if self.table is not None and self.study in SEEDS:
-            changes["reader"] = self.reader
-            if self.embeddings is not None:
-                changes |= named(self.embeddings)
-            rest = (self.table, cells, range(seeds), machine, self.out, self.results)
+        if self.study in SEEDS:
+            changes |= _texts(self.reader, self.embeddings)
+            rest = (table, cells, range(seeds), machine, self.out, self.results)
             if self.study == "table2":
                 failures = reproduce_table2(*rest, changes=changes, **shared)
             else:
@@ -408,6 +416,19 @@ def _changes(training: TrainingOptions) -> dict[str, Any]:
     if "steps" in changes:
         changes.setdefault("teacher_steps", changes["steps"])
     return changes
+
+
+def _photos(table: Path | None, what: str) -> Path:
+    if table is None:
+        raise UsageError(f"{what} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
+    return table
+
+
+def _texts(reader: str, embeddings: Path | None) -> dict[str, Any]:
+    """How texts are read, as fields of a configuration."""
+    from kdgan.tags.embeddings import named
+
+    return {"reader": reader, **({} if embeddings is None else named(embeddings))}
 
 
 def _methods(text: str) -> list[str]:

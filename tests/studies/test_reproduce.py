@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from kdgan.studies import table2
 from kdgan.studies.page import TEXTS, write_page
 from kdgan.studies.paper_figures import read_table
 from kdgan.studies.reproduce import ABLATIONS, STUDIES, WEIGHTS
 from kdgan.studies.statistics import RunRecord, read_results, write_results
 from kdgan.studies.study_tables import TABLES
-from kdgan.studies.table1 import CELLS, METHODS, PAPER, base, beside_the_paper, settings
+from kdgan.studies.table1 import CELLS, METHODS, PAPER, TUNED, base, beside_the_paper
+from kdgan.studies.tuned import read_tuned, settings
 from support import refused
 
 TINY = [
@@ -92,6 +94,7 @@ def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
         (["reproduce", "table1", "--cells", "mnist-7"], "mnist-7"),
         (["reproduce", "table1", "--seeds", "0"], "--seeds"),
         (["tune", "--cell", "mnist-7"], "mnist-7"),
+        (["tune", "--cell", "popular"], "--table"),
         (["tune", "--trials", "0"], "--trials"),
         (["compare", "--settings", tmp_path / "none.json"], "none.json"),
     ):
@@ -103,7 +106,7 @@ def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_has_settings_for_every_method(cell: str) -> None:
-    assert set(settings(cell)) == set(METHODS)
+    assert TUNED[cell] is None or set(settings(TUNED[cell])) == set(METHODS)
     config = base(cell)
     assert f"{config.data}-{config.labels}" == cell
     for name, study in STUDIES.items():
@@ -217,6 +220,17 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
     assert used["hyper"]["alpha"] == best["alpha"]
 
 
+def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    command = ["tune", "--cell", "popular", "--table", "world", "--steps", 3, "--batch", 8]
+    command += ["--student", "mlp-4", "--teacher", "mlp-6", "--trials", 1, "--seeds", 1, "--workers", 1]
+    code, _, errors = typed(*command, "--out", tmp_path / "t")
+    assert (code, errors) == (0, "")
+    tuned = json.loads((tmp_path / "t" / "tuned.json").read_text(encoding="utf-8"))
+    assert list(tuned["methods"]) == list(table2.METHODS)
+    assert tuned["base"]["tags"] == "popular"
+
+
 def test_gradient_variance_by_hand() -> None:
     from kdgan.data.batch import Batch
     from kdgan.methods import KDGAN
@@ -240,8 +254,6 @@ def test_gradient_variance_by_hand() -> None:
 
 
 def test_settings_of_something_else_are_refused(tmp_path: Path) -> None:
-    from kdgan.studies.tuned import read_tuned
-
     for text in ("{}", '{"methods": 3}', '{"methods": {"kdgan": 3}}', "no"):
         (tmp_path / "tuned.json").write_text(text, encoding="utf-8")
         with refused("tuned.json"):

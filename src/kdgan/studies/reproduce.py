@@ -18,7 +18,7 @@ from kdgan.files import replacing, write_json
 from kdgan.studies.comparison import Compared, Comparison, Variant, compare, facts
 from kdgan.studies.page import write_page
 from kdgan.studies.statistics import write_results
-from kdgan.studies.table1 import CELLS, base, settings, table1
+from kdgan.studies.table1 import CELLS, base, frozen, table1
 from kdgan.studies.table2 import SEEDS
 from kdgan.studies.variance import measure_variance
 from kdgan.training.run import Machine
@@ -47,7 +47,7 @@ def _kdgan(
 ) -> Comparison:
     """Variants of KDGAN by what they change of its frozen settings: hyperparameters, or fields of the configuration."""
     shared = replace(base(cell), **changes)
-    tuned = Variant.of("kdgan", settings(cell)["kdgan"])
+    tuned = frozen(cell, "kdgan")
     made = {}
     for name, change in variants.items():
         config = {key: value for key, value in change.items() if hasattr(shared, key)}
@@ -63,6 +63,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "kdgan: T learns nothing from C": {"gamma": 0.0},
         "kdgan: no distillation": {"beta": 0.0, "gamma": 0.0},
         "kdgan: C not pretrained": {"student_pretraining": 0.0},
+        "kdgan: views not moved": {"reach": 0.0},
         "kdgan: concrete, τ annealed": {"estimator": "concrete"},
         "kdgan: concrete, τ = 1": {"estimator": "concrete", "tau_start": 1.0, "tau_end": 1.0},
         "kdgan: concrete, τ = 0.1": {"estimator": "concrete", "tau_start": 0.1, "tau_end": 0.1},
@@ -99,7 +100,7 @@ def _game(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Compar
 def _ablations(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
     variants = _kdgan(cell, seeds, changes, ABLATIONS)
     # MIMIC's teacher is T as it was before the game.
-    mimic = Variant.of("mimic", settings(cell)["mimic"])
+    mimic = frozen(cell, "mimic")
     return replace(variants, variants={"mimic": mimic, **variants.variants})
 
 
@@ -111,11 +112,10 @@ def _weights(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Com
 
 
 def _sizes(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
-    tuned = settings(cell)
     variants = {}
     for width in WIDTHS:
         for method in ("supervised", "mimic", "codis", "kdgan"):
-            own = Variant.of(method, tuned[method])
+            own = frozen(cell, method)
             variants[f"{method}: {width}"] = replace(
                 own, config={**own.config, "student": f"mlp-{width}-{width}"}
             )

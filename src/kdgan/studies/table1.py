@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import as_file, files
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +12,7 @@ from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.presets import PRESETS
 from kdgan.studies.statistics import CONTROL, MethodSummary, RunRecord, paired_difference, summarise
 from kdgan.studies.tables import NOTHING, plus_minus, signed
-from kdgan.studies.tuned import read_tuned
+from kdgan.studies.tuned import settings
 from kdgan.training.config import Config
 
 METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
@@ -72,19 +71,14 @@ def base(cell: str) -> Config:
     return Config(**given, method=CONTROL, seed=0)
 
 
-def settings(cell: str) -> dict[str, dict[str, Any]]:
-    """The frozen settings of each method in a cell, as `kdgan tune` found them on validation data."""
-    tuned = TUNED[cell]
-    if tuned is None:
-        return {method: {} for method in METHODS}
-    with as_file(files("kdgan.studies") / "settings" / f"{tuned}.json") as file:
-        return read_tuned(file)
+def frozen(cell: str, method: str) -> Variant:
+    """A method with its frozen settings in a cell, as `kdgan tune` found them on validation data."""
+    return Variant.of(method, settings(TUNED[cell]).get(method, {}))
 
 
 def table1(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
     """A cell: every method with its frozen settings."""
-    tuned = settings(cell)
-    variants = {method: Variant.of(method, tuned[method]) for method in METHODS}
+    variants = {method: frozen(cell, method) for method in METHODS}
     return Comparison(replace(base(cell), **changes), variants, seeds)
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 from rich.console import Console
 
+from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.statistics import CONTROL
 from kdgan.studies.tag_comparison import compare_tags, tag_base, write_records
 from kdgan.studies.tag_page import write_tag_page
+from kdgan.studies.tuned import settings
 from kdgan.tags.baselines import BASELINES
+from kdgan.training.config import Config
 from kdgan.training.run import Machine
 
 CELLS = ("popular", "random")
@@ -27,16 +30,31 @@ SEEDS = MappingProxyType({"table2": 10, "figure3b": 10, "figure5": 3})
 METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
 
 
-def table2(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
-    """A cell: every method with its defaults, on 200 popular or random tags of a table of photos.
+TUNED: Mapping[str, str | None] = MappingProxyType({"popular": None, "random": None})
+"""The search that found a cell's settings, `settings/NAME.json`; None for each method's defaults."""
+
+
+def base(table: Path, cell: str) -> Config:
+    """What all runs of a cell share: 200 popular or random tags of a table of photos.
 
     A table named `world` stands for generated scenes, to try the command out, with as many tags as these have.
+
+    Raises:
+        UsageError: if there is no such cell.
     """
+    if cell not in CELLS:
+        raise UsageError(f"tags are {' or '.join(CELLS)}, not {cell!r}")
     data = str(table)
+    given = {"precision": "bfloat16", "count": 12 if data == "world" else 200}
     # More evaluations than elsewhere, as Figure 3b draws curves through them.
-    given = {"evaluations": 20, "count": 12 if data == "world" else 200}
-    base = replace(tag_base(data, "popular" if cell == "popular" else "random", **given), **changes)
-    return Comparison(base, {method: Variant(method) for method in METHODS}, seeds)
+    return tag_base(data, "popular" if cell == "popular" else "random", evaluations=20, **given)
+
+
+def table2(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    """A cell: every method with its frozen settings."""
+    tuned = settings(TUNED[cell])
+    variants = {method: Variant.of(method, tuned.get(method, {})) for method in METHODS}
+    return Comparison(replace(base(table, cell), **changes), variants, seeds)
 
 
 def reproduce_table2(

@@ -97,13 +97,14 @@ def tag_base(data: str, tags: Literal["popular", "random"], **given: Any) -> Con
         "teacher": "mlp-1200-1200",
         "batch": 128,
         "lr": 1e-3,
-        "weight_decay": 0.01,
+        "weight_decay": 0.1,
         "dropout": 0.3,
         "smoothing": 0.0,
         "evaluations": 5,
     }
     count = given.pop("count", 200)
-    given.setdefault("teacher_steps", given.get("steps", 1000))
+    # T, which reads the text, knows the training photos by heart long before C does, and is of no more use then.
+    given.setdefault("teacher_steps", max(1, round(0.4 * given.get("steps", 1000))))
     return Config(**{**values, **given}, data=data, tags=tags, tag_count=count, method="supervised", seed=0)
 
 
