@@ -39,6 +39,8 @@ _PEERS: Mapping[str, Parameter] = {
     "teacher_lr": (5e-5, 2e-3),
     "beta": (0.1, 10.0),
     "gamma": (0.005, 1.0),
+    "distillation": ("l2", "kl"),
+    "temperature": (1.0, 10.0),
 }
 
 SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
@@ -47,10 +49,10 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "distn": {**_RATE, "weight": (0.1, 1.0), "temperature": (1.0, 10.0)},
         "mimic": _RATE,
         "noisy": {**_RATE, "sigma": (0.03, 0.5), "share": (0.2, 1.0)},
-        "codis": {**_PEERS, "distillation": ("l2", "kl")},
-        "codis3": {**_PEERS, "distillation": ("l2", "kl")},
+        "codis": _PEERS,
+        "codis3": _PEERS,
         "nagan": {**_RATE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "distillation": ("l2", "kl")},
+        "kdgan": {**_PEERS, "alpha": (0.03, 1.0)},
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
