@@ -356,11 +356,12 @@ def test_nagan_by_hand(d_steps: int, c_steps: int, weights: bool) -> None:
     agree(method, hand, step, privileged=True, weights=weights)
 
 
+@pytest.mark.parametrize("supervision", [0.0, 0.7])
 @pytest.mark.parametrize("steps", [(1, 1, 1), (3, 2, 2)])
 @pytest.mark.parametrize("distillation", ["l2", "kl", "js"])
 @pytest.mark.parametrize(("privileged", "weights"), [(False, True), (True, False)])
 def test_kdgan_by_hand(
-    privileged: bool, weights: bool, distillation: Any, steps: tuple[int, int, int]
+    privileged: bool, weights: bool, distillation: Any, steps: tuple[int, int, int], supervision: float
 ) -> None:
     """Algorithm 1, lines 3 to 12, with every prediction computed anew where it is used."""
     modules = players(privileged=privileged)
@@ -376,12 +377,14 @@ def test_kdgan_by_hand(
             t = hand.see("teacher", data)
             t_fools = g_loss(t, hand.see("discriminator", data))
             t_follows = distance_by_hand(distillation, t, hand.see("student", data), temperature)
-            hand.learn("teacher", (1 - alpha) * t_fools + gamma * t_follows, progress)
+            told = supervision * label_loss(t, data)
+            hand.learn("teacher", (1 - alpha) * t_fools + gamma * t_follows + told, progress)
         for _ in range(c_steps):
             c = hand.see("student", data)
             c_fools = g_loss(c, hand.see("discriminator", data))
             c_follows = distance_by_hand(distillation, c, hand.see("teacher", data), temperature)
-            hand.learn("student", alpha * c_fools + beta * c_follows, progress)
+            told = supervision * label_loss(c, data)
+            hand.learn("student", alpha * c_fools + beta * c_follows + told, progress)
         return {
             "discriminator": judged,
             "adversarial": c_fools,
@@ -395,6 +398,7 @@ def test_kdgan_by_hand(
         alpha=alpha,
         beta=beta,
         gamma=gamma,
+        supervision=supervision,
         distillation=distillation,
         temperature=temperature,
         d_steps=d_steps,
@@ -444,6 +448,17 @@ def test_inputs_are_moved_up_the_loss_of_the_student(name: str) -> None:
     for role, module in modules.items():
         assert same(module, before[role])
         assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_without_a_game_but_with_labels_kdgan_is_codis() -> None:
+    """Up to whether C follows T from before or after T's step."""
+    game = create(
+        "kdgan", players(), {"adversarial": 0.0, "supervision": 1.0, "gamma": 0.1}, optimization=LEARNING
+    )
+    codis = create("codis", players(), {"distillation": "l2"}, optimization=LEARNING)
+    game.update(batch(), 0.5)
+    codis.update(batch(), 0.5)
+    assert same(game.players["teacher"].module, weights_of(codis.players["teacher"].module))
 
 
 def test_every_player_learns_from_the_moved_inputs() -> None:
@@ -813,7 +828,7 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("mimic") == {}
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
-        "alpha", "beta", "gamma", "adversarial", "distillation", "temperature", "estimator",
+        "alpha", "beta", "gamma", "adversarial", "supervision", "distillation", "temperature", "estimator",
         "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
     }  # fmt: skip
     for name in METHODS:
@@ -845,6 +860,7 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("kdgan", {"adversarial": -0.1}, "adversarial"),
+    ("kdgan", {"supervision": -0.1}, "supervision"),
     ("kdgan", {"judge": "nobody"}, "nobody"),
     ("supervised", {"smoothing": -0.1}, "-0.1"),
     ("supervised", {"smoothing": 1.0}, "1.0"),

@@ -158,11 +158,14 @@ def play(game: Game, name: str, steps: int, hyper: Mapping[str, Any]) -> None:
         method.update(game.batch, step / steps)
 
 
-@pytest.mark.parametrize(("seed", "d_steps"), [(0, 1), (1, 1), (2, 2)])
-def test_kdgan_reaches_its_equilibrium(seed: int, d_steps: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "d_steps", "supervision"), [(0, 1, 0.0), (1, 1, 0.0), (2, 2, 0.0), (1, 1, 0.5)]
+)
+def test_kdgan_reaches_its_equilibrium(seed: int, d_steps: int, supervision: float) -> None:
+    """The same one with the true labels in the losses of C and T."""
     game = Game(seed)
     assert min(game.distance_to_truth(role) for role in ("student", "teacher")) > 0.1
-    hyper = {"distillation": "kl", "temperature": 1.0, "d_steps": d_steps}
+    hyper = {"distillation": "kl", "temperature": 1.0, "d_steps": d_steps, "supervision": supervision}
 
     play(game, "kdgan", 400, hyper)
 

@@ -15,6 +15,7 @@ from kdgan.losses import (
     Distance,
     EstimatorName,
     annealed,
+    cross_entropy,
     discriminator_loss,
     distance,
     generated_labels,
@@ -45,6 +46,9 @@ class KDGAN(Method):
         beta: β ≥ 0, how closely C follows T.
         gamma: γ ≥ 0, how closely T follows C.
         adversarial: weight of the adversarial terms of C and T; 1 in the paper, 0 for no game at all.
+        supervision: weight of −log p(y|x) in the losses of C and T; 0 in the paper, where labels reach them through D
+            alone. It leaves the equilibrium where it is, as in Triple-GAN (Li et al., 2017), and tells C and T of
+            labels to which they give so little that the adversarial gradient, which is in proportion, does not.
         distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
         temperature: of kl and js.
         estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),
@@ -74,6 +78,7 @@ class KDGAN(Method):
         beta: float = 1.0,
         gamma: float = 0.02,
         adversarial: float = 1.0,
+        supervision: float = 0.0,
         distillation: Distance = "l2",
         temperature: float = 4.0,
         estimator: EstimatorName = "exact",
@@ -90,13 +95,14 @@ class KDGAN(Method):
         check_range("beta", beta, 0)
         check_range("gamma", gamma, 0)
         check_range("adversarial", adversarial, 0)
+        check_range("supervision", supervision, 0)
         if judge not in get_args(Judge):
             raise UsageError(f"unknown judge {judge!r}: choose network or labels")
         check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.adversarial, self.judge = adversarial, judge
+        self.adversarial, self.supervision, self.judge = adversarial, supervision, judge
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
@@ -112,14 +118,16 @@ class KDGAN(Method):
         for step in range(self.t_steps):
             t = teacher(batch) if step else t
             ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
-            teacher.learn(self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t, progress)
+            loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
+            teacher.learn(loss + self._labelled(t, batch), progress)
 
         with torch.no_grad():
             t = teacher(batch)
         for step in range(self.c_steps):
             c = student(batch) if step else c
             ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
-            student.learn(self.adversarial * self.alpha * ad_c + self.beta * ds_c, progress)
+            loss = self.adversarial * self.alpha * ad_c + self.beta * ds_c
+            student.learn(loss + self._labelled(c, batch), progress)
         return report(
             discriminator=d_loss,
             adversarial=ad_c,
@@ -129,12 +137,14 @@ class KDGAN(Method):
         )
 
     def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, and β·L_DS^c."""
+        """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, β·L_DS^c, and the label."""
         t = self.players["teacher"](batch)
         judge = self.players["discriminator"]
         g = judge(batch) if self.judge == "network" else self._product(batch, t)
         weight = self.adversarial * self.alpha
-        return lambda c: weight * generator_loss(c, g) + self.beta * self.distance(c, t)
+        return lambda c: (
+            weight * generator_loss(c, g) + self.beta * self.distance(c, t) + self._labelled(c, batch)
+        )
 
     def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
@@ -150,6 +160,9 @@ class KDGAN(Method):
             return loss, g.detach()
         with torch.no_grad():
             return loss, discriminator(batch)
+
+    def _labelled(self, logits: Tensor, batch: Batch) -> Tensor | float:
+        return self.supervision and self.supervision * cross_entropy(logits, batch.targets)
 
     def _product(self, batch: Batch, logits: Tensor) -> Tensor:
         return _SURE * (2 * label_weights(batch.targets, logits.detach()) - 1)

@@ -52,7 +52,7 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "codis": _PEERS,
         "codis3": _PEERS,
         "nagan": {**_RATE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {**_PEERS, "alpha": (0.03, 1.0)},
+        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "supervision": (0.0, 2.0)},
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
