@@ -30,7 +30,7 @@ SEEDS = MappingProxyType({"table2": 10, "figure3b": 10, "figure5": 3})
 METHODS = (CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
 
 
-TUNED: Mapping[str, str | None] = MappingProxyType({"popular": None, "random": None})
+TUNED: Mapping[str, str | None] = MappingProxyType({"popular": "tags-popular", "random": "tags-popular"})
 """The search that found a cell's settings, `settings/NAME.json`; None for each method's defaults."""
 
 

@@ -184,7 +184,8 @@ def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) ->
                 "validation_accuracy": study.best_value,
                 "trials": len(finished),
             }
-    base_values = base.without("method", "seed", "hyper")
+    # Of a table only the name: its folder is one machine's own.
+    base_values = {**base.without("method", "seed", "hyper"), "data": Path(base.data).name}
     write_json(
         out / "tuned.json",
         {"base": base_values, "seeds": [FIRST_SEED, FIRST_SEED + seeds - 1], "methods": best},
