@@ -117,7 +117,7 @@ def test_a_run_from_before_curves_of_precision_is_named(
 def test_weights_are_changed_one_at_a_time_and_share_runs(
     typed, folder: Path, options: list[object], table2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = hyperparameters("kdgan")["alpha"]
+    usual = table2_of(Path("world"), "popular", [0], {}).variants["kdgan"].hyper["alpha"]
     few = {"alpha": (usual, 1.0), "beta": (10.0,), "gamma": (100.0,)}
     monkeypatch.setattr("kdgan.studies.tag_studies.WEIGHTS", few)
     before = results_in(folder)
