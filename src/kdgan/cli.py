@@ -81,6 +81,31 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
+class PhotoOptions:
+    """Photos with tags, for the studies that are about them."""
+
+    table: Path | None = None
+    """For Table 2, Figures 3b and 5: the Parquet table of photos, see kdgan tags compare; or world: generated
+    scenes."""
+    reader: Literal["lstm", "bag"] = "lstm"
+    """How their texts are read: in their order, or as a bag for words without one."""
+    embeddings: Path | None = None
+    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
+
+    def table_for(self, what: str) -> Path:
+        """The table, which `what` needs."""
+        if self.table is None:
+            raise UsageError(f"{what} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
+        return self.table
+
+    def fields(self) -> dict[str, Any]:
+        """How texts are read, as fields of a configuration."""
+        from kdgan.tags.embeddings import named
+
+        return {"reader": self.reader, **({} if self.embeddings is None else named(self.embeddings))}
+
+
+@dataclass(frozen=True)
 class Compare:
     """Compare methods on the same data, subsets, views and number of updates, over several seeds.
 
@@ -148,12 +173,7 @@ class Tune:
     cell: str | None = None
     """A cell of kdgan reproduce table1, such as mnist-100, or of table2, popular or random: its methods and
     configuration, in place of --data."""
-    table: Path | None = None
-    """For popular and random: the Parquet table of photos, see kdgan tags compare; or world: generated scenes."""
-    reader: Literal["lstm", "bag"] = "lstm"
-    """How their texts are read: in their order, or as a bag for words without one."""
-    embeddings: Path | None = None
-    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
+    photos: tyro.conf.OmitArgPrefixes[PhotoOptions] = dataclasses.field(default_factory=PhotoOptions)
     trials: int = 12
     """Of each method; the first is its defaults."""
     seeds: int = 2
@@ -179,8 +199,9 @@ class Tune:
         else:
             machine, changes = _machine(self.training, self.data.data_dir), _changes(self.training)
             if self.cell in table2.CELLS:
-                methods, config = list(table2.METHODS), table2.base(_photos(self.table, self.cell), self.cell)
-                changes |= _texts(self.reader, self.embeddings)
+                table = self.photos.table_for(self.cell)
+                methods, config = list(table2.METHODS), table2.base(table, self.cell)
+                changes |= self.photos.fields()
             else:
                 methods, config = list(table1.METHODS), table1.base(self.cell)
             config = dataclasses.replace(config, **changes, evaluations=1)
@@ -215,13 +236,7 @@ class Reproduce:
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     data_dir: Path | None = None
     """Folder with the files of mnist and cifar10; without it they are downloaded once."""
-    table: Path | None = None
-    """For table2, figure3b and figure5, on photos with tags: their Parquet table, see kdgan tags
-    compare; or world: generated scenes."""
-    reader: Literal["lstm", "bag"] = "lstm"
-    """How their texts are read: in their order, or as a bag for words without one."""
-    embeddings: Path | None = None
-    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
+    photos: tyro.conf.OmitArgPrefixes[PhotoOptions] = dataclasses.field(default_factory=PhotoOptions)
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: Path = Path("runs/reproduce")
@@ -232,40 +247,36 @@ class Reproduce:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.studies.reproduce import find, reproduce
-        from kdgan.studies.table2 import CELLS, SEEDS, reproduce_table2
+        from kdgan.studies.table2 import CELLS, SEEDS
         from kdgan.studies.tag_studies import reproduce_tags
+        from kdgan.studies.work import Work
 
-        chosen = None if self.cells is None else _names(self.cells)
-        seeds, cells = self.seeds, tuple[str, ...]()
-        if self.study in SEEDS:
-            table = _photos(self.table, self.study)
-            if chosen is not None and not set(chosen) <= set(CELLS):
-                raise UsageError(f"{self.study} has the cells {' and '.join(CELLS)}, not {', '.join(chosen)}")
-            cells, seeds = tuple(chosen or CELLS), SEEDS[self.study] if seeds is None else seeds
+        chosen = None if self.cells is None else tuple(_names(self.cells))
+        on_photos = self.study in SEEDS
+        if on_photos:
+            table = self.photos.table_for(self.study)
+            cells, usual = CELLS, SEEDS[self.study]
         else:
             study = find(self.study, chosen or ())
-            cells, seeds = tuple(chosen or study.cells), study.seeds if seeds is None else seeds
+            cells, usual = study.cells, study.seeds
+        seeds = usual if self.seeds is None else self.seeds
         if seeds < 1:
             raise UsageError(f"--seeds must be at least 1, not {seeds}")
         machine = _machine(self.training, self.data_dir)
-        changes = _changes(self.training)
-        shared: dict[str, Any] = {
-            "workers": _workers(self.workers, machine),
-            "threads": self.training.threads,
-            "console": console(),
-            "command": ["kdgan", *sys.argv[1:]],
-        }
-        if self.study in SEEDS:
-            changes |= _texts(self.reader, self.embeddings)
-            rest = (table, cells, range(seeds), machine, self.out, self.results)
-            if self.study == "table2":
-                failures = reproduce_table2(*rest, changes=changes, **shared)
-            else:
-                failures = reproduce_tags(self.study, *rest, changes=changes, **shared)
+        work = Work(
+            machine,
+            self.out,
+            self.results,
+            changes={**_changes(self.training), **(self.photos.fields() if on_photos else {})},
+            workers=_workers(self.workers, machine),
+            threads=self.training.threads,
+            console=console(),
+            command=["kdgan", *sys.argv[1:]],
+        )
+        if on_photos:
+            failures = reproduce_tags(self.study, table, chosen or cells, range(seeds), work)
         else:
-            failures = reproduce(
-                self.study, cells, range(seeds), machine, self.out, self.results, changes=changes, **shared
-            )
+            failures = reproduce(self.study, chosen or cells, range(seeds), work)
         print(f"reports: {self.out / self.study}   results: {self.results / self.study}")  # noqa: T201
         _say_failed(failures)
 
@@ -416,19 +427,6 @@ def _changes(training: TrainingOptions) -> dict[str, Any]:
     if "steps" in changes:
         changes.setdefault("teacher_steps", changes["steps"])
     return changes
-
-
-def _photos(table: Path | None, what: str) -> Path:
-    if table is None:
-        raise UsageError(f"{what} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
-    return table
-
-
-def _texts(reader: str, embeddings: Path | None) -> dict[str, Any]:
-    """How texts are read, as fields of a configuration."""
-    from kdgan.tags.embeddings import named
-
-    return {"reader": reader, **({} if embeddings is None else named(embeddings))}
 
 
 def _methods(text: str) -> list[str]:

@@ -95,13 +95,16 @@ def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
         (["reproduce", "table1", "--seeds", "0"], "--seeds"),
         (["tune", "--cell", "mnist-7"], "mnist-7"),
         (["tune", "--cell", "popular"], "--table"),
+        (["tune", "--cell", "random", "--table", "none.parquet"], "none.parquet"),
         (["tune", "--trials", "0"], "--trials"),
         (["compare", "--settings", tmp_path / "none.json"], "none.json"),
     ):
-        code, _, errors = typed(*command)
+        out = [] if "--settings" in command else ["--out", tmp_path / "out"]
+        code, _, errors = typed(*command, *out)
         assert code == 2, command
         assert len(errors.splitlines()) == 1
         assert part in errors
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("cell", CELLS)

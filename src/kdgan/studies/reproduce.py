@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rich.console import Console
-
 from kdgan.errors import UsageError
-from kdgan.files import replacing, write_json
+from kdgan.files import replacing
 from kdgan.studies.comparison import Compared, Comparison, Variant, compare, facts
 from kdgan.studies.page import write_page
 from kdgan.studies.statistics import write_results
 from kdgan.studies.table1 import CELLS, base, frozen, table1
 from kdgan.studies.table2 import SEEDS
 from kdgan.studies.variance import measure_variance
-from kdgan.training.run import Machine
+from kdgan.studies.work import Work
 
 Cell = Callable[[str, Sequence[int], Mapping[str, Any]], Comparison]
 """A cell's name, the seeds, and changes of the shared configuration, to what is compared in it."""
@@ -136,35 +133,17 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 """By name, as `kdgan reproduce` takes them."""
 
 
-def reproduce(
-    name: str,
-    cells: Sequence[str],
-    seeds: Sequence[int],
-    machine: Machine,
-    out: Path,
-    results: Path,
-    *,
-    changes: Mapping[str, Any],
-    workers: int,
-    threads: int,
-    console: Console,
-    command: Sequence[str],
-) -> list[str]:
+def reproduce(name: str, cells: Sequence[str], seeds: Sequence[int], work: Work) -> list[str]:
     """Carries out what is missing of a study, and writes the raw figures of all cells that are there.
+
+    Each cell gets `CELL.csv` (one row a run; for figure7, what the run measured), `CELL-curves.csv`, `CELL.json`, and a
+    report of its own.
 
     Args:
         name: of the study.
         cells: which parts, in the order in which to do them.
         seeds: of the runs.
-        machine: where.
-        out: holds the runs, which studies share, and a report for each cell.
-        results: gets `NAME/CELL.csv` (one row a run), `NAME/CELL-curves.csv` and `NAME/CELL.json` (the
-            configurations and the command), small enough to commit; for figure7, what the run measured.
-        changes: of the configuration that all runs share, such as fewer steps to try it out.
-        workers: processes at a time.
-        threads: of each process.
-        console: where progress and tables go.
-        command: as it was typed.
+        work: how.
 
     Returns:
         What each failed run said.
@@ -172,37 +151,27 @@ def reproduce(
     Raises:
         UsageError: for an unknown study or cell.
     """
-    study = find(name, cells)
+    study, folder = find(name, cells), work.results / name
     failures = []
     for cell in cells:
-        comparison = study.comparison(cell, seeds, changes)
-        console.print(f"{name}, {cell}: {len(comparison.runs())} runs")
+        comparison = study.comparison(cell, seeds, work.changes)
+        work.console.print(f"{name}, {cell}: {len(comparison.runs())} runs")
         if name == "figure7":
-            failures += measure_variance(
+            file = folder / f"{cell}.csv"
+            failures += measure_variance(comparison, work.machine, work.out, file, **work.processes)
+        else:
+            compared = compare(
                 comparison,
-                machine,
-                out,
-                results / name / f"{cell}.csv",
-                workers=workers,
-                threads=threads,
-                console=console,
+                work.machine,
+                work.out / name / cell,
+                facts=facts(comparison, work.machine, shlex.join(work.command)),
+                store=work.out,
+                **work.processes,
             )
-            _describe(results / name / f"{cell}.json", comparison, command)
-            continue
-        compared = compare(
-            comparison,
-            machine,
-            out / name / cell,
-            workers=workers,
-            threads=threads,
-            console=console,
-            facts=facts(comparison, machine, shlex.join(command)),
-            store=out,
-        )
-        failures += compared.failures
-        _write(results / name, cell, comparison, compared)
-        _describe(results / name / f"{cell}.json", comparison, command)
-    write_page(name, results / name, out / name / "report.html")
+            failures += compared.failures
+            _write(folder, cell, comparison, compared)
+        work.describe(name, cell, comparison)
+    write_page(name, folder, work.out / name / "report.html")
     return failures
 
 
@@ -230,13 +199,3 @@ def _write(folder: Path, cell: str, comparison: Comparison, compared: Compared) 
         for name, seed in runs:
             for updates, value in compared.curves.get((name, seed), ()):
                 table.writerow([name, seed, updates, value])
-
-
-def _describe(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
-    described = {
-        "command": shlex.join(command),
-        "seeds": list(comparison.seeds),
-        "base": comparison.base.without("method", "seed", "hyper"),
-        "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
-    }
-    write_json(file, json.loads(json.dumps(described)))

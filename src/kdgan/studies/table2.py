@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rich.console import Console
-
 from kdgan.errors import UsageError
-from kdgan.files import write_json
 from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.statistics import CONTROL
 from kdgan.studies.tag_comparison import TEACHER, compare_tags, tag_base, write_records
 from kdgan.studies.tag_page import write_tag_page
 from kdgan.studies.tuned import settings
+from kdgan.studies.work import Work
 from kdgan.tags.baselines import BASELINES
 from kdgan.training.config import Config
-from kdgan.training.run import Machine
 
-CELLS = ("popular", "random")
+CELLS: tuple[str, ...] = ("popular", "random")
 SEEDS = MappingProxyType({"table2": 10, "figure3b": 10, "figure5": 3})
 """Studies on photos with tags, and how many seeds they have unless said otherwise."""
 
@@ -62,55 +57,24 @@ def table2(table: Path, cell: str, seeds: Sequence[int], changes: Mapping[str, A
     return Comparison(replace(base(table, cell), **changes), variants, seeds)
 
 
-def reproduce_table2(
-    table: Path,
-    cells: Sequence[str],
-    seeds: Sequence[int],
-    machine: Machine,
-    out: Path,
-    results: Path,
-    *,
-    changes: Mapping[str, Any],
-    workers: int,
-    threads: int,
-    console: Console,
-    command: Sequence[str],
-) -> list[str]:
-    """Carries out what is missing, and writes `results/table2/CELL.csv` and `CELL.json`, and a page for each cell.
+def carry_out(table: Path, cell: str, seeds: Sequence[int], work: Work) -> list[str]:
+    """Carries out what is missing of a cell, and writes `table2/CELL.csv` and `CELL.json`, and a page.
 
-    `results/table2/teacher/CELL.csv` holds T before any game, which is an upper bound and no competitor.
+    `table2/teacher/CELL.csv` holds T before any game, which is an upper bound and no competitor.
 
     Returns:
         What each failed run said.
     """
-    failures = []
-    for cell in cells:
-        comparison = table2(table, cell, seeds, changes)
-        console.print(
-            f"table2, {cell}: {len(comparison.runs())} runs and {len(BASELINES) * len(seeds)} baselines"
-        )
-        found = compare_tags(
-            comparison, tuple(BASELINES), machine, out, workers=workers, threads=threads, console=console
-        )
-        failures += found.failures
-        (results / "table2" / TEACHER).mkdir(parents=True, exist_ok=True)
-        competing = [record for record in found.records if record.method != TEACHER]
-        write_records(results / "table2" / f"{cell}.csv", competing)
-        bounds = [record for record in found.records if record.method == TEACHER]
-        write_records(results / "table2" / TEACHER / f"{cell}.csv", bounds)
-        describe(results / "table2" / f"{cell}.json", comparison, command)
-        (out / "table2").mkdir(parents=True, exist_ok=True)
-        write_tag_page(out / "table2" / f"{cell}.html", replace(comparison.base, seed=seeds[0]), found)
-    return failures
-
-
-def describe(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
-    """Writes what a comparison on photos was, as JSON: data by their names, as folders are one machine's own."""
-    base = comparison.base.without("method", "seed", "hyper")
-    described = {
-        "command": shlex.join(command),
-        "seeds": list(comparison.seeds),
-        "base": {**base, **{name: Path(base[name]).name for name in ("data", "embeddings") if base[name]}},
-        "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
-    }
-    write_json(file, json.loads(json.dumps(described)))
+    comparison, folder = table2(table, cell, seeds, work.changes), work.results / "table2"
+    work.console.print(
+        f"table2, {cell}: {len(comparison.runs())} runs, {len(BASELINES) * len(seeds)} baselines"
+    )
+    found = compare_tags(comparison, tuple(BASELINES), work.machine, work.out, **work.processes)
+    for part, bound in ((folder, False), (folder / TEACHER, True)):
+        records = [record for record in found.records if (record.method == TEACHER) == bound]
+        write_records(part / f"{cell}.csv", records)
+    work.describe("table2", cell, comparison)
+    page = work.out / "table2" / f"{cell}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_tag_page(page, replace(comparison.base, seed=seeds[0]), found)
+    return found.failures

@@ -1,4 +1,4 @@
-"""The paper's Figures 3b and 5, on a table of photos: they share their runs with Table 2."""
+"""The paper's studies on a table of photos: Table 2, and Figures 3b and 5, which share its runs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rich.console import Console
-
 from kdgan.errors import UsageError
 from kdgan.files import replacing
 from kdgan.methods import hyperparameters
 from kdgan.studies.comparison import Comparison, run_all, run_folder, run_of
 from kdgan.studies.page import write_page
 from kdgan.studies.reproduce import WEIGHTS
-from kdgan.studies.table2 import describe, table2
+from kdgan.studies.table2 import CELLS, carry_out, table2
 from kdgan.studies.tag_comparison import MEASURES, TagRecord, write_records
-from kdgan.training.run import Machine, Outcome
+from kdgan.studies.work import Work
+from kdgan.training.run import Outcome
 
 Cell = Callable[[Path, str, Sequence[int], Mapping[str, Any]], Comparison]
 """A table of photos, a cell's name, the seeds, and changes of the shared configuration, to what is compared in it."""
@@ -48,67 +47,53 @@ TAG_STUDIES: Mapping[str, Cell] = MappingProxyType({"figure3b": _two_games, "fig
 
 
 def reproduce_tags(
-    name: str,
-    table: Path,
-    cells: Sequence[str],
-    seeds: Sequence[int],
-    machine: Machine,
-    out: Path,
-    results: Path,
-    *,
-    changes: Mapping[str, Any],
-    workers: int,
-    threads: int,
-    console: Console,
-    command: Sequence[str],
+    name: str, table: Path, cells: Sequence[str], seeds: Sequence[int], work: Work
 ) -> list[str]:
     """Carries out what is missing of a study on photos with tags, and writes the raw figures of its cells.
 
+    Each cell gets `CELL.csv` (the measures of each run, in [0, 1]), `CELL.json`, and for figure3b `CELL-curves.csv`:
+    P@3 of C on test photos, in [0, 1], at each evaluation.
+
     Args:
-        name: of the study, in `TAG_STUDIES`.
+        name: table2, or one of `TAG_STUDIES`, which share its runs.
         table: Parquet file of photos, as `kdgan.tags.data.read_photos` takes it, or `world`.
         cells: popular, random or both.
         seeds: of the runs.
-        machine: where.
-        out: holds the runs, which Table 2 shares, and gets `NAME/report.html`.
-        results: gets `NAME/CELL.csv` (the measures of each run, in [0, 1]), `NAME/CELL.json`, and for figure3b
-            `NAME/CELL-curves.csv`: P@3 of C on test photos, in [0, 1], at each evaluation.
-        changes: of the configuration that all runs share.
-        workers: processes at a time.
-        threads: of each process.
-        console: where progress goes.
-        command: as it was typed.
+        work: how.
 
     Returns:
         What each failed run said.
 
     Raises:
-        UsageError: if the configuration does not fit the data, or a run was made before P@3 was recorded.
+        UsageError: if the study has no such cell, the configuration does not fit the data, or a run was made before P@3
+            was recorded.
     """
-    folder = results / name
+    if not set(cells) <= set(CELLS):
+        raise UsageError(f"{name} has the cells {' and '.join(CELLS)}, not {', '.join(cells)}")
+    if name == "table2":
+        return [said for cell in cells for said in carry_out(table, cell, seeds, work)]
+    folder = work.results / name
     failures = []
     for cell in cells:
-        comparison = TAG_STUDIES[name](table, cell, seeds, changes)
+        comparison = TAG_STUDIES[name](table, cell, seeds, work.changes)
         runs = comparison.runs()
         for config in {config.method: config for config in runs.values()}.values():
-            run_of(config, machine)  # what is wrong is found here, before anything is written
-        console.print(f"{name}, {cell}: {len({config.name for config in runs.values()})} runs")
+            run_of(config, work.machine)  # what is wrong is found here, before anything is written
+        work.console.print(f"{name}, {cell}: {len({config.name for config in runs.values()})} runs")
         found: dict[tuple[str, int], Outcome] = {}
-        failures += run_all(
-            runs, machine, out, workers=workers, threads=threads, console=console, keep=found.__setitem__
-        )
+        failures += run_all(runs, work.machine, work.out, keep=found.__setitem__, **work.processes)
         done = {key: found[key] for key in runs if key in found}
         if name == "figure3b":
             for key, outcome in done.items():
                 if "P@3" not in outcome.curves:
-                    run = run_folder(out, runs[key])
+                    run = run_folder(work.out, runs[key])
                     raise UsageError(
                         f"{run} is from before P@3 was recorded on the way: delete it and repeat the command"
                     )
             _write_curves(folder / f"{cell}-curves.csv", done)
         write_records(folder / f"{cell}.csv", (_record(cell, key, outcome) for key, outcome in done.items()))
-        describe(folder / f"{cell}.json", comparison, command)
-    write_page(name, folder, out / name / "report.html")
+        work.describe(name, cell, comparison)
+    write_page(name, folder, work.out / name / "report.html")
     return failures
 
 

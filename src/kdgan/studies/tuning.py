@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +23,7 @@ from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
 from kdgan.files import replacing, write_json
 from kdgan.methods import hyperparameters
-from kdgan.studies.comparison import Comparison, Variant, run_all
+from kdgan.studies.comparison import Comparison, Variant, run_all, run_of
 from kdgan.studies.statistics import mean_interval
 from kdgan.training.config import Config, claim
 from kdgan.training.run import Machine, Outcome
@@ -98,6 +99,9 @@ def tune(
         Interrupted: on Ctrl-C.
     """
     checked = range(FIRST_SEED, FIRST_SEED + seeds)
+    for method in methods:
+        # What is wrong is found before anything is written.
+        run_of(replace(base, method=method, seed=FIRST_SEED), machine)
     claim(out, "study.json", {**base.without("method", "seed", "hyper"), "seeds": seeds})
     studies = {method: _study(method, base, out) for method in methods}
     for target in (1, (trials + 1) // 2, trials):
