@@ -1,12 +1,13 @@
 """What might lift KDGAN above a frozen teacher: principled changes, measured on validation data of seeds from 100.
 
 Each change is an idea for what a discriminator can do that a third peer cannot, or for a student that follows
-its teacher more closely. This is where they were tried; only the moving of views became part of the package, for
-every method (`kdgan.methods.Method.moved`). One row a run goes to results/changes/CELL.csv; runs are kept in
---out, and the same command continues.
+its teacher more closely; everything else is as in the cell of Table 1. This is where they were tried: what helped
+became part of the package. One row a run goes to results/changes/CELL.csv; runs are kept in --out, and the same
+command continues.
 """
 
 import argparse
+import copy
 import csv
 import dataclasses
 from collections.abc import Callable
@@ -15,15 +16,17 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdgan.data import Batch
+from kdgan.data.seeds import mixed
 from kdgan.files import write_json
 from kdgan.losses import discriminator_loss, label_weights
-from kdgan.methods import KDGAN, Method, Mimic
+from kdgan.methods import KDGAN, Method
 from kdgan.methods.base import Losses, report
+from kdgan.studies.comparison import Comparison, Variant
 from kdgan.studies.pool import Report, Task, run_tasks
-from kdgan.studies.table1 import base
+from kdgan.studies.table1 import base, frozen
 from kdgan.training.config import Config, read_json
 from kdgan.training.evaluate import accuracy
 from kdgan.training.run import Machine, Run
@@ -33,7 +36,6 @@ class Changed(KDGAN):
     """KDGAN with every change switched off; both C and T learn from the D that their own labels trained.
 
     Attributes:
-        radius: largest distance, in units of the inputs' deviation, to which D's objective may move a view.
         candidates: views of which the ones on which D catches C most are kept: one in so many.
         verdict: share of what D implies for p_u, p_α·e^g, in the logits that C follows.
         uniform: share of labels drawn uniformly among the fake ones, which keeps D a classifier.
@@ -41,9 +43,9 @@ class Changed(KDGAN):
         gate: weigh distillation by D's belief in T's label.
         saturating: False for the non-saturating generator loss, −E[log p_d].
         mixed: share of the batch that is blended with other instances, labels too.
+        average: decay of an average of T's weights that C follows in place of T; 0 for T as it is.
     """
 
-    radius = 0.0
     candidates = 1
     verdict = 0.0
     uniform = 0.0
@@ -51,15 +53,19 @@ class Changed(KDGAN):
     gate = False
     saturating = True
     mixed = 0.0
+    average = 0.0
+    followed: nn.Module | None = None
 
-    def update(self, batch: Batch, progress: float) -> Losses:
-        teacher, discriminator = self.players["teacher"], self.players["discriminator"]
+    def moved(self, batch: Batch) -> Batch:
         if self.candidates > 1:
             batch = batch[self._caught(batch).topk(len(batch) // self.candidates).indices]
-        if self.mixed:
-            batch = self._mixed(batch)
-        if self.radius:
-            batch = self._moved(batch)
+        if self.average and self.followed is None:
+            # The first update: T has been pretrained by now.
+            self.followed = copy.deepcopy(self.players["teacher"].module).requires_grad_(False).eval()
+        return super().moved(self._mixed(batch) if self.mixed else batch)
+
+    def step(self, batch: Batch, progress: float) -> Losses:
+        teacher, discriminator = self.players["teacher"], self.players["discriminator"]
         c, t, g = self.student(batch), teacher(batch), discriminator(batch)
         fake = self.alpha * c.detach().float().softmax(-1) + (1 - self.alpha) * t.detach().float().softmax(-1)
         fake = (1 - self.uniform) * fake + self.uniform / fake.shape[-1]
@@ -68,9 +74,11 @@ class Changed(KDGAN):
         d_loss = discriminator_loss(g, true, fake)
         discriminator.learn(d_loss, progress)
 
-        g = g.detach().float()
+        with torch.no_grad():
+            g = discriminator(batch).float()
         teacher.learn((1 - self.alpha) * self._fooled(t, g) + self.gamma * self.distance(t, c), progress)
-        t = t.detach().float()
+        with torch.no_grad():
+            t = self._target(batch).float()
         belief = g.gather(1, t.argmax(1, keepdim=True)).sigmoid().squeeze(1) if self.gate else 1.0
         if self.verdict:
             implied = fake.clamp_min(1e-6).log() + g
@@ -78,6 +86,14 @@ class Changed(KDGAN):
         ad_c, ds_c = self._fooled(c, g), belief * self.distance(c, t)
         self.student.learn(self.alpha * ad_c + self.beta * ds_c, progress)
         return report(discriminator=d_loss, adversarial=ad_c, distillation=ds_c)
+
+    def _target(self, batch: Batch) -> Tensor:
+        if self.followed is None:
+            return self.players["teacher"](batch)
+        learned = self.players["teacher"].module.parameters()
+        for mean, now in zip(self.followed.parameters(), learned, strict=True):
+            mean.lerp_(now, 1 - self.average)
+        return self.followed(batch.inputs)
 
     def _fooled(self, logits: Tensor, g: Tensor) -> Tensor:
         value = F.logsigmoid(-g) if self.saturating else -F.logsigmoid(g)
@@ -87,19 +103,7 @@ class Changed(KDGAN):
         """log of the probability that D rejects C's label."""
         with torch.no_grad():
             g = self.players["discriminator"](batch).float()
-        return (self.student(batch).float().log_softmax(-1) + F.logsigmoid(-g)).logsumexp(-1).detach()
-
-    def _moved(self, batch: Batch) -> Batch:
-        """Views moved to where D catches C more easily: the adversary of Eq. 3 also chooses where to look."""
-        with torch.no_grad():
-            g = self.players["discriminator"](batch).float()
-        x = batch.inputs.detach().clone().requires_grad_(True)
-        caught = (self.student.module(x).float().log_softmax(-1) + F.logsigmoid(-g)).logsumexp(-1)
-        (slope,) = torch.autograd.grad(caught.sum(), x)
-        axes = tuple(range(1, slope.ndim))
-        slope = slope.float() / slope.float().square().sum(axes, keepdim=True).sqrt().clamp_min(1e-12)
-        size = torch.rand(len(x), generator=self.generator).view(-1, *[1] * len(axes)) * self.radius
-        return dataclasses.replace(batch, inputs=(x + size * slope).detach())
+            return (self.student(batch).float().log_softmax(-1) + F.logsigmoid(-g)).logsumexp(-1)
 
     def _mixed(self, batch: Batch) -> Batch:
         """A share of the batch blended with other instances, labels too (mixup)."""
@@ -120,66 +124,59 @@ def _centred(logits: Tensor) -> Tensor:
     return logits - logits.mean(-1, keepdim=True)
 
 
-class MovedMimic(Mimic):
-    """MIMIC whose views move to where C and T disagree more: what the moving alone is worth, without a D."""
-
-    radius = 4.0
-
-    def update(self, batch: Batch, progress: float) -> Losses:
-        t = self.target(batch).float()
-        x = batch.inputs.detach().clone().requires_grad_(True)
-        (slope,) = torch.autograd.grad((self.student.module(x).float() - t).square().mean(-1).sum(), x)
-        axes = tuple(range(1, slope.ndim))
-        slope = slope.float() / slope.float().square().sum(axes, keepdim=True).sqrt().clamp_min(1e-12)
-        size = torch.rand(len(x), generator=self.generator).view(-1, *[1] * len(axes)) * self.radius
-        return super().update(dataclasses.replace(batch, inputs=(x + size * slope).detach()), progress)
-
-
-CHANGES: dict[str, tuple[str, dict, dict, dict]] = {
-    # name: method, attributes of Changed, hyperparameters, fields of the configuration
-    "kdgan": ("kdgan", {}, {}, {}),
-    "mimic": ("mimic", {}, {}, {}),
-    "mimic with views moved to where it errs": ("mimic", {"moved": True}, {}, {}),
-    "views moved by D": ("changed", {"radius": 4.0}, {}, {}),
-    "views chosen by D out of two": ("changed", {"candidates": 2}, {}, {}),
-    "target half of what D implies": ("changed", {"verdict": 0.5, "uniform": 0.5, "smoothing": 0.1}, {}, {}),
-    "distillation gated by D": ("changed", {"gate": True}, {}, {}),
-    "non-saturating": ("changed", {"saturating": False}, {}, {}),
-    "half the views mixed up": ("changed", {"mixed": 0.5}, {}, {}),
-    "no pretraining of C": ("kdgan", {}, {}, {"student_pretraining": 0.0}),
-    "T follows C ten times as closely": ("kdgan", {}, {"gamma": 0.2}, {}),
-    "C follows T five times as closely": ("kdgan", {}, {"beta": 5.0}, {}),
-    "D learns at a fifth of the rate": ("changed", {"slow": True}, {}, {}),
+CHANGES: dict[str, tuple[str, dict, dict]] = {
+    # name: method, attributes of Changed, settings beside the frozen ones
+    "kdgan": ("kdgan", {}, {}),
+    "mimic": ("mimic", {}, {}),
+    "codis": ("codis", {}, {}),
+    "C pretrained for a tenth": ("kdgan", {}, {"student_pretraining": 0.1}),
+    "the game a tenth of its weight": ("kdgan", {}, {"adversarial": 0.1}),
+    "the game ten times its weight": ("kdgan", {}, {"adversarial": 10.0}),
+    "C learns twice as fast": ("kdgan", {}, {"lr": 4e-3}),
+    "C follows T three times as closely": ("kdgan", {}, {"beta": 3.0}),
+    "T follows C ten times as closely": ("kdgan", {}, {"gamma": 0.2}),
+    "T learns four times as fast": ("kdgan", {}, {"teacher_lr": 8e-4}),
+    "T learns four times as fast, C follows its average": (
+        "changed",
+        {"average": 0.99},
+        {"teacher_lr": 8e-4},
+    ),
+    "C follows an average of T": ("changed", {"average": 0.99}, {}),
+    "labels in the losses of C and T": ("kdgan", {}, {"supervision": 0.1}),
+    "views chosen by D out of two": ("changed", {"candidates": 2}, {}),
+    "target half of what D implies": ("changed", {"verdict": 0.5, "uniform": 0.5, "smoothing": 0.1}, {}),
+    "distillation gated by D": ("changed", {"gate": True}, {}),
+    "non-saturating": ("changed", {"saturating": False}, {}),
+    "half the views mixed up": ("changed", {"mixed": 0.5}, {}),
 }
 
 
 class ChangedRun(Run):
     """A run whose method is KDGAN with changes."""
 
-    def __init__(self, config: Config, machine: Machine, attributes: dict) -> None:
+    def __init__(self, config: Config, machine: Machine, attributes: dict | None) -> None:
         self.attributes = attributes
         super().__init__(config, machine)
 
     def _method(self) -> Method:
-        if not self.attributes:
+        if self.attributes is None:
             return super()._method()
-        if "moved" in self.attributes:
-            learning = {"student": self.config.optimization("student")}
-            players = [self.modules[role] for role in Mimic.roles]
-            return MovedMimic(*players, optimization=learning, seed=self.config.seed)
-        config, attributes = self.config, dict(self.attributes)
+        config = self.config
         learning = {role: config.optimization(role) for role in self.modules}
-        if attributes.pop("slow", False):
-            learning["discriminator"] = dataclasses.replace(learning["discriminator"], lr=config.lr / 5)
-        players = [self.modules[role] for role in KDGAN.roles]
-        method = Changed(*players, **config.hyper, optimization=learning, seed=config.seed)
-        for name, value in attributes.items():
+        method = Changed(
+            *(self.modules[role] for role in KDGAN.roles),
+            **config.hyper,
+            optimization=learning,
+            seed=mixed(config.seed, config.method),
+        )
+        method.reach = config.reach
+        for name, value in self.attributes.items():
             setattr(method, name, value)
         return method
 
     def _feed(self, seed: int, data: Batch | None = None):
         feed = super()._feed(seed, data)
-        if self.attributes:
+        if self.attributes is not None:
             # Only the game draws more candidates than it keeps; pretraining comes before, with its own feed.
             feed.size *= self.attributes.get("candidates", 1) if data is not None else 1
         return feed
@@ -189,8 +186,8 @@ def task(
     name: str, config: Config, machine: Machine, store: Path, report: Report, stop: Callable[[], bool]
 ) -> tuple[float, ...]:
     watched = dataclasses.replace(machine, progress=lambda what, done, total: report(done / total), stop=stop)
-    method, attributes, _, _ = CHANGES[name]
-    run = ChangedRun(config, watched, attributes or ({"radius": 0.0} if method == "changed" else {}))
+    method, attributes, _ = CHANGES[name]
+    run = ChangedRun(config, watched, attributes if method == "changed" else None)
     folder = store / "changes" / f"{name.replace(' ', '-')}-{config.name}"
     measured = folder / "validation.json"
     if not measured.exists():
@@ -211,16 +208,16 @@ def main() -> None:
     parser.add_argument("--changes", help="names joined with commas; all by default")
     given = parser.parse_args()
     names = list(CHANGES) if given.changes is None else given.changes.split(",")
-    # As they were tried: without moving views, and for 1,500 updates.
-    shared = dataclasses.replace(base(given.cell), evaluations=1, steps=1500, teacher_steps=1500, reach=0.0)
-    shared = dataclasses.replace(shared, pretraining_lr=shared.lr)
+    shared = dataclasses.replace(base(given.cell), evaluations=1)
     machine = Machine(data_dir=given.data_dir)
     tasks = []
     for seed in range(100, 100 + given.seeds):
         for name in names:
-            method, _, hyper, fields = CHANGES[name]
+            method, _, change = CHANGES[name]
             real = "kdgan" if method == "changed" else method
-            config = dataclasses.replace(shared, method=real, seed=seed, hyper=hyper, **fields)
+            own = frozen(given.cell, real)
+            variant = Variant.of(real, {**own.hyper, **own.config, **change})
+            config = Comparison(shared, {name: variant}, [seed]).runs()[name, seed]
             # The first of a seed pretrains what the others take.
             first = f"{names[0]} {seed}" if name != names[0] else None
             tasks.append(

@@ -58,6 +58,9 @@ class TrainingOptions:
     """Instances per update."""
     lr: float | None = None
     """Highest learning rate."""
+    student_pretraining: float | None = None
+    """Share of --steps in which the student of codis, nagan and kdgan is trained on the labels alone, before it meets
+    the others. Default: 0.1."""
     student: str | None = None
     """Network of the student: mlp-800-800, lenet-20-50-500, resnet-32, ... with sizes of your choice."""
     teacher: str | None = None
@@ -403,6 +406,7 @@ _TRAINED = (
     "teacher",
     "augment",
     "reach",
+    "student_pretraining",
     "evaluations",
     "precision",
 )

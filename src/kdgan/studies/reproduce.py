@@ -59,7 +59,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "kdgan: no game": {"adversarial": 0.0},
         "kdgan: T learns nothing from C": {"gamma": 0.0},
         "kdgan: no distillation": {"beta": 0.0, "gamma": 0.0},
-        "kdgan: C not pretrained": {"student_pretraining": 0.0},
+        "kdgan: C pretrained for a tenth": {"student_pretraining": 0.1},
         "kdgan: views not moved": {"reach": 0.0},
         "kdgan: concrete, τ annealed": {"estimator": "concrete"},
         "kdgan: concrete, τ = 1": {"estimator": "concrete", "tau_start": 1.0, "tau_end": 1.0},

@@ -23,7 +23,7 @@ from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
 from kdgan.files import replacing, write_json
 from kdgan.methods import hyperparameters
-from kdgan.studies.comparison import Comparison, Variant, run_all, run_of
+from kdgan.studies.comparison import OWN_SETTINGS, Comparison, Variant, run_all, run_of
 from kdgan.studies.statistics import mean_interval
 from kdgan.training.config import Config, claim
 from kdgan.training.run import Machine, Outcome
@@ -35,8 +35,10 @@ Parameter = tuple[float, float] | tuple[str, ...]
 """A range, searched on a logarithmic scale unless it begins at 0, or choices."""
 
 _RATE: Mapping[str, Parameter] = {"lr": (5e-4, 8e-3)}
+_BEFORE: Mapping[str, Parameter] = {"student_pretraining": (0.0, 0.3)}
 _PEERS: Mapping[str, Parameter] = {
     **_RATE,
+    **_BEFORE,
     "teacher_lr": (5e-5, 2e-3),
     "beta": (0.1, 10.0),
     "gamma": (0.005, 1.0),
@@ -52,8 +54,8 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "noisy": {**_RATE, "sigma": (0.03, 0.5), "share": (0.2, 1.0)},
         "codis": _PEERS,
         "codis3": _PEERS,
-        "nagan": {**_RATE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "supervision": (0.0, 2.0)},
+        "nagan": {**_RATE, **_BEFORE, "estimator": ("exact", "concrete", "reinforce-baseline")},
+        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "adversarial": (0.3, 10.0), "supervision": (0.0, 2.0)},
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
@@ -128,7 +130,7 @@ def _study(method: str, base: Config, out: Path) -> Study:
     storage = JournalStorage(JournalFileBackend(str(out / f"{method}.optuna.log")))
     study = optuna.create_study(storage=storage, study_name=method, direction="maximize", load_if_exists=True)
     if not study.trials:
-        known = {**hyperparameters(method), "lr": base.lr, "teacher_lr": base.teacher_lr}
+        known = {**hyperparameters(method), **{name: getattr(base, name) for name in OWN_SETTINGS}}
         study.enqueue_trial({name: known[name] for name in SPACES[method] if name in known})
     return study
 
