@@ -178,7 +178,7 @@ class Tune:
     configuration, in place of --data."""
     photos: tyro.conf.OmitArgPrefixes[PhotoOptions] = dataclasses.field(default_factory=PhotoOptions)
     trials: int = 12
-    """Of each method; the first is its defaults."""
+    """Of each method; the first is its defaults, for a cell the second its frozen settings."""
     seeds: int = 2
     """Of each trial; they are numbered from 100, so that no reported seed is used."""
     workers: int | None = None
@@ -193,14 +193,16 @@ class Tune:
         except ModuleNotFoundError as error:
             raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
         from kdgan.studies import table1, table2
+        from kdgan.studies.tuned import settings
 
         if self.seeds < 1 or self.trials < 1:
             raise UsageError("--trials and --seeds must be at least 1")
         if self.cell is None:
-            methods = _methods(self.methods)
+            methods, known = _methods(self.methods), {}
             config, machine = _plan(self.data, self.training, methods[0])
         else:
             machine, changes = _machine(self.training, self.data.data_dir), _changes(self.training)
+            known = settings({**table1.TUNED, **table2.TUNED}.get(self.cell))
             if self.cell in table2.CELLS:
                 table = self.photos.table_for(self.cell)
                 methods, config = list(table2.METHODS), table2.base(table, self.cell)
@@ -219,6 +221,7 @@ class Tune:
             workers=_workers(self.workers, machine),
             threads=self.training.threads,
             console=console(),
+            known=known,
         )
         print(f"settings: {found}")  # noqa: T201
 

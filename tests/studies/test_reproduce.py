@@ -226,9 +226,13 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
 def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     command = ["tune", "--cell", "popular", "--table", "world", "--steps", 3, "--batch", 8]
-    command += ["--student", "mlp-4", "--teacher", "mlp-6", "--trials", 1, "--seeds", 1, "--workers", 1]
+    command += ["--student", "mlp-4", "--teacher", "mlp-6", "--trials", 2, "--seeds", 1, "--workers", 1]
     code, _, errors = typed(*command, "--out", tmp_path / "t")
     assert (code, errors) == (0, "")
+    # Beside the defaults, the search begins with what an earlier one found.
+    (_, second) = (row for row in read_table(tmp_path / "t" / "trials.csv") if row["method"] == "kdgan")
+    frozen = settings(table2.TUNED["popular"])["kdgan"]
+    assert json.loads(second["settings"]).items() >= frozen.items()
     tuned = json.loads((tmp_path / "t" / "tuned.json").read_text(encoding="utf-8"))
     assert list(tuned["methods"]) == list(table2.METHODS)
     assert tuned["base"]["tags"] == "popular"

@@ -103,14 +103,8 @@ class ImageText(nn.Module):
 def image_tagger(
     features: int, hidden: Sequence[int], classes: int, *, size: int = 100, dropout: float = 0.0
 ) -> nn.Sequential:
-    """C of the same experiment: image features to `size` numbers, and an MLP on them."""
-    return nn.Sequential(
-        nn.Dropout(dropout),
-        nn.Linear(features, size),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        _mlp(size, hidden, classes, dropout),
-    )
+    """C of the same experiment: image features to `size` numbers, a linear map as in T, and an MLP on them."""
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, size), _mlp(size, hidden, classes, dropout))
 
 
 def _mlp(features: int, hidden: Sequence[int], classes: int, dropout: float) -> nn.Sequential:

@@ -97,7 +97,7 @@ def tag_base(data: str, tags: Literal["popular", "random"], **given: Any) -> Con
         "teacher": "mlp-1200-1200",
         "batch": 128,
         "lr": 1e-3,
-        "weight_decay": 0.1,
+        "weight_decay": 1.0,
         "dropout": 0.3,
         "smoothing": 0.0,
         "evaluations": 5,

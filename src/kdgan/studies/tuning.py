@@ -72,12 +72,14 @@ def tune(
     workers: int,
     threads: int,
     console: Console,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
     store: Path | None = None,
 ) -> Path:
     """Searches settings for each method with the same number of trials, and writes the best into `out`.
 
-    The first trial is the method's defaults; half of the others are drawn at random, half by the tree-structured
-    Parzen estimator (Bergstra et al., 2011). A trial's value is the mean validation accuracy over the seeds.
+    The first trial is the method's defaults, the second what is `known`; up to half of all are drawn at random, the
+    others by the tree-structured Parzen estimator (Bergstra et al., 2011). A trial's value is the mean validation
+    accuracy over the seeds.
     The study of each method is a file in `out`, from which the same command goes on.
 
     Args:
@@ -90,6 +92,7 @@ def tune(
         workers: processes at a time.
         threads: of each process.
         console: where progress goes.
+        known: for each method, settings of an earlier search, to begin with beside its defaults.
         store: holds runs and pretrained players; `out` by default.
 
     Returns:
@@ -105,7 +108,7 @@ def tune(
         # What is wrong is found before anything is written.
         run_of(replace(base, method=method, seed=FIRST_SEED), machine)
     claim(out, "study.json", {**base.without("method", "seed", "hyper"), "seeds": seeds})
-    studies = {method: _study(method, base, out) for method in methods}
+    studies = {method: _study(method, base, (known or {}).get(method, {}), out) for method in methods}
     for target in (1, (trials + 1) // 2, trials):
         asked = {
             f"{method}, trial {trial.number}": (method, trial)
@@ -124,14 +127,16 @@ def tune(
     return _write(studies, base, seeds, out)
 
 
-def _study(method: str, base: Config, out: Path) -> Study:
+def _study(method: str, base: Config, known: Mapping[str, Any], out: Path) -> Study:
     """The study of a method, from its file in `out` if it was begun there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(out / f"{method}.optuna.log")))
     study = optuna.create_study(storage=storage, study_name=method, direction="maximize", load_if_exists=True)
     if not study.trials:
-        known = {**hyperparameters(method), **{name: getattr(base, name) for name in OWN_SETTINGS}}
-        study.enqueue_trial({name: known[name] for name in SPACES[method] if name in known})
+        usual = {**hyperparameters(method), **{name: getattr(base, name) for name in OWN_SETTINGS}}
+        for given in (usual, {**usual, **known}):
+            first = {name: given[name] for name in SPACES[method] if name in given}
+            study.enqueue_trial(first, skip_if_exists=True)
     return study
 
 
