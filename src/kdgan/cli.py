@@ -101,6 +101,13 @@ class PhotoOptions:
             raise UsageError(f"{what} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
         return self.table
 
+    def unused(self, what: str) -> None:
+        """Refuses what was said of photos, where `what` has none."""
+        if self != PhotoOptions():
+            raise UsageError(
+                f"--table, --reader and --embeddings are for photos with tags, and {what} has none"
+            )
+
     def fields(self) -> dict[str, Any]:
         """How texts are read, as fields of a configuration."""
         from kdgan.tags.embeddings import named
@@ -198,6 +205,7 @@ class Tune:
         if self.seeds < 1 or self.trials < 1:
             raise UsageError("--trials and --seeds must be at least 1")
         if self.cell is None:
+            self.photos.unused("--data")
             methods, known = _methods(self.methods), {}
             config, machine = _plan(self.data, self.training, methods[0])
         else:
@@ -209,6 +217,7 @@ class Tune:
                 changes |= self.photos.fields()
             else:
                 methods, config = list(table1.METHODS), table1.base(self.cell)
+                self.photos.unused(self.cell)
             config = dataclasses.replace(config, **changes, evaluations=1)
         name = self.cell or Path(self.data.data).stem
         found = tune(
@@ -264,6 +273,7 @@ class Reproduce:
             cells, usual = CELLS, SEEDS[self.study]
         else:
             study = find(self.study, chosen or ())
+            self.photos.unused(self.study)
             cells, usual = study.cells, study.seeds
         seeds = usual if self.seeds is None else self.seeds
         if seeds < 1:

@@ -97,6 +97,8 @@ def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
         (["tune", "--cell", "popular"], "--table"),
         (["tune", "--cell", "random", "--table", "none.parquet"], "none.parquet"),
         (["tune", "--trials", "0"], "--trials"),
+        (["tune", "--cell", "mnist-100", "--table", "none.parquet"], "--table"),
+        (["reproduce", "table1", "--reader", "bag"], "--reader"),
         (["compare", "--settings", tmp_path / "none.json"], "none.json"),
     ):
         out = [] if "--settings" in command else ["--out", tmp_path / "out"]
