@@ -18,8 +18,6 @@ from kdgan.errors import KdganError, RunError, UsageError
 from kdgan.tag_cli import Tags, tags
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kdgan.training.config import Config
     from kdgan.training.run import Machine
 
@@ -141,6 +139,7 @@ class Compare:
         """Carry out the command."""
         from kdgan.studies.comparison import Comparison, Variant, compare, facts
         from kdgan.studies.tuned import read_tuned
+        from kdgan.training.display import console
 
         methods = _methods(self.methods)
         if self.seeds < 1:
@@ -201,6 +200,7 @@ class Tune:
             raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
         from kdgan.studies import table1, table2
         from kdgan.studies.tuned import settings
+        from kdgan.training.display import console
 
         if self.seeds < 1 or self.trials < 1:
             raise UsageError("--trials and --seeds must be at least 1")
@@ -265,6 +265,7 @@ class Reproduce:
         from kdgan.studies.table2 import CELLS, SEEDS
         from kdgan.studies.tag_studies import reproduce_tags
         from kdgan.studies.work import Work
+        from kdgan.training.display import console
 
         chosen = None if self.cells is None else tuple(_names(self.cells))
         on_photos = self.study in SEEDS
@@ -461,13 +462,6 @@ def _workers(given: int | None, machine: Machine) -> int:
     if given is not None and given < 1:
         raise UsageError(f"--workers must be at least 1, not {given}")
     return given or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
-
-
-def console() -> Console:
-    """Where progress and tables go."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 100)
 
 
 def _say_failed(failures: list[str]) -> None:

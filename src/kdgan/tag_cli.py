@@ -151,7 +151,6 @@ class CompareTags:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from kdgan.cli import console
         from kdgan.studies.comparison import Comparison, Variant, run_of
         from kdgan.studies.tables import markdown
         from kdgan.studies.tag_comparison import HEADERS, compare_tags, table2, tag_base, write_records
@@ -159,6 +158,7 @@ class CompareTags:
         from kdgan.tags.embeddings import named
         from kdgan.tags.task import TagTask
         from kdgan.training.config import claim
+        from kdgan.training.display import console
         from kdgan.training.run import Machine
 
         if self.seeds < 1 or self.steps < 1 or self.workers < 1:

@@ -1,7 +1,8 @@
-"""Progress of a single run for people."""
+"""What people see in the terminal: where it goes, and the progress of a single run."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+
+def console() -> Console:
+    """Where progress and tables go: as wide as the terminal, or 100 characters where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 100)
 
 
 @contextmanager
