@@ -1,8 +1,8 @@
 """Writes every table in the documents from the committed result files; `--check` only says whether they agree.
 
 A table stands between `<!-- table: WHAT -->` and `<!-- end -->`, where WHAT is the results.csv of a comparison, the
-folder of a study (results/table1), a file of changes (results/changes/CELL.csv) or trials (results/trials/), or
-settings (settings/CELL). `--figures` draws the figures of all studies that have results into docs/figures/, too.
+folder of a study (results/table1), a file of changes (results/changes/CELL.csv) or of settings
+(settings/CELL). `--figures` draws the figures of all studies that have results into docs/figures/, too.
 """
 
 import json
@@ -36,8 +36,6 @@ def table(what: str) -> str:
         return settings_table(name)
     if name.startswith("changes/"):
         return changes_table(ROOT / what)
-    if name.startswith("trials/"):
-        return trials_table(ROOT / what)
     if name in TABLES:
         return TABLES[name](ROOT / what).markdown()
     return markdown_table(summarise(read_results(ROOT / what)))
@@ -85,21 +83,6 @@ def changes_table(file: Path) -> str:
         "In % and points, paired by seed; ± half of the 95 % interval; validation images of seeds from 100."
     )
     return f"{markdown(headers, rows, words=('change',))}\n{note}\n"
-
-
-def trials_table(file: Path) -> str:
-    """What changes of the student that recommends tags did on validation photos, paired with the control."""
-    by_name: dict[str, dict[int, float]] = {}
-    for row in read_table(file):
-        by_name.setdefault(row["trial"], {})[int(row["seed"])] = 100 * float(row["MAP"])
-    control = by_name["control"]
-    rows = []
-    for name, mine in by_name.items():
-        against = "–" if mine is control else plus_minus(paired_difference(mine, control), difference=True)
-        rows.append([name, str(len(mine)), plus_minus(mean_interval(mine.values())), against])
-    headers = ("trial", "seeds", "MAP on validation photos", "it − control")
-    note = "In % and points, paired by seed; ± half of the 95 % interval; seeds from 100."
-    return f"{markdown(headers, rows, words=('trial',))}\n{note}\n"
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def base(cell: str) -> Config:
 
 
 def frozen(cell: str, method: str) -> Variant:
-    """A method with its frozen settings in a cell, as `kdgan tune` found them on validation data."""
+    """A method with its frozen settings in a cell: what `kdgan tune` found on validation data, and `_OWN` beside it."""
     return Variant.of(method, {**_OWN.get(method, {}), **settings(TUNED[cell]).get(method, {})})
 
 
