@@ -57,8 +57,8 @@ class TrainingOptions:
     lr: float | None = None
     """Highest learning rate."""
     student_pretraining: float | None = None
-    """Share of --steps in which the student of codis, nagan and kdgan is trained on the labels alone, before it meets
-    the others. Default: 0.1."""
+    """Share of --steps in which the student of nagan and kdgan is trained on the labels alone, before it meets the
+    others. Default: 0.1 for nagan, 0 for kdgan."""
     student: str | None = None
     """Network of the student: mlp-800-800, lenet-20-50-500, resnet-32, ... with sizes of your choice."""
     teacher: str | None = None

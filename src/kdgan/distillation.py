@@ -285,7 +285,9 @@ class _Trainer:
         for role in METHODS[method].pretrained:
             if role in trained:
                 continue
-            first = max(1, steps // 10) if role == "student" else steps
+            first = round(steps * METHODS[method].student_pretraining) if role == "student" else steps
+            if not first:
+                continue
             learning = pretraining(
                 role, players[role], optimization=optimization, smoothing=0.0, seed=self.seed
             )

@@ -37,6 +37,8 @@ class Method(ABC):
     """Those of them that `update` changes; the others are kept as they are."""
     pretrained: ClassVar[tuple[str, ...]] = ()
     """The players that are trained on the labels before the first update: see `pretraining`."""
+    student_pretraining: ClassVar[float] = 0.0
+    """Where C is among them: the share of all its updates that this takes, unless said otherwise."""
 
     def __init__(self, modules: Mapping[str, nn.Module], optimization: Learning, seed: int) -> None:
         self.players = {

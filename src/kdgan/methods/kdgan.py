@@ -67,6 +67,8 @@ class KDGAN(Method):
     """
 
     roles = trains = pretrained = ("student", "teacher", "discriminator")
+    # Line 1 of Algorithm 1 pretrains C too; at equal updates of C, following T from the first is worth more.
+    student_pretraining = 0.0
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ class NaGAN(Method):
     """
 
     roles = trains = pretrained = ("student", "discriminator")
+    student_pretraining = 0.1
 
     def __init__(
         self,

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from kdgan.methods import METHODS
 from kdgan.studies.pool import Report, Task, run_tasks
 from kdgan.studies.report import write_report
 from kdgan.studies.statistics import RunRecord, summarise, write_results
@@ -229,7 +228,7 @@ def _tasks(configs: Mapping[str, Config], machine: Machine, store: Path) -> list
     players: dict[str, str] = {}
     for name, config in configs.items():
         needs = []
-        for role in METHODS[config.method].pretrained:
+        for role in config.pretrained:
             # Runs that differ in what the player depends on need another one of the same role and seed.
             needed = digest(config.pretraining(role))
             if needed not in players:

@@ -57,11 +57,6 @@ TUNED: Mapping[str, str | None] = MappingProxyType(
 )
 """The cell whose search found a cell's settings, `settings/CELL.json`; None for each method's defaults."""
 
-_OWN: Mapping[str, Mapping[str, Any]] = {
-    method: {"student_pretraining": 0.0} for method in ("codis", "codis3", "kdgan")
-}
-"""On validation images a student that has somebody to follow gains by doing so from the first update."""
-
 
 def base(cell: str) -> Config:
     """What all runs of a cell share; its method and seed are to be replaced.
@@ -77,8 +72,8 @@ def base(cell: str) -> Config:
 
 
 def frozen(cell: str, method: str) -> Variant:
-    """A method with its frozen settings in a cell: what `kdgan tune` found on validation data, and `_OWN` beside it."""
-    return Variant.of(method, {**_OWN.get(method, {}), **settings(TUNED[cell]).get(method, {})})
+    """A method with its frozen settings in a cell: what `kdgan tune` found on validation data."""
+    return Variant.of(method, settings(TUNED[cell]).get(method, {}))
 
 
 def table1(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:

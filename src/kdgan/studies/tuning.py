@@ -38,7 +38,6 @@ _RATE: Mapping[str, Parameter] = {"lr": (5e-4, 8e-3)}
 _BEFORE: Mapping[str, Parameter] = {"student_pretraining": (0.0, 0.3)}
 _PEERS: Mapping[str, Parameter] = {
     **_RATE,
-    **_BEFORE,
     "teacher_lr": (5e-5, 2e-3),
     "beta": (0.1, 10.0),
     "gamma": (0.005, 1.0),
@@ -55,7 +54,13 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "codis": _PEERS,
         "codis3": _PEERS,
         "nagan": {**_RATE, **_BEFORE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {**_PEERS, "alpha": (0.03, 1.0), "adversarial": (0.3, 10.0), "supervision": (0.0, 2.0)},
+        "kdgan": {
+            **_PEERS,
+            **_BEFORE,
+            "alpha": (0.03, 1.0),
+            "adversarial": (0.3, 10.0),
+            "supervision": (0.0, 2.0),
+        },
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
@@ -133,7 +138,9 @@ def _study(method: str, base: Config, known: Mapping[str, Any], out: Path) -> St
     storage = JournalStorage(JournalFileBackend(str(out / f"{method}.optuna.log")))
     study = optuna.create_study(storage=storage, study_name=method, direction="maximize", load_if_exists=True)
     if not study.trials:
-        usual = {**hyperparameters(method), **{name: getattr(base, name) for name in OWN_SETTINGS}}
+        own = {name: getattr(base, name) for name in OWN_SETTINGS}
+        own["student_pretraining"] = replace(base, method=method).early
+        usual = {**hyperparameters(method), **own}
         for given in (usual, {**usual, **known}):
             first = {name: given[name] for name in SPACES[method] if name in given}
             study.enqueue_trial(first, skip_if_exists=True)

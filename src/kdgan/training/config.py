@@ -46,7 +46,8 @@ class Config:
         dropout: of image features, where the task has them.
         smoothing: label smoothing in pretraining.
         reach: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Method`.
-        student_pretraining: share of `steps` in which C is trained on the labels before a game begins.
+        student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
+            method's own, see `early`.
         evaluations: how often accuracy is measured on the way.
         precision: of the forward passes.
     """
@@ -77,7 +78,7 @@ class Config:
     weight_decay: float = 0.0
     dropout: float = 0.0
     smoothing: float = 0.1
-    student_pretraining: float = 0.1
+    student_pretraining: float | None = None
     reach: float = 0.0
     evaluations: int = 20
     precision: Precision = "float32"
@@ -87,7 +88,7 @@ class Config:
         for name in ("steps", "batch", "teacher_steps", "evaluations"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.student_pretraining < 1:
+        if not 0 <= self.early < 1:
             raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
 
     def optimization(self, role: str) -> Optimization:
@@ -102,7 +103,7 @@ class Config:
 
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
-        own = ("steps", "student_pretraining", "evaluations")
+        own = ("steps", "evaluations")
         others = ("teacher_steps", "smoothing")
         wanted = {*_SHARED, *(own if role == "student" else others)}
         values = {name: value for name, value in plain(self).items() if name in wanted}
@@ -111,6 +112,7 @@ class Config:
             "network": self.network(role),
             "rate": self.pretraining_optimization(role).lr,
             **values,
+            **({"student_pretraining": self.early} if role == "student" else {}),
         }
 
     def network(self, role: str) -> str:
@@ -121,7 +123,18 @@ class Config:
 
     def pretraining_steps(self, role: str) -> int:
         """Updates of a player before the run's method begins."""
-        return round(self.steps * self.student_pretraining) if role == "student" else self.teacher_steps
+        return round(self.steps * self.early) if role == "student" else self.teacher_steps
+
+    @property
+    def early(self) -> float:
+        """Share of `steps` in which C is trained on the labels alone: what was said, or the method's own."""
+        own = find(self.method).student_pretraining
+        return own if self.student_pretraining is None else self.student_pretraining
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The players that are trained on the labels before the method begins."""
+        return tuple(role for role in find(self.method).pretrained if self.pretraining_steps(role))
 
     @property
     def name(self) -> str:

@@ -119,7 +119,7 @@ class Run:
         if finished is not None:
             return finished
         claim(folder, "config.json", plain(self.config))
-        loops = {role: self.pretrain(role, pretrained) for role in METHODS[self.config.method].pretrained}
+        loops = {role: self.pretrain(role, pretrained) for role in self.config.pretrained}
         loop = self._play(folder, loops.get("student"))
         outcome = self._outcome(loop, loops)
         self.task.save(self.modules["student"], self.config.student, folder / "student.safetensors")
@@ -146,10 +146,9 @@ class Run:
         loop = self._loop(role, method, feed, steps, folder)
         if role == "student":
             loop.evaluate = self._measure
-            loop.evaluations = max(1, round(config.evaluations * config.student_pretraining))
-        if steps:
-            torch.manual_seed(mixed(config.seed, role, "run"))
-            loop.run()
+            loop.evaluations = max(1, round(config.evaluations * config.early))
+        torch.manual_seed(mixed(config.seed, role, "run"))
+        loop.run()
         return loop
 
     def _play(self, folder: Path, student: Loop | None) -> Loop:
