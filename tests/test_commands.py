@@ -511,16 +511,28 @@ def test_wrong_options_of_compare(kdgan: Command, tmp_path: Path, options: str, 
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["train --nope 1 --out o", "compare --seeds many", "nope", "", "train", "train --steps 1.5 --out o"],
+    ("command", "part"),
+    [
+        ("train --nope 1 --out o", "unknown: --nope"),
+        ("compare --labls 5", "(perhaps --labels)"),
+        ("compare --seeds many", "--seeds"),
+        ("train --steps 1.5 --out o", "'1.5' is no INT"),
+        ("train", "--out"),
+        ("compare --data-dir", "--data-dir"),
+        ("nope", "choose from compare, train, evaluate, tune, reproduce, tags"),
+        ("", "compare"),
+        ("tags recomend", "choose from prepare, features, compare, recommend"),
+    ],
 )
-def test_calls_that_tyro_refuses(
-    kdgan: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+@pytest.mark.parametrize("columns", ["30", "200"])
+def test_what_cannot_be_parsed(
+    kdgan: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, part: str, columns: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, errors = kdgan(*command.split())
-    assert code == 2
-    assert "Traceback" not in errors
+    monkeypatch.setenv("COLUMNS", columns)
+    code, printed, errors = kdgan(*command.split())
+    assert (code, printed) == (2, ""), errors
+    assert is_one_line(errors, part)
     assert not list(tmp_path.iterdir())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from kdgan.command_line import parse
 from kdgan.errors import KdganError, RunError, UsageError
 from kdgan.tag_cli import Tags, tags
 
@@ -372,14 +373,8 @@ def main(arguments: list[str] | None = None) -> None:
             "reproduce": Reproduce,
             "tags": Tags,
         }
-        command = tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="kdgan",
-            description="Train small classifiers with more than they will have at inference.",
-            args=given,
-            config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
-        )
-        command()
+        said = "Train small classifiers with more than they will have at inference."
+        parse(commands, given, prog="kdgan", description=said)()
     except KeyboardInterrupt:
         _fail("stopped at once; what was saved before is kept", 2)
     except KdganError as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from kdgan.command_line import parse
 from kdgan.errors import RunError, UsageError
 
 
@@ -230,14 +231,8 @@ COMMANDS: dict[str, Any] = {
 
 def tags(arguments: list[str]) -> None:
     """`kdgan tags ...`: the errors are `kdgan.cli.main`'s to tell."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="kdgan tags",
-        description="Recommend tags for photos, from what their owners wrote about others.",
-        args=arguments,
-        config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
-    )
-    command()
+    said = "Recommend tags for photos, from what their owners wrote about others."
+    parse(COMMANDS, arguments, prog="kdgan tags", description=said)()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""What was typed to a command, or one line that says what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tyro
+
+from kdgan.errors import UsageError
+
+_FRAME = re.compile(r"^[╭╰│─╮╯ ]+|[╭╰│─╮╯ ]+$")
+_NO_TYPE = re.compile(r"no type matching (?:\{None\}\|)?(\S+) could be instantiated from \['(.*?)'\]")
+_RULE = re.compile(r"│ ─+ │|╰─+╯")
+
+
+def parse(
+    commands: Mapping[str, Any], arguments: list[str], *, prog: str, description: str
+) -> Callable[[], None]:
+    """The command that `arguments` name and set, ready to be called.
+
+    Args:
+        commands: a dataclass with `__call__` for each name.
+        arguments: as typed after `prog`.
+        prog: the command that has these.
+        description: what its help says first.
+
+    Raises:
+        UsageError: for an unknown command or option, a value that is none, or something left out.
+        SystemExit: with 0, where help was asked for and has been shown.
+    """
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+                dict(commands),
+                prog=prog,
+                description=description,
+                args=arguments,
+                config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UsageError(_in_one_line(told.getvalue(), prog, tuple(commands))) from None
+    return command
+
+
+def _in_one_line(box: str, prog: str, commands: Sequence[str]) -> str:
+    """What stands in tyro's box of several lines, up to its first rule, and the option it thinks was meant."""
+    first, *others = _RULE.split(box, maxsplit=1)
+    # The first line is the box's title, which says no more than what follows.
+    lines = [_FRAME.sub("", line) for line in first.splitlines()[1:]]
+    message = " ".join(line for line in lines if line)
+    message = message.split(" Got errors:")[0].replace("Unrecognized options:", "unknown:")
+    message = _NO_TYPE.sub(r"'\2' is no \1", message).replace(" (required)", "")
+    similar = re.search(r"Perhaps you meant:\W*(--[\w-]+)", others[0]) if others else None
+    perhaps = f" (perhaps {similar[1]})" if similar else ""
+    known = f": choose from {', '.join(commands)}" if others and "Available" in others[0] else ""
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}{perhaps}{known}; see {prog} --help"
