@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from kdgan.errors import UsageError
 from kdgan.studies import tag_comparison
@@ -138,7 +139,11 @@ def variance(folder: Path) -> Figure:
 
 
 def samples(folder: Path) -> Figure:
-    """Accuracy against the number of labels n, per method, one panel for each data set."""
+    """Error against the number of labels n, per method, one panel for each data set.
+
+    Errors, on a logarithmic scale, as the methods that are close together differ in the last per cent; side by side, as
+    their intervals overlap.
+    """
     records = read_records(folder)
     data = sorted({record.data for record in records})
     figure = Figure(figsize=(4.2 * max(len(data), 1) + 1.4, 3.6), layout="constrained")
@@ -146,12 +151,24 @@ def samples(folder: Path) -> Figure:
     colours = method_colours(record.method for record in records)
     for axes, name in zip(panels, data, strict=False):
         runs = [record for record in records if record.data == name]
-        for method in method_order(record.method for record in runs):
-            _line(axes, method, _grouped(runs, method, lambda run: run.labels), colours[method])
+        methods = method_order(record.method for record in runs)
+        for place, method in enumerate(methods):
+            aside = 1.06 ** (place - (len(methods) - 1) / 2)
+            points = {
+                n * aside: [100 - accuracy for accuracy in found]
+                for n, found in _grouped(runs, method, lambda run: run.labels).items()
+            }
+            _line(axes, method, points, colours[method])
         axes.set_xscale("log")
+        axes.set_yscale("log")
+        sizes = sorted({run.labels for run in runs})
+        axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(f"labels, {name}")
         _plain(axes)
-    panels[0].set_ylabel("test accuracy, %")
+    panels[0].set_ylabel("test error, %")
     if records:
         _legend(figure, panels[0])
     return figure
@@ -183,7 +200,10 @@ FIGURES: Mapping[str, tuple[Callable[[Path], Figure], str]] = {
         "P@3 of KDGAN on photos with tags when one of its weights changes; bars: 95 % intervals.",
     ),
     "figure7": (variance, "Variance of the student's gradients while the game is played."),
-    "samples": (samples, "Accuracy against the number of labels; bars: 95 % intervals."),
+    "samples": (
+        samples,
+        "Error against the number of labels, both on logarithmic scales; bars: 95 % intervals.",
+    ),
     "sizes": (sizes, "Accuracy against the size of the student; bars: 95 % intervals."),
 }
 """By study: how it is drawn, and its caption."""
