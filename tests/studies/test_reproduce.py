@@ -239,6 +239,10 @@ def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
     tuned = json.loads((tmp_path / "t" / "tuned.json").read_text(encoding="utf-8"))
     assert list(tuned["methods"]) == list(table2.METHODS)
     assert tuned["base"]["tags"] == "popular"
+    # A T that reads is pretrained as long as suits the method; C alone, and against D alone, has none.
+    lengths = {method: found["settings"].get("teacher_steps") for method, found in tuned["methods"].items()}
+    assert {method for method, steps in lengths.items() if steps is None} == {"supervised", "nagan"}
+    assert all(isinstance(steps, int) and 1 <= steps <= 3 for steps in lengths.values() if steps is not None)
 
 
 def test_gradient_variance_by_hand() -> None:

@@ -11,7 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -22,7 +27,7 @@ from rich.console import Console
 from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
 from kdgan.files import replacing, write_json
-from kdgan.methods import hyperparameters
+from kdgan.methods import find, hyperparameters
 from kdgan.studies.comparison import OWN_SETTINGS, Comparison, Variant, run_all, run_of
 from kdgan.studies.statistics import mean_interval
 from kdgan.training.config import Config, claim
@@ -32,7 +37,7 @@ FIRST_SEED = 100
 """Tuning uses seeds from here up; results are reported for seeds below."""
 
 Parameter = tuple[float, float] | tuple[str, ...]
-"""A range, searched on a logarithmic scale unless it begins at 0, or choices."""
+"""A range, of whole numbers if its ends are, searched on a logarithmic scale unless it begins at 0; or choices."""
 
 _RATE: Mapping[str, Parameter] = {"lr": (5e-4, 8e-3)}
 _BEFORE: Mapping[str, Parameter] = {"student_pretraining": (0.0, 0.3)}
@@ -64,6 +69,19 @@ SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     }
 )
 """What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
+
+
+def space(method: str, base: Config) -> Mapping[str, Parameter]:
+    """What is searched for a method where all runs share `base`.
+
+    On photos with tags also how long T is pretrained, down to a tenth: reading the text, it soon knows the training
+    photos by heart, and how much of that does harm depends on whether T goes on learning. Elsewhere all methods of a
+    seed share one pretrained T.
+    """
+    own = SPACES[method]
+    if base.tags is None or "teacher" not in find(method).pretrained:
+        return own
+    return {**own, "teacher_steps": (max(1, base.teacher_steps // 10), base.teacher_steps)}
 
 
 def tune(
@@ -118,7 +136,7 @@ def tune(
         asked = {
             f"{method}, trial {trial.number}": (method, trial)
             for method, study in studies.items()
-            for trial in _open_trials(study, method, target, (trials + 1) // 2)
+            for trial in _open_trials(study, method, space(method, base), target, (trials + 1) // 2)
         }
         variants = {name: Variant.of(method, trial.params) for name, (method, trial) in asked.items()}
         found = _validated(
@@ -142,12 +160,14 @@ def _study(method: str, base: Config, known: Mapping[str, Any], out: Path) -> St
         own["student_pretraining"] = replace(base, method=method).early
         usual = {**hyperparameters(method), **own}
         for given in (usual, {**usual, **known}):
-            first = {name: given[name] for name in SPACES[method] if name in given}
+            first = {name: given[name] for name in space(method, base) if name in given}
             study.enqueue_trial(first, skip_if_exists=True)
     return study
 
 
-def _open_trials(study: Study, method: str, target: int, at_random: int) -> list[FrozenTrial]:
+def _open_trials(
+    study: Study, method: str, searched: Mapping[str, Parameter], target: int, at_random: int
+) -> list[FrozenTrial]:
     """Those that were under way when the search was stopped, and new ones up to `target` in all."""
     trials = study.get_trials()
     running = [trial for trial in trials if trial.state == TrialState.RUNNING and trial.number < target]
@@ -156,14 +176,16 @@ def _open_trials(study: Study, method: str, target: int, at_random: int) -> list
     study.sampler = TPESampler(
         seed=mixed(0, method, str(asked)), n_startup_trials=at_random, constant_liar=True
     )
-    space = {name: _distribution(parameter) for name, parameter in SPACES[method].items()}
-    new = [study.ask(space).number for _ in range(target - asked)]
+    distributions = {name: _distribution(parameter) for name, parameter in searched.items()}
+    new = [study.ask(distributions).number for _ in range(target - asked)]
     return running + [trial for trial in study.get_trials() if trial.number in new]
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
     if isinstance(parameter[0], str):
         return CategoricalDistribution(parameter)
+    if isinstance(parameter[0], int):
+        return IntDistribution(parameter[0], int(parameter[1]), log=parameter[0] > 0)
     return FloatDistribution(parameter[0], float(parameter[1]), log=parameter[0] > 0)
 
 
