@@ -32,7 +32,7 @@ COMPARE = [
 ]
 TRAIN = [
     *("train", "--labels", "40", *SMALL),
-    *("--batch", "8", "--steps", "20", "--teacher-steps", "10"),
+    *("--batch", "8", "--steps", "20", "--teacher-steps", "10", "--student-pretraining", "0.1"),
 ]
 PATIENCE = 300.0
 """Seconds after which something hangs."""

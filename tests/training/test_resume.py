@@ -17,7 +17,8 @@ from support import served
 STEPS, TEACHER_STEPS = 700, 40
 COMMAND = (
     f"train --method kdgan --data digits --labels 100 --student mlp-16 --teacher lenet-4-8-16 --batch 16 "
-    f"--steps {STEPS} --teacher-steps {TEACHER_STEPS} --checkpoint-seconds 0.05 --set estimator=concrete --out"
+    f"--steps {STEPS} --teacher-steps {TEACHER_STEPS} --student-pretraining 0.1 --checkpoint-seconds 0.05 "
+    "--set estimator=concrete --out"
 )
 PATIENCE = 300.0
 """Seconds after which something hangs."""
