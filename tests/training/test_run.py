@@ -64,6 +64,16 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("method", "said", "share"),
+    [("kdgan", None, 0.0), ("nagan", None, 0.1), ("nagan", 0.0, 0.0), ("kdgan", 0.2, 0.2)],
+)
+def test_c_is_pretrained_as_said_or_as_its_method_does(method: str, said: float | None, share: float) -> None:
+    own = config(method=method, student_pretraining=said)
+    assert own.early == share
+    assert ("student" in own.pretrained) == (share > 0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     outcome = train(tmp_path, method=method)
