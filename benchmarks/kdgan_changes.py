@@ -135,6 +135,8 @@ CHANGES: dict[str, tuple[str, dict, dict]] = {
     "C learns twice as fast": ("kdgan", {}, {"lr": 4e-3}),
     "C follows T three times as closely": ("kdgan", {}, {"beta": 3.0}),
     "T follows C ten times as closely": ("kdgan", {}, {"gamma": 0.2}),
+    "T and D learn in every second update": ("kdgan", {}, {"interval": 2}),
+    "T and D learn in every fourth update": ("kdgan", {}, {"interval": 4}),
     "T learns four times as fast": ("kdgan", {}, {"teacher_lr": 8e-4}),
     "T learns four times as fast, C follows its average": (
         "changed",

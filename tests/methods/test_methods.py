@@ -596,6 +596,19 @@ def test_each_player_takes_as_many_steps_as_stated(steps: dict[str, int]) -> Non
     assert counts == expected
 
 
+def test_between_intervals_only_the_student_learns() -> None:
+    method = make("kdgan", players(), {"interval": 3})
+    changed: dict[str, list[bool]] = {role: [] for role in ROLES}
+    for update in range(5):
+        before = {role: weights_of(method.players[role].module) for role in ROLES}
+        losses = method.update(batch(update), 0.1 + 0.1 * update)
+        assert all(value.isfinite() for value in losses.values())
+        for role in ROLES:
+            changed[role].append(not same(method.players[role].module, before[role]))
+    assert changed["student"] == [True] * 5
+    assert changed["teacher"] == changed["discriminator"] == [True, False, False, True, False]
+
+
 @pytest.mark.parametrize("name", ["nagan", "kdgan"])
 def test_further_steps_draw_fresh_samples(name: str) -> None:
     def last_gradient(role: str, estimator: str, steps: int) -> Tensor:
@@ -736,7 +749,10 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "hyper"), VARIANTS, ids=[f"{n}-{[*h.values()]}" for n, h in VARIANTS])
+RESUMED = [*VARIANTS, ("kdgan", {"interval": 3})]
+
+
+@pytest.mark.parametrize(("name", "hyper"), RESUMED, ids=[f"{n}-{[*h.values()]}" for n, h in RESUMED])
 def test_a_saved_method_goes_on_as_if_it_had_never_stopped(name: str, hyper: dict[str, Any]) -> None:
     def norm(seed: int) -> dict[str, nn.Module]:
         torch.manual_seed(seed)
@@ -829,7 +845,7 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
         "alpha", "beta", "gamma", "adversarial", "supervision", "distillation", "temperature", "estimator",
-        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
+        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps", "interval",
     }  # fmt: skip
     for name in METHODS:
         make(name, all_players(), hyperparameters(name))
@@ -892,6 +908,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("kdgan", {"d_steps": 0}, "0"),
     ("kdgan", {"t_steps": 0}, "0"),
     ("kdgan", {"c_steps": -1}, "-1"),
+    ("kdgan", {"interval": 0}, "0"),
 ]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,8 @@ class KDGAN(Method):
         d_steps: steps of D in each update, on the same instances with fresh samples.
         t_steps: steps of T in each update.
         c_steps: steps of C in each update.
+        interval: T and D learn in the first of so many updates, C in each, on views of its own. Most of the time of an
+            update goes to what T and D learn.
 
     Raises:
         UsageError: if a hyperparameter is out of its range.
@@ -90,6 +92,7 @@ class KDGAN(Method):
         d_steps: int = 1,
         t_steps: int = 1,
         c_steps: int = 1,
+        interval: int = 1,
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
@@ -100,7 +103,8 @@ class KDGAN(Method):
         check_range("supervision", supervision, 0)
         if judge not in get_args(Judge):
             raise UsageError(f"unknown judge {judge!r}: choose network or labels")
-        check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
+        ratios = {"d_steps": d_steps, "t_steps": t_steps, "c_steps": c_steps, "interval": interval}
+        check_game(estimator, tau_start, tau_end, **ratios)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
@@ -108,23 +112,30 @@ class KDGAN(Method):
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
+        self.interval, self._updates = interval, 0
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12)."""
         student, teacher = self.student, self.players["teacher"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+        learning = self._updates % self.interval == 0
+        self._updates += 1
 
         # No step changes a network before the loss that these logits serve, so each is computed once.
-        c, t = student(batch), teacher(batch)
-        d_loss, g = self._judged(batch, c, t, progress)
-        for step in range(self.t_steps):
-            t = teacher(batch) if step else t
-            ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
-            loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
-            teacher.learn(loss + self._labelled(t, batch), progress)
-
-        with torch.no_grad():
+        c = student(batch)
+        with torch.set_grad_enabled(learning):
             t = teacher(batch)
+            d_loss, g = self._judged(batch, c, t, progress, learning=learning)
+            for step in range(self.t_steps if learning else 1):
+                t = teacher(batch) if step else t
+                ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
+                loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
+                if learning:
+                    teacher.learn(loss + self._labelled(t, batch), progress)
+        if learning:
+            with torch.no_grad():
+                t = teacher(batch)
+
         for step in range(self.c_steps):
             c = student(batch) if step else c
             ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
@@ -148,10 +159,21 @@ class KDGAN(Method):
             weight * generator_loss(c, g) + self.beta * self.distance(c, t) + self._labelled(c, batch)
         )
 
-    def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
+        """That of every method, and where in an interval the game is."""
+        return {**super().state_dict(), "updates": self._updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        super().load_state_dict(state)
+        self._updates = int(state.get("updates", 0))  # checkpoints of before had no intervals
+
+    def _judged(
+        self, batch: Batch, c: Tensor, t: Tensor, progress: float, *, learning: bool
+    ) -> tuple[Tensor, Tensor]:
         """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
         discriminator = self.players["discriminator"]
-        learns = self.judge == "network" and self.adversarial > 0
+        learns = learning and self.judge == "network" and self.adversarial > 0
         for _ in range(self.d_steps if learns else 1):
             g = discriminator(batch) if self.judge == "network" else self._product(batch, c)
             z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)

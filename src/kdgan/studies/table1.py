@@ -26,8 +26,8 @@ CELLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "mnist-100": {**_MNIST, "labels": 100, "augment": "elastic-strong", "reach": 0.14, "steps": 1000},
         "mnist-1000": {**_MNIST, "labels": 1000, "reach": 0.14, "steps": 1000},
         "mnist-10000": {**_MNIST, "labels": 10_000, "reach": 0.14, "steps": 1000},
-        # As long as two cores can. Tried by hand on validation images of seed 100: twice as many updates gain C nothing,
-        # and T, which gets so few, wants a higher rate.
+        # As long as two cores can. Tried by hand on validation images of seed 100: twice as many updates gain C
+        # nothing, and T, which gets so few, wants a higher rate.
         "cifar10-500": {**_CIFAR, "labels": 500, "steps": 500, "pretraining_lr": 4e-3},
         "cifar10-5000": {**_CIFAR, "labels": 5000, "steps": 10_000},
         "cifar10-50000": {**_CIFAR, "labels": 50_000, "steps": 40_000},
