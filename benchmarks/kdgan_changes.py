@@ -138,13 +138,15 @@ CHANGES: dict[str, tuple[str, dict, dict]] = {
     "T and D learn in every second update": ("kdgan", {}, {"interval": 2}),
     "T and D learn in every fourth update": ("kdgan", {}, {"interval": 4}),
     "T learns four times as fast": ("kdgan", {}, {"teacher_lr": 8e-4}),
-    "T learns four times as fast, C follows its average": (
+    "T learns four times as fast and C follows its average": (
         "changed",
         {"average": 0.99},
         {"teacher_lr": 8e-4},
     ),
     "C follows an average of T": ("changed", {"average": 0.99}, {}),
     "labels in the losses of C and T": ("kdgan", {}, {"supervision": 0.1}),
+    "labels in full in the losses of C and T": ("kdgan", {}, {"supervision": 1.0}),
+    "labels in full and C learns twice as fast": ("kdgan", {}, {"supervision": 1.0, "lr": 4e-3}),
     "views chosen by D out of two": ("changed", {"candidates": 2}, {}),
     "target half of what D implies": ("changed", {"verdict": 0.5, "uniform": 0.5, "smoothing": 0.1}, {}),
     "distillation gated by D": ("changed", {"gate": True}, {}),
@@ -210,6 +212,8 @@ def main() -> None:
     parser.add_argument("--changes", help="names joined with commas; all by default")
     given = parser.parse_args()
     names = list(CHANGES) if given.changes is None else given.changes.split(",")
+    if not set(names) <= set(CHANGES):
+        parser.error(f"unknown changes: choose from {', '.join(CHANGES)}")
     shared = dataclasses.replace(base(given.cell), evaluations=1)
     machine = Machine(data_dir=given.data_dir)
     tasks = []
