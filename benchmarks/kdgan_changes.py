@@ -134,6 +134,8 @@ CHANGES: dict[str, tuple[str, dict, dict]] = {
     "the game ten times its weight": ("kdgan", {}, {"adversarial": 10.0}),
     "C learns twice as fast": ("kdgan", {}, {"lr": 4e-3}),
     "C follows T three times as closely": ("kdgan", {}, {"beta": 3.0}),
+    "T learns nothing from C": ("kdgan", {}, {"gamma": 0.0}),
+    "the product of labels for D": ("kdgan", {}, {"judge": "labels"}),
     "T follows C ten times as closely": ("kdgan", {}, {"gamma": 0.2}),
     "T and D learn in every second update": ("kdgan", {}, {"interval": 2}),
     "T and D learn in every fourth update": ("kdgan", {}, {"interval": 4}),
