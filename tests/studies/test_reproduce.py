@@ -226,6 +226,56 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
     assert used["hyper"]["alpha"] == best["alpha"]
 
 
+def test_tuning_keeps_most_of_the_best_so_far_and_begins_with_what_is_known(typed, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    known = tmp_path / "known.json"
+    known.write_text('{"methods": {"kdgan": {"settings": {"beta": 3.0, "alpha": 0.25}}}}', encoding="utf-8")
+    command = [
+        "tune",
+        "--data",
+        "digits",
+        "--student",
+        "mlp-4",
+        "--teacher",
+        "mlp-6",
+        "--steps",
+        6,
+        "--seeds",
+        1,
+    ]
+    command += [
+        "--methods",
+        "mimic,kdgan",
+        "--known",
+        known,
+        "--workers",
+        1,
+        "--trials",
+        7,
+        "--out",
+        tmp_path / "t",
+    ]
+    code, _, errors = typed(*command)
+    assert (code, errors) == (0, "")
+    rows = read_table(tmp_path / "t" / "trials.csv")
+    trials = [
+        (float(row["validation_accuracy"]), json.loads(row["settings"]))
+        for row in rows
+        if row["method"] == "kdgan"
+    ]
+    assert len(trials) == 7
+    (_, defaults), (_, second) = trials[:2]
+    assert {name for name in defaults if second[name] != defaults[name]} == {"alpha", "beta"}
+    # Rounds of two trials: each is near the best trial of the rounds before, and none is the same.
+    for number in range(2, 7):
+        _, best = max(trials[: number - number % 2], key=lambda trial: trial[0])
+        changed = [name for name, value in trials[number][1].items() if value != best[name]]
+        assert 1 <= len(changed) < len(best)
+    known.write_text("{}", encoding="utf-8")
+    code, _, errors = typed(*command)
+    assert (code, "known.json" in errors) == (2, True)
+
+
 def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     command = ["tune", "--cell", "popular", "--table", "world", "--steps", 3, "--batch", 8]

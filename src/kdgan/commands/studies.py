@@ -98,7 +98,9 @@ class Tune:
     configuration, in place of --data."""
     photos: tyro.conf.OmitArgPrefixes[PhotoOptions] = dataclasses.field(default_factory=PhotoOptions)
     trials: int = 12
-    """Of each method; the first is its defaults, for a cell the second its frozen settings."""
+    """Of each method; the first is its defaults, the second what is known of it."""
+    known: Path | None = None
+    """Settings of an earlier search, or found by hand, as in a tuned.json. Default: a cell's frozen settings."""
     seeds: int = 2
     """Of each trial; they are numbered from 100, so that no reported seed is used."""
     workers: int | None = None
@@ -113,7 +115,7 @@ class Tune:
         except ModuleNotFoundError as error:
             raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
         from kdgan.studies import table1, table2
-        from kdgan.studies.tuned import settings
+        from kdgan.studies.tuned import read_tuned, settings
         from kdgan.training.display import console
 
         if self.seeds < 1 or self.trials < 1:
@@ -133,6 +135,8 @@ class Tune:
                 methods, config = list(table1.METHODS), table1.base(self.cell)
                 self.photos.unused(self.cell)
             config = dataclasses.replace(config, **changes, evaluations=1)
+        if self.known is not None:
+            known |= read_tuned(self.known)
         name = self.cell or Path(self.data.data).stem
         found = tune(
             config,
