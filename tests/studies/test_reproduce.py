@@ -284,7 +284,8 @@ def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
     assert (code, errors) == (0, "")
     # Beside the defaults, the search begins with what an earlier one found.
     (_, second) = (row for row in read_table(tmp_path / "t" / "trials.csv") if row["method"] == "kdgan")
-    frozen = settings(table2.TUNED["popular"])["kdgan"]
+    # A study of three steps has no T that is pretrained for longer.
+    frozen = settings(table2.TUNED["popular"])["kdgan"] | {"teacher_steps": 3}
     assert json.loads(second["settings"]).items() >= frozen.items()
     tuned = json.loads((tmp_path / "t" / "tuned.json").read_text(encoding="utf-8"))
     assert list(tuned["methods"]) == list(table2.METHODS)

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kdgan.tags.data import Photos, choose, encode, read_photos
+from kdgan.files import sha256_of
+from kdgan.tags.data import Photos, choose, encode, read_photos, set_aside
 from support import refused
 
 
@@ -42,11 +43,13 @@ def test_a_table_is_read_as_it_is(tmp_path: Path) -> None:
 def test_popular_tags_are_the_most_frequent_and_the_rest_is_text(tmp_path: Path) -> None:
     found = photos(tmp_path)
     data = choose(found, "popular", count=3, held_out=5)
-    uses = Counter(tag for tags in found.tags for tag in tags)
+    aside = set_aside(found.names)
+    uses = Counter(tag for row, tags in enumerate(found.tags) if not aside[row] for tag in tags)
     assert list(data.tags) == sorted(uses, key=lambda tag: (-uses[tag], tag))[:3]
     rows = np.concatenate([data.rows[part] for part in ("train", "validation", "test")])
     assert len(set(rows)) == len(rows)
-    assert [len(data.rows[part]) for part in ("validation", "test")] == [5, 5]
+    assert len(data.rows["validation"]) == 5
+    assert set(data.rows["test"]) <= set(np.flatnonzero(set_aside(found.names)))
     words = ("", "?", *data.vocabulary)
     for row in rows:
         assert {data.tags[place] for place in np.flatnonzero(data.targets[row])} == set(
@@ -66,7 +69,49 @@ def test_choices_depend_on_the_seed_alone(tmp_path: Path) -> None:
     )
     assert one.tags == same.tags
     assert all(np.array_equal(one.rows[part], same.rows[part]) for part in one.rows)
-    assert not np.array_equal(one.rows["test"], other.rows["test"])
+    assert not np.array_equal(one.rows["validation"], other.rows["validation"])
+
+
+def test_no_seed_and_no_choice_of_tags_learns_from_another_ones_test_photos(tmp_path: Path) -> None:
+    found = photos(tmp_path)
+    aside = set(np.flatnonzero(set_aside(found.names)))
+    assert len(aside) == 10
+    for choice in ("popular", "random"):
+        for seed in range(5):
+            data = choose(found, choice, count=4, least=2, held_out=5, seed=seed)
+            assert set(data.rows["test"]) <= aside
+            assert not aside & {*data.rows["train"], *data.rows["validation"]}
+    # By name, so that it does not matter in which order the photos come.
+    shuffled = found.names[::-1]
+    assert np.array_equal(set_aside(shuffled), set_aside(found.names)[::-1])
+
+
+def test_a_prepared_table_gives_the_tags_it_was_prepared_with_and_no_others(tmp_path: Path) -> None:
+    made = photos(tmp_path, table(tag_choice=["random"] * 60))
+    data = choose(made, "random", count=8, held_out=5, least=1000)
+    assert set(data.tags) == {f"t{tag}" for tag in range(8)}
+    with refused("prepared with random tags", "--tags popular"):
+        choose(made, "popular", count=3)
+    with refused("'tag_choice'"):
+        photos(tmp_path, table(tag_choice=["random"] * 59 + ["popular"]))
+
+
+def test_a_table_that_changed_since_it_was_configured_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table().write_parquet(path)
+    given = sha256_of(path)
+    assert given is not None
+    assert len(read_photos(path, given).tags) == 60
+    table(59).write_parquet(path)
+    with refused("t.parquet", "changed"):
+        read_photos(path, given[::-1])
+    assert sha256_of(tmp_path) is None
+
+
+def test_a_list_of_tags_may_have_gaps(tmp_path: Path) -> None:
+    found = photos(tmp_path, table(tags=[["a", None, "b"]] * 59 + [None]))
+    assert found.tags[0] == ["a", "b"]
+    assert found.tags[59] == []
 
 
 def test_parts_that_the_table_names_are_kept_and_counted_on_training_alone(tmp_path: Path) -> None:
@@ -93,6 +138,10 @@ def test_tokens_are_places_in_the_vocabulary() -> None:
         ({"features": [1.0] * 60}, ("'features'", "lists")),
         ({"features": [[1.0]] * 59 + [[1.0, 2.0]]}, ("'features'", "one length")),
         ({"features": [[float("nan")]] * 60}, ("'features'", "finite")),
+        ({"features": [["1.0"]] * 60}, ("'features'", "numbers")),
+        ({"features": [[[1.0]]] * 60}, ("'features'", "numbers")),
+        ({"tags": [[["a"]]] * 60}, ("'tags'", "lists")),
+        ({"text": [["a", "b"]] * 60}, ("'text'", "texts")),
         ({"part": ["train"] * 59 + ["else"]}, ("'part'", "else")),
     ],
 )
@@ -115,3 +164,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         choose(photos(tmp_path), "popular")
     with refused("too few"):
         choose(photos(tmp_path), "popular", count=3, held_out=50)
+    with refused("no photos"):
+        photos(tmp_path, table().clear())
+    with refused("at least 1", "-3"):
+        choose(photos(tmp_path), "popular", count=-3)
+    with refused("no test photo"):
+        choose(photos(tmp_path, table(part=["train"] * 60)), "popular", count=3)

@@ -73,6 +73,7 @@ def test_the_data_set_is_what_was_asked_for(tmp_path, metadata, records):
     table = pl.read_parquet(tmp_path / "photos.parquet")
     assert table.schema == {
         **dict.fromkeys(("photo", "owner", "part", "url", "text"), pl.String), "tags": pl.List(pl.String),
+        "tag_choice": pl.String,
     }  # fmt: skip
     assert dict(table["part"].value_counts().iter_rows()) == report.parts
     assert table["photo"].is_unique().all()

@@ -143,7 +143,8 @@ class CompareTags:
     baselines: str = "knn,tprop,tfeat,rexmp"
     """Which, joined with commas; may be empty."""
     seeds: int = 3
-    """How many: each has its own split, and its own random tags."""
+    """How many: each has its own random tags and, where the table does not say, validation photos; all share the test
+    photos."""
     steps: int = 1500
     """Updates of the student."""
     workers: int = 2

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kdgan.data.reading import load
+from kdgan.files import sha256_of
 from kdgan.methods import find
 from kdgan.training.config import Config
 
@@ -83,4 +84,5 @@ def configuration(method: str, given: Mapping[str, Any], *, data_dir: Path | Non
     said = {name: value for name, value in given.items() if value is not None}
     if "steps" in said:
         said.setdefault("teacher_steps", said["steps"])
-    return Config(**{**known, **said, "method": method, "seed": 0})
+    content = None if data in PRESETS else sha256_of(Path(data))
+    return Config(**{**known, **said, "data_sha256": content, "method": method, "seed": 0})

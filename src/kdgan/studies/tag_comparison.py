@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from kdgan.errors import UsageError
-from kdgan.files import replacing, write_json
+from kdgan.files import replacing, sha256_of, write_json
 from kdgan.methods import METHODS
 from kdgan.studies.comparison import Comparison, run_all, run_folder, run_of, task_name
 from kdgan.studies.pool import Report, Task, run_tasks
@@ -105,6 +105,7 @@ def tag_base(data: str, tags: Literal["popular", "random"], **given: Any) -> Con
     count = given.pop("count", 200)
     # T, which reads the text, knows the training photos by heart long before C does, and is of no more use then.
     given.setdefault("teacher_steps", max(1, round(0.4 * given.get("steps", 1000))))
+    given["data_sha256"] = None if data == "world" else sha256_of(Path(data))
     return Config(**{**values, **given}, data=data, tags=tags, tag_count=count, method="supervised", seed=0)
 
 
@@ -165,6 +166,10 @@ def compare_tags(
     return ComparedTags(records, examples, failures)
 
 
+_CHOSEN = ("data", "data_sha256", "tags", "tag_count", "seed")
+"""What a baseline depends on."""
+
+
 def baseline_task(
     name: str, config: Config, store: Path, report: Report, stop: Callable[[], bool]
 ) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def baseline_task(
     Returns:
         `measures` on test photos in per cent, and `examples`: the five tags for each of the first photos.
     """
-    values = {"baseline": name, **{key: plain(config)[key] for key in ("data", "tags", "tag_count", "seed")}}
+    values = {"baseline": name, **{key: plain(config)[key] for key in _CHOSEN}}
     folder = store / "baselines" / f"{name}-seed{config.seed}-{digest(values)}"
     claim(folder, "config.json", values)
     result = folder / "result.json"

@@ -18,6 +18,7 @@ from kdgan.studies.reproduce import WEIGHTS
 from kdgan.studies.table2 import CELLS, carry_out, table2
 from kdgan.studies.tag_comparison import MEASURES, TagRecord, write_records
 from kdgan.studies.work import Work
+from kdgan.tags.data import read_photos
 from kdgan.training.run import Outcome
 
 Cell = Callable[[Path, str, Sequence[int], Mapping[str, Any]], Comparison]
@@ -70,6 +71,9 @@ def reproduce_tags(
     """
     if not set(cells) <= set(CELLS):
         raise UsageError(f"{name} has the cells {' and '.join(CELLS)}, not {', '.join(cells)}")
+    if str(table) != "world":
+        for cell in cells:  # before any of them is begun
+            read_photos(table).has("popular" if cell == "popular" else "random")
     if name == "table2":
         return [said for cell in cells for said in carry_out(table, cell, seeds, work)]
     folder = work.results / name

@@ -167,7 +167,8 @@ def _study(method: str, base: Config, known: Mapping[str, Any], out: Path) -> St
         own["student_pretraining"] = replace(base, method=method).early
         usual = {**hyperparameters(method), **own}
         for given in (usual, {**usual, **known}):
-            first = {name: given[name] for name in space(method, base) if name in given}
+            searched = space(method, base)
+            first = {name: _within(given[name], searched[name]) for name in searched if name in given}
             study.enqueue_trial(first, skip_if_exists=True)
     return study
 
@@ -201,6 +202,11 @@ def _kept(study: Study, method: str, searched: Mapping[str, Parameter], number: 
     # A trial that changes nothing would be a repetition of the best.
     redrawn = redrawn or {draw.choice(sorted(searched))}
     return {name: value for name, value in best.items() if name not in redrawn}
+
+
+def _within(value: Any, parameter: Parameter) -> Any:
+    """The value, or the end of the range that is nearest to it: what is known may come from a longer run."""
+    return value if isinstance(parameter[0], str) else min(max(value, parameter[0]), parameter[1])
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

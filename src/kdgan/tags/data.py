@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
+from kdgan.files import sha256_of
+from kdgan.tags.prepare import CHOICE
 
 Choice = Literal["popular", "random"]
 PARTS = ("train", "validation", "test")
@@ -32,6 +34,7 @@ class Photos:
         words: of each photo's text, lower case; may be empty.
         tags: of each photo, without repetition.
         parts: train, validation or test of each photo; None where the table does not say.
+        choice: whether these are all tags (None), or only those that `kdgan tags prepare` chose, and how.
         names: what each photo is called: its path, or its row.
     """
 
@@ -41,11 +44,24 @@ class Photos:
     tags: list[list[str]]
     parts: NDArray[np.str_] | None
     names: list[str]
+    choice: Choice | None = None
+
+    def has(self, choice: Choice) -> None:
+        """Checks that such tags can be chosen here.
+
+        Raises:
+            UsageError: if the table was prepared with other ones alone.
+        """
+        if self.choice not in (None, choice):
+            raise UsageError(
+                f"{self.name} was prepared with {self.choice} tags and has no other: for {choice} ones prepare another "
+                f"table, with --tags {choice}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class TagData:
-    """One choice of target tags, and photos that have at least one of them, split by seed.
+    """One choice of target tags, and photos that have at least one of them.
 
     Attributes:
         tags: the K target tags, the most frequent first.
@@ -68,17 +84,26 @@ class TagData:
 
 
 @lru_cache(maxsize=2)
-def read_photos(path: Path, *, text: str = "text", tags: str = "tags", features: str = "features") -> Photos:
+def read_photos(
+    path: Path,
+    sha256: str | None = None,
+    *,
+    text: str = "text",
+    tags: str = "tags",
+    features: str = "features",
+) -> Photos:
     """Photos from a Parquet file.
 
     Args:
         path: of the file.
+        sha256: of its content, as `kdgan.files.sha256_of` gives it; None for any.
         text: column of texts; may be missing, then a photo's other tags are all its text.
         tags: column of lists of tags.
         features: column of lists of numbers, all of one length.
 
     Raises:
-        UsageError: if the file, a column or a value is not of this form.
+        UsageError: if the file, a column or a value is not of this form, or the file is not the one that has this
+            checksum.
     """
     try:
         table = pl.read_parquet(path)
@@ -87,14 +112,25 @@ def read_photos(path: Path, *, text: str = "text", tags: str = "tags", features:
     for column in (tags, features):
         if column not in table.columns:
             raise UsageError(f"{path} has no column {column!r}: it has {', '.join(table.columns)}")
-    if not isinstance(table.schema[tags], pl.List):
-        raise UsageError(f"column {tags!r} of {path} must hold lists of tags, not {table.schema[tags]}")
-    if not isinstance(table.schema[features], pl.List | pl.Array):
+    if sha256 is not None and sha256_of(path) != sha256:
         raise UsageError(
-            f"column {features!r} of {path} must hold lists of numbers, not {table.schema[features]}"
+            f"{path} has changed since this run was configured: its SHA-256 is not {sha256[:8]}…"
         )
+    if table.is_empty():
+        raise UsageError(f"{path} holds no photos")
+    kind = table.schema[tags]
+    if not isinstance(kind, pl.List) or isinstance(kind.inner, pl.List | pl.Array | pl.Struct):
+        raise UsageError(f"column {tags!r} of {path} must hold lists of tags, not {kind}")
+    kind = table.schema[features]
+    if not isinstance(kind, pl.List | pl.Array) or not kind.inner.is_numeric():
+        raise UsageError(f"column {features!r} of {path} must hold lists of numbers, not {kind}")
+    kind = table.schema.get(text, pl.String())
+    if kind not in (pl.String, pl.Categorical, pl.Null):
+        raise UsageError(f"column {text!r} of {path} must hold texts, not {kind}")
     found = _matrix(table[features], path, features)
-    texts = table[text].fill_null("").to_list() if text in table.columns else [""] * len(table)
+    texts = (
+        table[text].cast(pl.String).fill_null("").to_list() if text in table.columns else [""] * len(table)
+    )
     parts = table["part"].to_numpy().astype(str) if "part" in table.columns else None
     if parts is not None and not set(parts) <= set(PARTS):
         raise UsageError(
@@ -105,8 +141,12 @@ def read_photos(path: Path, *, text: str = "text", tags: str = "tags", features:
         name=path.stem,
         features=found,
         words=[_WORD.findall(str(each).lower()) for each in texts],
-        tags=[list(dict.fromkeys(str(tag) for tag in each or ())) for each in table[tags].to_list()],
+        tags=[
+            list(dict.fromkeys(str(tag) for tag in each or () if tag is not None))
+            for each in table[tags].to_list()
+        ],
         parts=parts,
+        choice=_choice(table, path),
         names=[str(row) for row in (table[named].to_list() if named else range(len(table)))],
     )
 
@@ -124,29 +164,34 @@ def choose(
 ) -> TagData:
     """Target tags, and the photos that have one of them and some text beside it.
 
-    Tags are counted on training photos alone where the table says which those are.
+    Where the table does not say which photos are for testing, `set_aside` does: the same for every seed and choice, so
+    that nothing that was decided on some seed's validation photos was decided on test photos. Tags are counted on the
+    others, or on training photos alone where the table says which those are.
 
     Args:
         photos: all.
-        choice: the most `popular` tags, or `random` ones.
+        choice: the most `popular` tags, or `random` ones; of a table that was prepared with chosen tags, those.
         count: K.
-        seed: of random tags and of the split.
-        least: uses that a random tag has at least.
-        held_out: photos in validation, and in test, where the table does not say; None for a sixth of them
-            each, at most 1,000.
+        seed: of random tags and of the validation photos.
+        least: uses that a random tag has at least, where they are drawn here.
+        held_out: photos in validation, where the table does not say; None for a sixth of those with a target tag, at
+            most 1,000.
         length: most tokens of a text, L.
         vocabulary: most words that are known.
 
     Raises:
-        UsageError: if there are fewer such tags than `count`, or too few photos.
+        UsageError: if there are fewer such tags than `count`, too few photos, or other tags than these in the table.
     """
+    photos.has(choice)
+    if count < 1:
+        raise UsageError(f"the number of tags must be at least 1, not {count}")
     chance = np.random.default_rng(mixed(seed, "tags", choice))
-    known = range(len(photos.tags)) if photos.parts is None else np.flatnonzero(photos.parts == "train")
+    known = np.flatnonzero(~set_aside(photos.names) if photos.parts is None else photos.parts == "train")
     uses = Counter(tag for row in known for tag in photos.tags[row])
     # Equal counts fall by name, so that the same table gives the same tags.
     by_use = sorted(uses, key=lambda tag: (-uses[tag], tag))
     if choice == "random":
-        often = [tag for tag in by_use if uses[tag] >= least]
+        often = [tag for tag in by_use if uses[tag] >= least or photos.choice]
         drawn = chance.permutation(len(often))[:count]
         by_use = [often[index] for index in sorted(drawn)]
     chosen = by_use[:count]
@@ -188,22 +233,45 @@ def encode(texts: Sequence[Sequence[str]], vocabulary: Sequence[str], length: in
     return tokens
 
 
+def set_aside(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which photos of a table that does not say so are for testing: a sixth, at most 2,000, by a hash of names."""
+    keys = np.array([mixed("test", name) for name in names])
+    aside = np.zeros(len(names), dtype=np.bool_)
+    aside[np.argsort(keys, kind="stable")[: min(2000, len(names) // 6)]] = True
+    return aside
+
+
 def _split(
     photos: Photos, kept: NDArray[np.int64], held_out: int, chance: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
     if photos.parts is not None:
-        return {part: kept[photos.parts[kept] == part] for part in PARTS}
-    if len(kept) <= 2 * held_out or not held_out:
+        rows = {part: kept[photos.parts[kept] == part] for part in PARTS}
+        for part in ("train", "test"):
+            if not len(rows[part]):
+                raise UsageError(f"{photos.name} has no {part} photo with text and a target tag")
+        return rows
+    aside = set_aside(photos.names)[kept]
+    others = chance.permutation(kept[~aside])
+    if len(others) <= held_out or not held_out or not aside.any():
         raise UsageError(
-            f"{photos.name} has {len(kept)} photos with text and a target tag, too few to hold out twice {held_out}"
+            f"{photos.name} has {len(kept)} photos with text and a target tag, too few to train, validate and test"
         )
-    order = chance.permutation(kept)
-    ends = {
-        "test": (0, held_out),
-        "validation": (held_out, 2 * held_out),
-        "train": (2 * held_out, len(order)),
+    return {
+        "train": np.sort(others[held_out:]),
+        "validation": np.sort(others[:held_out]),
+        "test": kept[aside],
     }
-    return {part: np.sort(order[slice(*ends[part])]) for part in PARTS}
+
+
+def _choice(table: pl.DataFrame, path: Path) -> Choice | None:
+    """How the tags of a table were chosen, where `kdgan tags prepare` made it."""
+    if CHOICE not in table.columns:
+        return None
+    found = set(table[CHOICE].to_list())
+    if len(found) != 1 or not found <= set(get_args(Choice)):
+        raise UsageError(f"column {CHOICE!r} of {path} must hold popular or random, one for all photos")
+    made: Choice = found.pop()
+    return made
 
 
 def _matrix(column: pl.Series, path: Path, name: str) -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ from kdgan.tags.stopping import Stop
 from kdgan.tags.wording import normal, removal, text_of
 
 PHOTOS, URLS, REPORT = "photos.parquet", "urls.parquet", "prepared.json"
+CHOICE = "tag_choice"
+"""Column that says how the tags of a table were chosen, the same for all its photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,10 @@ def prepare(
     """Reads the metadata twice, to count tags and to take photos, and writes a data set to `folder`.
 
     `photos.parquet` holds a row for each photo: `photo` and `owner` (their identifiers), `part` ("train",
-    "validation" or "test"; all photos of an owner are in one), `url`, `text` and `tags` (a list of the chosen
-    tags that it has, in alphabetical order). The text is title, description and the other tags; the names of
-    all chosen tags are taken out of it, as whole words, and photos without text after that are passed over.
+    "validation" or "test"; all photos of an owner are in one), `url`, `text`, `tags` (a list of the chosen tags
+    that it has, in alphabetical order) and `tag_choice` (how they were chosen). The text is title, description
+    and the other tags; the names of all chosen tags are taken out of it, as whole words, and photos without
+    text after that are passed over.
     `urls.parquet` is the list that img2dataset takes, and `prepared.json` holds the selection and the report.
 
     The same files and selection give the same rows: a photo is taken by a hash of its identifier, so neither
@@ -205,6 +208,7 @@ def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, repo
     kinds: dict[str, Any] = dict.fromkeys(("photo", "owner", "part", "url", "text"), pl.String)
     rows = [row for sample in samples.values() for row in sample.rows()]
     frame = pl.DataFrame(rows, schema=kinds | {"tags": pl.List(pl.String)})
+    frame = frame.with_columns(pl.lit(selection.tags).alias(CHOICE))
     urls = frame.select("url", pl.col("text").alias("caption"), "photo")
     try:
         for table, name in ((frame, PHOTOS), (urls, URLS)):

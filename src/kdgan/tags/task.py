@@ -44,7 +44,9 @@ class TagTask(Task):
                 f"augmentation {config.augment!r} is for images, and these are features: use none"
             )
         self.config = config
-        self.photos = world().photos if config.data == "world" else read_photos(Path(config.data))
+        self.photos = (
+            world().photos if config.data == "world" else read_photos(Path(config.data), config.data_sha256)
+        )
         self.data: TagData = choose(self.photos, config.tags, count=config.tag_count, seed=config.seed)
         known = torch.from_numpy(self.data.features)
         self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])

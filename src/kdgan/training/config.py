@@ -20,6 +20,7 @@ class Config:
 
     Attributes:
         data: digits, mnist, cifar10, or a path.
+        data_sha256: of its content, where it is one file, so that a run depends on its configuration alone.
         labels: labelled instances; None for all outside validation.
         target: label column of a table.
         privileged: privileged columns of a table.
@@ -55,6 +56,7 @@ class Config:
     data: str
     method: str
     seed: int
+    data_sha256: str | None = None
     labels: int | None = None
     target: str | None = None
     privileged: tuple[str, ...] = ()
@@ -147,7 +149,7 @@ class Config:
 
 
 _SHARED = (
-    *("data", "labels", "target", "privileged", "image_size", "tags", "tag_count", "reader"),
+    *("data", "data_sha256", "labels", "target", "privileged", "image_size", "tags", "tag_count", "reader"),
     *("embeddings", "embeddings_sha256"),
     *("seed", "batch", "augment", "weight_decay", "dropout", "precision"),
 )

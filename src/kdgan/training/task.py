@@ -14,6 +14,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.reading import load
 from kdgan.data.split import split
 from kdgan.errors import UsageError
+from kdgan.files import sha256_of
 from kdgan.nets import build
 from kdgan.training.config import Config
 from kdgan.training.evaluate import accuracy
@@ -70,6 +71,8 @@ class Classification(Task):
             privileged=config.privileged,
             image_size=config.image_size,
         )
+        if config.data_sha256 is not None and sha256_of(Path(config.data)) != config.data_sha256:
+            raise UsageError(f"{config.data} has changed since this run was configured: choose another --out")
         if source.kind == "vector" and config.augment != "none":
             raise UsageError(
                 f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
