@@ -21,6 +21,7 @@ from kdgan.tags.features import (
     extract,
     load_features,
     load_network,
+    photos_in,
     read_image,
 )
 from support import refused
@@ -499,6 +500,32 @@ def test_work_that_was_stopped_goes_on(tmp_path, images, network):
     assert np.allclose(load_features(tmp_path / "out"), EXPECTED, atol=1e-4)
 
 
+def test_a_shard_that_was_stopped_in_its_middle_keeps_what_it_has(tmp_path, images, network):
+    calls = iter(range(6))
+
+    def stopping(inputs: np.ndarray) -> np.ndarray:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return inputs.mean((2, 3))
+
+    stopped = Network(network.size, network.width, network.identity, network.scaling, stopping)
+    with pytest.raises(KeyboardInterrupt):
+        extract(images, stopped, tmp_path / "out", batch=1, shard=100)
+    assert extract(images, network, tmp_path / "out", batch=1, shard=100).computed == 5
+    assert np.allclose(load_features(tmp_path / "out"), EXPECTED, atol=1e-4)
+
+
+def test_a_network_that_fails_later_than_when_it_was_loaded_is_told_in_a_line(tmp_path, images, network):
+    def one_at_a_time(inputs: np.ndarray) -> np.ndarray:
+        if len(inputs) > 1:
+            raise MemoryError("too much\nfor me")
+        return inputs.mean((2, 3))
+
+    failing = Network(network.size, network.width, network.identity, network.scaling, one_at_a_time)
+    with refused("mine:means", "(4, 3, 4, 4)", "MemoryError: too much for me"):
+        extract(images, failing, tmp_path / "out", batch=4)
+
+
 def test_damaged_shards_are_computed_anew(tmp_path, images, network):
     extract(images, network, tmp_path / "out", shard=4)
     (tmp_path / "out" / "features-00001.safetensors").write_bytes(b"damaged")
@@ -568,6 +595,13 @@ def test_features_are_joined_to_their_photos(tmp_path):
     joined = pl.read_parquet(tmp_path / "out.parquet")
     assert joined["text"].to_list() == ["A", "B"]
     assert joined["features"].to_list() == [[1, 2], [3, 4]]
+    assert photos_in(table) == set("abcd")
+    attach(table, ["a", "b", "c", "x"], features, tmp_path / "out.parquet", {"size": 4})
+    assert set(pl.read_parquet(tmp_path / "out.parquet")["feature_network"]) == {'{"size": 4}'}
+    for name in ("missing.parquet", "table.parquet"):
+        pl.DataFrame({"image": ["a"]}).write_parquet(tmp_path / "table.parquet")
+        with refused(name, "'photo'"):
+            photos_in(tmp_path / name)
     with refused("none of the 1 photos"):
         attach(table, ["x"], features[:1], tmp_path / "other.parquet")
     with refused("cannot write", "missing.parquet"):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from kdgan.tags.counting import TagCounts, choose
 from kdgan.tags.metadata import Photo
-from kdgan.tags.prepare import Selection, prepare
+from kdgan.tags.prepare import Selection, download_command, prepare
 from kdgan.tags.stopping import Stop
 from kdgan.tags.wording import normal, removal, text_of
 from support import refused
@@ -192,6 +193,25 @@ def test_a_part_without_photos_is_refused(tmp_path):
     path.write_text("\n".join(record(n, 1, "text", "", ["sea"]) for n in range(9)) + "\n")
     with refused("no photos", "part", "9 have a chosen tag"):
         prepare([path], tmp_path / "out", Selection(count=1, minimum=1))
+
+
+def test_what_is_no_metadata_is_refused_for_that_reason(tmp_path):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with refused("none of 2 lines is metadata", "2 not 25 fields"):
+        prepare([tmp_path / "other.csv"], tmp_path / "out", SMALL)
+    (tmp_path / "empty").touch()
+    with refused("nothing in the files"):
+        prepare([tmp_path / "empty"], tmp_path / "out", SMALL)
+    with refused("cannot write to", "other.csv"):
+        prepare([tmp_path / "empty"], tmp_path / "other.csv", SMALL)
+
+
+def test_what_is_to_be_typed_for_the_images_names_what_features_needs(tmp_path):
+    command = shlex.split(download_command(tmp_path))
+    given = dict(zip(command[1::2], command[2::2], strict=True))
+    assert given["--url_list"] == str(tmp_path / "urls.parquet")
+    assert json.loads(given["--save_additional_columns"]) == ["photo"]
+    assert given["--resize_mode"] == "keep_ratio"
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, metadata):

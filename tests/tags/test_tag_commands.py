@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
 from kdgan.studies.tag_comparison import MEASURES, TagRecord, read_records, table2, write_records
+from kdgan.tags.features import attach, load_network
 from support import refused
 
 Command = Callable[..., tuple[int, str, str]]
@@ -89,6 +91,13 @@ def test_photos_get_tags_from_a_trained_student(
     assert (code, errors) == (0, "")
     assert len(printed.splitlines()) == 3
     assert all(line.count("%") == 3 for line in printed.splitlines())
+    code, printed, errors = typed(
+        "tags", "recommend", tmp_path / "a.png", tmp_path / "no.jpg", tmp_path / "c.webp", *rest
+    )
+    assert code == 2
+    assert [line.split(":")[0].rsplit("/")[-1] for line in printed.splitlines()] == ["a.png", "c.webp"]
+    assert len(errors.splitlines()) == 1
+    assert "no.jpg" in errors
     (tmp_path / "text.jpg").write_text("no picture", encoding="utf-8")
     (tmp_path / "half.png").write_bytes((tmp_path / "a.png").read_bytes()[:500])
     for name in ("text.jpg", "half.png", "none.jpg"):
@@ -98,10 +107,79 @@ def test_photos_get_tags_from_a_trained_student(
         assert name in errors
 
 
+def test_a_student_knows_which_network_its_features_are_of(
+    typed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "means.py").write_text(
+        "def colours(images):\n    return images.mean((2, 3))\n\n\n"
+        "def nothing(images):\n    return images.mean((2, 3)) / 0 * 0\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    chance = np.random.default_rng(0)
+    photos = [f"p{row}" for row in range(120)]
+    lists = [[["red", "green", "blue"][row % 3], "photo"] for row in range(120)]
+    pl.DataFrame({"photo": photos, "tags": lists, "text": ["by me"] * 120}).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    network = load_network("means:colours", size=8)
+    features = chance.random((120, 3), dtype=np.float32)
+    attach(tmp_path / "t.parquet", photos, features, tmp_path / "with.parquet", network.identity)
+    command = [
+        "tags",
+        "compare",
+        "--data",
+        tmp_path / "with.parquet",
+        "--count",
+        3,
+        "--methods",
+        "supervised",
+    ]
+    command += ["--baselines", "", "--seeds", 1, "--steps", 2, "--workers", 1, "--out", tmp_path / "o"]
+    code, _, errors = typed(*command)
+    assert (code, errors) == (0, "")
+    (student,) = (tmp_path / "o").glob("runs/*/student.safetensors")
+    Image.new("RGB", (9, 9), (10, 200, 30)).save(tmp_path / "a.png")
+    recommend = ["tags", "recommend", tmp_path / "a.png", "--student", student, "--size", 8]
+    assert typed(*recommend, "--network", "means:colours")[0] == 0
+    for wrong, parts in (
+        (["--network", "means:colours", "--largest", 255], ("largest 1.0 there, 255.0 here",)),
+        (["--network", "means:colours", "--most", 0], ("--most",)),
+        (["--network", "means:colours", "--deviation", "nan", "1", "1"], ("deviations", "nan")),
+        (["--network", "means:nothing"], ("finite",)),
+    ):
+        code, printed, errors = typed(*recommend, *wrong)
+        assert (code, printed) == (2, ""), wrong
+        assert len(errors.splitlines()) == 1
+        assert all(part in errors for part in parts), errors
+    code, _, errors = typed(*recommend[:3], "--student", tmp_path / "t.parquet", "--network", "means:colours")
+    assert (code, "t.parquet is no student" in errors) == (2, True)
+    # The same file with other photos is another table, and its results are not the old ones.
+    attach(tmp_path / "t.parquet", photos, features + 1, tmp_path / "with.parquet", network.identity)
+    code, _, errors = typed(*command)
+    assert (code, "another configuration (data_sha256" in errors) == (2, True)
+
+
 def test_wrong_calls_are_told_in_a_line(typed: Command, tmp_path: Path) -> None:
     for command, part in (
         (["tags", "compare", "--data", tmp_path / "none.parquet", "--out", tmp_path / "o"], "none.parquet"),
         (["tags", "compare", "--seeds", 0], "--seeds"),
+        (["tags", "compare", "--count", 0, "--out", tmp_path / "o"], "at least 1"),
+        (["tags", "compare", "--baselines", "knn,foo", "--out", tmp_path / "o"], "'foo'"),
+        (
+            [
+                "tags",
+                "features",
+                tmp_path / "no.parquet",
+                "--images",
+                tmp_path,
+                "--out",
+                tmp_path / "o",
+                "--network",
+                "a:b",
+            ],
+            "no.parquet",
+        ),
         (["reproduce", "table2"], "--table"),
         (["reproduce", "table2", "--table", "x.parquet", "--cells", "many"], "many"),
         (["tags", "prepare", tmp_path / "none.bz2", "--out", tmp_path / "p"], "none.bz2"),

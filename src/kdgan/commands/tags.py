@@ -44,7 +44,7 @@ class Prepare:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from kdgan.tags.prepare import Selection, prepare
+        from kdgan.tags.prepare import Selection, download_command, prepare
 
         selection = Selection(
             tags=self.tags,
@@ -61,7 +61,8 @@ class Prepare:
         parts = ", ".join(f"{count:,} {part}" for part, count in made.parts.items())
         print(  # noqa: T201
             f"{made.lines:,} lines; malformed: {malformed}\nphotos: {parts}; {len(made.tags)} tags\n"
-            f"data set: {self.out / 'photos.parquet'}   images to download: {self.out / 'urls.parquet'}"
+            f"data set: {self.out / 'photos.parquet'}   images to download: {self.out / 'urls.parquet'}, with\n"
+            f"{download_command(self.out)}"
         )
 
 
@@ -110,12 +111,13 @@ class Features:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from kdgan.tags.features import attach, downloaded, extract, load_features
+        from kdgan.tags.features import attach, downloaded, extract, load_features, photos_in
 
-        found = downloaded(self.images)
-        folder = self.out.with_suffix(".features")
-        extracted = extract(list(found.values()), self.network.load(), folder, batch=self.batch)
-        rows = attach(self.table, list(found), load_features(folder), self.out)
+        wanted = photos_in(self.table)
+        found = {photo: path for photo, path in downloaded(self.images).items() if photo in wanted}
+        network, folder = self.network.load(), self.out.with_suffix(".features")
+        extracted = extract(list(found.values()), network, folder, batch=self.batch)
+        rows = attach(self.table, list(found), load_features(folder), self.out, network.identity)
         unreadable = len(extracted.unreadable)
         print(f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable")  # noqa: T201
 
@@ -158,6 +160,7 @@ class CompareTags:
         from kdgan.studies.tables import markdown
         from kdgan.studies.tag_comparison import HEADERS, compare_tags, table2, tag_base, write_records
         from kdgan.studies.tag_page import write_tag_page
+        from kdgan.tags.baselines import BASELINES
         from kdgan.tags.embeddings import named
         from kdgan.tags.task import TagTask
         from kdgan.training.config import claim
@@ -166,10 +169,14 @@ class CompareTags:
 
         if self.seeds < 1 or self.steps < 1 or self.workers < 1:
             raise UsageError("--seeds, --steps and --workers must be at least 1")
-        count = self.count or (12 if self.data == "world" else 200)
+        usual = 12 if self.data == "world" else 200
+        count = usual if self.count is None else self.count
         given: dict[str, Any] = {} if self.embeddings is None else named(self.embeddings)
         base = tag_base(self.data, self.tags, count=count, reader=self.reader, steps=self.steps, **given)
-        methods = method_names(self.methods)
+        methods, baselines = method_names(self.methods), names_in(self.baselines)
+        for name in baselines:
+            if name not in BASELINES:
+                raise UsageError(f"unknown baseline {name!r}: choose from {', '.join(BASELINES)}")
         comparison = Comparison(base, {method: Variant(method) for method in methods}, range(self.seeds))
         for config in comparison.runs().values():
             run_of(config, Machine())  # what is wrong is found here, before anything is written
@@ -182,7 +189,7 @@ class CompareTags:
         claim(self.out, "comparison.json", base.without("method", "seed", "hyper"))
         found = compare_tags(
             comparison,
-            names_in(self.baselines),
+            baselines,
             Machine(),
             self.out,
             workers=self.workers,
@@ -215,11 +222,29 @@ class Recommend:
         from kdgan.tags.features import read_image
         from kdgan.tags.recommender import Recommender
 
+        if self.most < 1:
+            raise UsageError(f"--most must be at least 1, not {self.most}")
         recommender, network = Recommender.load(self.student), self.network.load()
-        pictures = np.stack([read_image(path, network.size) for path in self.images])
-        for path, tags in zip(self.images, recommender(network(pictures), self.most), strict=True):
-            shown = "  ".join(f"{tag} {100 * chance:.0f} %" for tag, chance in tags)
-            print(f"{path}: {shown}")  # noqa: T201
+        recommender.check(network.identity)
+        unreadable = []
+        for start in range(0, len(self.images), _AT_A_TIME):
+            pictures = {}
+            for path in self.images[start : start + _AT_A_TIME]:
+                try:
+                    pictures[path] = read_image(path, network.size)
+                except UsageError as error:  # the others have tags all the same
+                    unreadable.append(str(error))
+            if pictures:
+                features = network(np.stack(list(pictures.values())))
+                for path, tags in zip(pictures, recommender(features, self.most), strict=True):
+                    shown = "  ".join(f"{tag} {100 * chance:.0f} %" for tag, chance in tags)
+                    print(f"{path}: {shown}", flush=True)  # noqa: T201
+        if unreadable:
+            raise UsageError("; ".join(unreadable))
+
+
+_AT_A_TIME = 32
+"""Images that are in memory together."""
 
 
 COMMANDS: dict[str, Any] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from kdgan.tags.prepare import CHOICE
 
 Choice = Literal["popular", "random"]
 PARTS = ("train", "validation", "test")
+FEATURE_NETWORK = "feature_network"
+"""Column that says what gave the features, the same for all photos."""
 _WORD = re.compile(r"\w+", re.UNICODE)
 
 
@@ -35,6 +38,7 @@ class Photos:
         tags: of each photo, without repetition.
         parts: train, validation or test of each photo; None where the table does not say.
         choice: whether these are all tags (None), or only those that `kdgan tags prepare` chose, and how.
+        network: `kdgan.tags.networks.Network.identity` of what gave the features, None if unknown.
         names: what each photo is called: its path, or its row.
     """
 
@@ -45,6 +49,7 @@ class Photos:
     parts: NDArray[np.str_] | None
     names: list[str]
     choice: Choice | None = None
+    network: Mapping[str, Any] | None = None
 
     def has(self, choice: Choice) -> None:
         """Checks that such tags can be chosen here.
@@ -147,6 +152,7 @@ def read_photos(
         ],
         parts=parts,
         choice=_choice(table, path),
+        network=_network(table, path),
         names=[str(row) for row in (table[named].to_list() if named else range(len(table)))],
     )
 
@@ -272,6 +278,19 @@ def _choice(table: pl.DataFrame, path: Path) -> Choice | None:
         raise UsageError(f"column {CHOICE!r} of {path} must hold popular or random, one for all photos")
     made: Choice = found.pop()
     return made
+
+
+def _network(table: pl.DataFrame, path: Path) -> dict[str, Any] | None:
+    """What gave the features, where `kdgan tags features` made the table."""
+    if FEATURE_NETWORK not in table.columns:
+        return None
+    (found, *others) = set(table[FEATURE_NETWORK].to_list())
+    try:
+        if others:
+            raise ValueError("photos have features of several networks")
+        return dict(json.loads(found))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"column {FEATURE_NETWORK!r} of {path} must name one network: {error}") from error
 
 
 def _matrix(column: pl.Series, path: Path, name: str) -> NDArray[np.float32]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from rich.progress import (
 from kdgan.data.source import unreadable
 from kdgan.errors import RunError, UsageError, wrong
 from kdgan.files import replacing, write_json
+from kdgan.tags.data import FEATURE_NETWORK
 from kdgan.tags.images import downloaded, read_image
 from kdgan.tags.networks import Floats, Network, Scaling, load_network
 from kdgan.training import checkpoint
@@ -38,6 +40,7 @@ __all__ = [
     "extract",
     "load_features",
     "load_network",
+    "photos_in",
     "read_image",
 ]
 
@@ -134,7 +137,28 @@ def load_features(folder: Path) -> Floats:
     return features
 
 
-def attach(table: Path, photos: Sequence[str], features: Floats, out: Path) -> int:
+def photos_in(table: Path) -> set[str]:
+    """The identifiers of the photos in a table.
+
+    Raises:
+        UsageError: if it cannot be read, or has no column `photo`.
+    """
+    import polars as pl
+
+    try:
+        return set(pl.read_parquet(table, columns=["photo"])["photo"])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise wrong(f"{table} is no table of photos with the column 'photo': {reason}") from error
+
+
+def attach(
+    table: Path,
+    photos: Sequence[str],
+    features: Floats,
+    out: Path,
+    network: Mapping[str, Any] | None = None,
+) -> int:
     """Writes the rows of a table of photos, with a column `features` more, to another Parquet file.
 
     Args:
@@ -142,6 +166,8 @@ def attach(table: Path, photos: Sequence[str], features: Floats, out: Path) -> i
         photos: identifiers of N photos.
         features: theirs, `(N, F)`. Photos with NaN, and those of the table that are not named, are left out.
         out: the file to write.
+        network: the `identity` of the network that gave the features: a column `feature_network`, so that a student
+            knows what it was trained on.
 
     Returns:
         The number of rows written.
@@ -160,6 +186,8 @@ def attach(table: Path, photos: Sequence[str], features: Floats, out: Path) -> i
             raise wrong(f"{table} holds none of the {len(places)} photos whose features are known")
         joined = frame.filter(pl.Series(row >= 0 for row in rows))
         joined = joined.with_columns(pl.Series("features", features[kept]))
+        if network is not None:
+            joined = joined.with_columns(pl.lit(json.dumps(network)).alias(FEATURE_NETWORK))
         with replacing(out) as temporary:
             joined.write_parquet(temporary)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -179,25 +207,43 @@ def _fill(
     before = dict(failed)
     missing = sorted(failed)
     advance(len(images) - len(missing))
-    for start in range(0, len(missing), batch):
-        pixels = {}
-        for row in missing[start : start + batch]:
-            try:
-                pixels[row] = read_image(images[row], network.size)
-                del failed[row]
-            except UsageError as error:
-                failed[row] = str(error)
-        if pixels:
-            rows = list(pixels)
-            values[rows] = network(np.stack(list(pixels.values())))
-            bad = next((row for row in rows if not np.isfinite(values[row]).all()), None)
-            if bad is not None:
-                raise RunError(f"{network.identity['network']} gives NaN or infinity for {images[bad]}")
-        advance(len(missing[start : start + batch]))
-    if failed != before:
-        reasons = {str(row): reason for row, reason in failed.items()}
-        checkpoint.save(path, {"features": torch.from_numpy(values), "unreadable": reasons})
+    saved = time.monotonic()
+    try:
+        for start in range(0, len(missing), batch):
+            pixels = {}
+            for row in missing[start : start + batch]:
+                try:
+                    pixels[row] = read_image(images[row], network.size)
+                except UsageError as error:
+                    failed[row] = str(error)
+            if pixels:
+                rows = list(pixels)
+                found = network(np.stack(list(pixels.values())))
+                bad = next(
+                    (row for row, each in zip(rows, found, strict=True) if not np.isfinite(each).all()), None
+                )
+                if bad is not None:
+                    raise RunError(f"{network.identity['network']} gives NaN or infinity for {images[bad]}")
+                values[rows] = found
+                for row in rows:
+                    del failed[row]
+            advance(len(missing[start : start + batch]))
+            if time.monotonic() - saved > _SAVED_EVERY:
+                _save(path, values, failed)
+                saved = time.monotonic()
+    finally:  # what is computed is kept, whatever stops the work
+        if failed != before:
+            _save(path, values, failed)
     return len(before) - len(failed), failed
+
+
+_SAVED_EVERY = 10.0
+"""Seconds of work that a machine which fails may lose."""
+
+
+def _save(path: Path, values: Floats, failed: Mapping[int, str]) -> None:
+    reasons = {str(row): reason for row, reason in failed.items()}
+    checkpoint.save(path, {"features": torch.from_numpy(values), "unreadable": reasons})
 
 
 def _stored(path: Path, rows: int, width: int) -> tuple[Floats, dict[int, str]] | None:

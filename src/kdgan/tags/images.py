@@ -53,10 +53,7 @@ def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDAr
 def downloaded(folder: Path) -> dict[str, Path]:
     """Where the image of each photo is that img2dataset has downloaded, by the photo's identifier.
 
-    The download is made from the `urls.parquet` of `kdgan.tags.prepare` with
-
-        img2dataset --url_list urls.parquet --input_format parquet --url_col url --caption_col caption
-            --save_additional_columns '["photo"]' --output_format files --output_folder FOLDER
+    The download is made from the `urls.parquet` of `kdgan.tags.prepare` with its `download_command`.
 
     Raises:
         UsageError: if `folder` holds no download of that kind.
@@ -69,7 +66,10 @@ def downloaded(folder: Path) -> dict[str, Path]:
             rows = pl.read_parquet(table, columns=["photo", "key", "status"])
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).split("\n", 1)[0]
-            raise wrong(f"{table} is no table of img2dataset with the column 'photo': {reason}") from error
+            raise wrong(
+                f"{table} is no table of img2dataset with the column 'photo' (was the download made with "
+                f"--save_additional_columns '[\"photo\"]'?): {reason}"
+            ) from error
         for photo, key in rows.filter(pl.col("status") == "success").select("photo", "key").iter_rows():
             images = (folder / table.stem / f"{key}.{suffix}" for suffix in _IMAGE_SUFFIXES)
             image = next((image for image in images if image.exists()), None)

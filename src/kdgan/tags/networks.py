@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -60,7 +61,8 @@ class Network:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Floats:
         """The features of pixels; a UsageError if the network gives anything else."""
-        return _vectors(self.run(self.scaling(pixels)), len(pixels), str(self.identity["network"]))
+        name = str(self.identity["network"])
+        return _vectors(_run(self.run, self.scaling(pixels), name), len(pixels), name)
 
 
 def load_network(
@@ -89,8 +91,10 @@ def load_network(
     scaling = scaling or Scaling()
     if size is not None and size < 1:
         raise wrong(f"the size of images must be at least 1 pixel, not {size}")
-    if min(scaling.deviation) <= 0:
-        raise wrong(f"deviations must be above zero, not {scaling.deviation}")
+    if not all(0 < value < math.inf for value in (scaling.largest, *scaling.deviation)):
+        raise wrong(f"white and deviations must be above zero, not {scaling.largest} and {scaling.deviation}")
+    if not all(map(math.isfinite, scaling.mean)):
+        raise wrong(f"means must be numbers, not {scaling.mean}")
     if name.lower().endswith(".onnx"):
         path = Path(name)
         run, size, output = _onnx(path, size, output, threads)
@@ -102,11 +106,7 @@ def load_network(
         label, size = name, size or DEFAULT_SIZE
     else:
         raise wrong(f"{name!r} names no network: expected the path of an .onnx file or module:function")
-    try:
-        probe = run(np.zeros((1, 3, size, size), np.float32))
-    except Exception as error:  # of any kind: it is the user's code, or that of another library
-        reason = f"{type(error).__name__}: {error}"
-        raise wrong(f"{name} fails for a float32 input (1, 3, {size}, {size}): {reason[:300]}") from error
+    probe = _run(run, np.zeros((1, 3, size, size), np.float32), name)
     identity = {
         "network": label,
         "sha256": digest,
@@ -117,6 +117,14 @@ def load_network(
         "deviation": list(scaling.deviation),
     }
     return Network(size, _vectors(probe, 1, name).shape[1], identity, scaling, run)
+
+
+def _run(run: Callable[[Floats], Any], inputs: Floats, name: str) -> Any:
+    try:
+        return run(inputs)
+    except Exception as error:  # of any kind: it is the user's code, or that of another library
+        reason = f"{type(error).__name__}: {error}"
+        raise wrong(f"{name} fails for a float32 input {inputs.shape}: {reason[:300]}") from error
 
 
 def _vectors(values: Any, rows: int, name: str) -> Floats:

@@ -72,6 +72,19 @@ class Prepared:
     parts: dict[str, int]
 
 
+def download_command(folder: Path) -> str:
+    """What downloads the images of a data set with img2dataset, for `kdgan tags features`.
+
+    Photos keep their form, the shorter side 256 pixels: borders, which img2dataset adds by default, would be part of
+    what a network sees of a photo, and `kdgan tags recommend` sees photos without.
+    """
+    return (
+        f"img2dataset --url_list {folder / URLS} --input_format parquet --url_col url --caption_col caption "
+        "--save_additional_columns '[\"photo\"]' --resize_mode keep_ratio --image_size 256 --output_format files "
+        f"--output_folder {folder / 'images'}"
+    )
+
+
 def prepare(
     metadata: Sequence[Path], folder: Path, selection: Selection | None = None, *, progress: bool = True
 ) -> Prepared:
@@ -89,15 +102,22 @@ def prepare(
     may decide between tags of about the same use).
 
     Raises:
-        UsageError: for files that cannot be read, a selection that makes no sense, too few tags with the
-            minimum of uses, and a part without a single photo.
+        UsageError: for files that cannot be read or hold no metadata, a selection that makes no sense, too few tags
+            with the minimum of uses, a part without a single photo, and a `folder` that is none.
     """
     selection = selection or Selection()
     _check(selection)
+    if folder.exists() and not folder.is_dir():
+        raise wrong(f"cannot write to {folder}: it is a file")
     stop = Stop(selection.stop_file)
-    uses = TagCounts()
-    for photo in read_metadata(metadata, what="counting tags", progress=progress):
+    uses, met = TagCounts(), Counts()
+    for photo in read_metadata(metadata, met, what="counting tags", progress=progress):
         uses.add({normal(tag) for tag in photo.tags})
+    if met.lines == met.malformed.total():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in met.malformed.most_common())
+        raise wrong(
+            f"none of {met.lines:,} lines is metadata of YFCC100M: {reasons or 'there is nothing in the files'}"
+        )
     tags, tags_exact = choose(
         uses,
         stop,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ class Recommender:
         features: F.
         tags: the K tags.
         scale: brings features to standard units.
+        images: `kdgan.tags.networks.Network.identity` of the network whose features these are, None if unknown.
     """
 
     module: nn.Module
@@ -33,6 +36,22 @@ class Recommender:
     features: int
     tags: tuple[str, ...]
     scale: Scale
+    images: Mapping[str, Any] | None = None
+
+    def check(self, network: Mapping[str, Any]) -> None:
+        """Checks that features of this network are what the student was trained on, as far as that is known.
+
+        Raises:
+            UsageError: if they are not.
+        """
+        known = self.images or {}
+        # The same network may lie in a file of another name.
+        other = [name for name in known if name != "network" and known[name] != network.get(name)]
+        if other:
+            said = ", ".join(f"{name} {known[name]} there, {network.get(name)} here" for name in other)
+            raise UsageError(
+                f"this student was trained on features of another network, or scaled otherwise: {said}"
+            )
 
     def save(self, path: Path) -> None:
         """Writes it to one safetensors file."""
@@ -42,6 +61,7 @@ class Recommender:
             "tags": list(self.tags),
             "mean": self.scale.mean,
             "std": self.scale.std,
+            "images": None if self.images is None else dict(self.images),
             "weights": self.module.state_dict(),
         }
         checkpoint.save(path, tree)
@@ -55,7 +75,10 @@ class Recommender:
         """
         if not path.is_file():
             raise UsageError(f"{path} does not exist: has its run finished?")
-        tree = checkpoint.load(path)
+        try:
+            tree = checkpoint.load(path)
+        except UsageError as error:
+            raise UsageError(f"{path} is no student that kdgan tags compare has written") from error
         try:
             features, tags = int(tree["features"]), tuple(tree["tags"])
             hidden = [int(number) for number in tree["network"].split("-")[1:]]
@@ -65,7 +88,7 @@ class Recommender:
             scale = Scale(tree["mean"], tree["std"])
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{path} does not hold a recommender of tags") from error
-        return Recommender(module.eval(), tree["network"], features, tags, scale)
+        return Recommender(module.eval(), tree["network"], features, tags, scale, tree.get("images"))
 
     def __call__(self, features: NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:
         """For each image the tags with the highest scores, the best first, as (tag, probability).
@@ -77,6 +100,8 @@ class Recommender:
             raise UsageError(
                 f"this student takes {self.features} features for each image, not {features.shape}"
             )
+        if not np.isfinite(features).all():
+            raise UsageError("features must be finite: this network gives NaN or infinity for an image")
         with torch.no_grad():
             chances = self.module(self.scale(torch.from_numpy(features).float())).softmax(-1)
         values, places = chances.sort(dim=1, descending=True, stable=True)

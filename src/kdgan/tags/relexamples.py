@@ -22,7 +22,8 @@ class RelExamples:
     """Per tag, an ensemble of linear classifiers of its relevant examples.
 
     - Relevant positives: of the images with the tag, those with the largest share of neighbours that have it too
-      (tag relevance by neighbour voting, Li, Snoek & Worring, IEEE TMM 2009).
+      (tag relevance by neighbour voting, Li, Snoek & Worring, IEEE TMM 2009). The authors fuse this ranking with one
+      by the meanings of an image's tags, which is left out here.
     - Relevant negatives, by negative bootstrapping: the first classifier gets random images without the tag; each
       later one those that the ensemble so far takes most for the tag, out of a random lot. The uppermost hundredth
       of that lot is passed over, as images whose owner forgot the tag.

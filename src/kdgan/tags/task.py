@@ -103,7 +103,9 @@ class TagTask(Task):
     def save(self, module: nn.Module, network: str, path: Path) -> None:
         """As a `Recommender`."""
         assert isinstance(module, nn.Sequential)
-        Recommender(module, network, self.data.features.shape[1], self.data.tags, self.scale).save(path)
+        Recommender(
+            module, network, self.data.features.shape[1], self.data.tags, self.scale, self.photos.network
+        ).save(path)
 
 
 class TagRun(Run):
