@@ -245,6 +245,7 @@ def test_train_and_evaluate_agree(kdgan: Command, tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert (config["seed"], config["labels"], config["steps"], config["batch"]) == (3, 40, 20, 8)
     assert config["hyper"] == {"alpha": 0.3, "estimator": "concrete"}
+    assert json.loads((out / "result.json").read_text(encoding="utf-8"))["student_updates"] == 20
     code, measured, errors = kdgan("evaluate", out)
     assert (code, errors) == (0, "")
     assert measured == f"{accuracy:.2f} % of 360 test instances right (610 parameters, digits, kdgan)\n"
@@ -554,6 +555,66 @@ def test_folders_of_something_else(kdgan: Command, tmp_path: Path) -> None:
         assert code == 2
         assert is_one_line(errors, place, "--out")
     assert (tmp_path / "thesis.tex").read_text(encoding="utf-8") == "work"
+
+
+def test_a_file_of_data_that_was_replaced_is_other_data(kdgan: Command, tmp_path: Path) -> None:
+    path, out = tmp_path / "t.csv", tmp_path / "run"
+    rows = [f"{n % 5},{n % 7},{'yes' if n % 2 else 'no'}" for n in range(80)]
+    path.write_text("\n".join(["a,b,y", *rows]) + "\n", encoding="utf-8")
+    command = ["train", "--data", path, "--target", "y", "--method", "supervised", "--steps", 3, "--out", out]
+    assert kdgan(*command)[0] == 0
+    assert kdgan("evaluate", out)[0] == 0
+    path.write_text("\n".join(["a,b,y", *rows[::-1]]) + "\n", encoding="utf-8")
+    code, _, errors = kdgan("evaluate", out)
+    assert code == 2
+    assert is_one_line(errors, "t.csv", "no longer what it was")
+    code, _, errors = kdgan(*command)
+    assert code == 2
+    assert is_one_line(errors, "another configuration (data_sha256")
+
+
+def test_further_steps_of_the_student_are_counted_as_its_updates(kdgan: Command, tmp_path: Path) -> None:
+    command = [*TRAIN, "--set", "c_steps=3", "--out", tmp_path / "run"]
+    assert kdgan(*command)[0] == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    assert result["student_updates"] == 2 + 18 * 3  # a tenth of the 20 before the game
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("kdgan.lr=abc", "lr must be a number"),
+        ("kdgan.lr=true", "lr must be a number"),
+        ("kdgan.student_pretraining=x", "student_pretraining must be a number"),
+        ("kdgan.teacher_steps=30.5", "teacher_steps must be a whole number"),
+    ],
+)
+def test_settings_of_a_method_have_the_kind_they_should(
+    kdgan: Command, tmp_path: Path, setting: str, part: str
+) -> None:
+    code, _, errors = kdgan("compare", "--methods", "kdgan", "--set", setting, "--out", tmp_path / "o")
+    assert code == 2
+    assert is_one_line(errors, part)
+    assert not (tmp_path / "o").exists()
+
+
+def test_runs_that_failed_are_named_in_the_report(kdgan: Command, tmp_path: Path) -> None:
+    command = [
+        "compare",
+        "--methods",
+        "supervised,mimic",
+        "--set",
+        "mimic.lr=1e30",
+        "--steps",
+        6,
+        "--seeds",
+        1,
+    ]
+    code, _, errors = kdgan(*command, "--workers", 1, "--out", tmp_path / "o")
+    assert code == 1
+    assert "diverged" in errors
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "Runs that failed and are in no figure or mean (1): mimic seed 0" in page
 
 
 def test_evaluate_of_no_finished_run(kdgan: Command, tmp_path: Path) -> None:

@@ -344,6 +344,24 @@ def test_a_folder_of_other_data_of_the_same_form(tmp_path: Path) -> None:
         run(small(), big(), other, folder=tmp_path / "run")
 
 
+def test_a_folder_of_another_trained_teacher(tmp_path: Path, trained: nn.Module) -> None:
+    folder = tmp_path / "run"
+    call: dict[str, Any] = {"steps": 4, "method": "mimic", "folder": folder, "control": False}
+    run(small(), trained, **call)
+    other = copy.deepcopy(trained)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.01)
+    with refused("another configuration (teacher"):
+        run(small(), other, **call)
+
+
+def test_views_of_a_loader_are_its_own() -> None:
+    loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=8, shuffle=True)
+    with refused("augment is for"):
+        run(small(), big(), loader, steps=2, augment=lambda x, generator: x)
+
+
 def test_the_report_is_a_table_for_people(trained: nn.Module) -> None:
     result = run(small(), trained, method="distn")
     lines = str(result.report).splitlines()

@@ -174,10 +174,20 @@ def distill(
         steps = _thirty_passes(data, batch) if steps is None else steps
         # Made once here so that wrong hyperparameters are found before anything is written.
         create(method, players, hyper, optimization=Optimization(lr=lr), seed=seed)
+        if augment is not None and not isinstance(data, Batch):
+            raise UsageError(
+                "augment is for a Batch, or a Dataset that gives the same each time: views of a DataLoader, or of a "
+                "Dataset with random views, are its own"
+            )
         trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
             settings["data"] = [_fingerprint(part) for part in (data, held_out)]
+            # A network that was drawn is another one each time a program is started; one that was trained is not.
+            settings["teacher"] = _fingerprint_of(teacher) if kept else None
+            settings["augment"] = (
+                None if augment is None else getattr(augment, "__qualname__", type(augment).__qualname__)
+            )
             sizes = {role: sum(p.numel() for p in module.parameters()) for role, module in players.items()}
             claim(
                 trainer.folder, "distill.json", {**settings, "hyper": dict(hyper or {}), "parameters": sizes}
@@ -237,6 +247,13 @@ def _fingerprint(data: Batch | DataLoader[Any]) -> str | None:
     for tensor in (data.inputs, data.targets, data.privileged):
         if tensor is not None:
             found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _fingerprint_of(module: nn.Module) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in module.state_dict().values():
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

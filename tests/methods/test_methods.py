@@ -1,6 +1,7 @@
 """Every method: who learns from what, one step against the same step by hand, and what it refuses."""
 
 import copy
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -607,6 +608,22 @@ def test_between_intervals_only_the_student_learns() -> None:
             changed[role].append(not same(method.players[role].module, before[role]))
     assert changed["student"] == [True] * 5
     assert changed["teacher"] == changed["discriminator"] == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["nagan", "kdgan"])
+def test_in_bfloat16_too_each_player_sees_the_others_as_they_are_by_then(name: str) -> None:
+    modules = {role: module.float() for role, module in all_players().items()}
+    game = make(name, modules, {"d_steps": 2})
+    data = replace(batch(), inputs=batch().inputs.float())
+    scores: list[Tensor] = []
+    said: list[Tensor] = []
+    modules["discriminator"].register_forward_hook(lambda *call: scores.append(call[-1].detach()))
+    modules["teacher"].register_forward_hook(lambda *call: said.append(call[-1].detach()))
+    with torch.autocast("cpu", torch.bfloat16):
+        game.update(data, 0.5)
+    assert len(scores) == 3  # before each of D's steps, and after them
+    assert all((one - other).abs().max() > 0 for one, other in itertools.pairwise(scores))
+    assert name == "nagan" or (said[0] - said[-1]).abs().max() > 0
 
 
 @pytest.mark.parametrize("name", ["nagan", "kdgan"])

@@ -90,6 +90,9 @@ class Method(ABC):
         # Logits that T gave ahead are those of the inputs as they were.
         return replace(batch, inputs=inputs.detach() + self.reach * part * slope / size, teacher_logits=None)
 
+    c_steps: int = 1
+    """Steps of C in each update."""
+
     @property
     def student(self) -> Player:
         """C, the only player that is kept for inference."""

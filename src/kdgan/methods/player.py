@@ -99,6 +99,8 @@ class Player:
         self.optimizer.zero_grad(set_to_none=True)
         loss.mean().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
+        torch.clear_autocast_cache()
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and the optimizer's state."""

@@ -129,7 +129,7 @@ def compare(
     if found.records:
         rows = found.rows(runs)
         write_results(out / "results.csv", rows)
-        write_report(out / "report.html", rows, found.curves, facts)
+        write_report(out / "report.html", rows, found.curves, facts, failures)
         console.print(terminal_table(summarise(rows)))
     return replace(found, failures=failures)
 

@@ -33,13 +33,18 @@ METHODS = {
 
 
 def write_report(
-    path: str | Path, records: Iterable[RunRecord], curves: Curves, facts: Mapping[str, str]
+    path: str | Path,
+    records: Iterable[RunRecord],
+    curves: Curves,
+    facts: Mapping[str, str],
+    failures: Sequence[str] = (),
 ) -> None:
     """Write the page about one data set and number of labels to `path`, atomically; same input, same bytes.
 
     `records` are the runs to judge. `curves` maps (method, seed) to (student updates, test accuracy in %)
     points, for display only; without any the figure is left out. `facts` says what the study was, in
-    the order given: data, student, teacher, steps, command, versions. Raises UsageError where there is no run, or where
+    the order given: data, student, teacher, steps, command, versions. `failures` is what runs said that failed, and are
+    in no number: a mean over the others flatters. Raises UsageError where there is no run, or where
     runs of several data sets or numbers of labels are mixed.
     """
     rows = list(records)
@@ -55,7 +60,12 @@ def write_report(
     data, labels = settings[0]
     room = files("kdgan.studies")
     template = Template((room / "report.html").read_text(encoding="utf-8"))
-    notes = "".join(f"<li>{_prose(note)}</li>" for note in caveats(summaries))
+    said = (
+        [f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."]
+        if failures
+        else []
+    )
+    notes = "".join(f"<li>{_prose(note)}</li>" for note in [*said, *caveats(summaries)])
     page = template.substitute(
         style=(room / "report.css").read_text(encoding="utf-8"),
         title=escape(f"{data} with {labels:,} labels: which method trains the best student?"),

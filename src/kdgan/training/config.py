@@ -87,9 +87,15 @@ class Config:
 
     def __post_init__(self) -> None:
         find(self.method)
+        # A method's own settings come from a command line or a file, where anything may stand.
         for name in ("steps", "batch", "teacher_steps", "evaluations"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("lr", "teacher_lr", "pretraining_lr", "student_pretraining"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+                raise UsageError(f"{name} must be a number, not {value!r}")
         if not 0 <= self.early < 1:
             raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
 

@@ -22,7 +22,7 @@ from kdgan.training.config import Config, claim, digest, from_plain, plain, read
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
 from kdgan.training.students import Student
-from kdgan.training.task import Classification, Task
+from kdgan.training.task import Classification, Task, unchanged
 
 Progress = Callable[[str, int, int], None]
 """Told what is being trained (`teacher`, `kdgan`, ...), finished steps, and of how many."""
@@ -179,12 +179,13 @@ class Run:
         last = curve[-1]
         taught = {} if teacher is None else self.task.measure(teacher, self.test_data, role="teacher")
         measures = self.task.measure(student, self.test_data)
+        early = self.config.pretraining_steps("student")
         return Outcome(
             student_accuracy=last["test_accuracy"],
             teacher_accuracy=None if teacher is None else first_of(taught),
             best_epoch_accuracy=max(record["test_accuracy"] for record in curve),
             validation_accuracy=last.get("validation_accuracy"),
-            student_updates=self.config.steps,
+            student_updates=early + (self.config.steps - early) * self.method.c_steps,
             seconds=round(loop.seconds + (first.seconds if first else 0.0), 3),
             pretraining_seconds=round(sum(loops[role].seconds for role in loops if role != "student"), 3),
             student_parameters=_parameters(student),
@@ -284,6 +285,7 @@ def evaluate_run(folder: Path, device: torch.device, *, data_dir: Path | None = 
     """
     config = from_plain(read_json(folder / "config.json"))
     student = Student.load(folder / "student.safetensors")
+    unchanged(config)
     source = load(
         config.data,
         data_dir=data_dir,

@@ -52,6 +52,16 @@ class Task(ABC):
         """Writes a trained student into a file of its own, with all that it takes to use it."""
 
 
+def unchanged(config: Config) -> None:
+    """Checks that a file of data is the one that a run was configured with.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if config.data_sha256 is not None and sha256_of(Path(config.data)) != config.data_sha256:
+        raise UsageError(f"{config.data} is no longer what it was when this run was configured")
+
+
 class Classification(Task):
     """Labels, and players that take what the source gives.
 
@@ -71,8 +81,7 @@ class Classification(Task):
             privileged=config.privileged,
             image_size=config.image_size,
         )
-        if config.data_sha256 is not None and sha256_of(Path(config.data)) != config.data_sha256:
-            raise UsageError(f"{config.data} has changed since this run was configured: choose another --out")
+        unchanged(config)
         if source.kind == "vector" and config.augment != "none":
             raise UsageError(
                 f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
