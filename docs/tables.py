@@ -1,8 +1,9 @@
 """Writes every table in the documents from the committed result files; `--check` only says whether they agree.
 
 A table stands between `<!-- table: WHAT -->` and `<!-- end -->`, where WHAT is the results.csv of a comparison, the
-folder of a study (results/table1), a file of changes (results/changes/CELL.csv), of settings
-(settings/CELL) or the seeds of a cell of Table 1 that decided nothing (unseen/CELL). `--figures` draws the figures of all studies that have results into docs/figures/, too.
+folder of a study (results/table1), a file of changes (results/changes/CELL.csv), of settings (settings/CELL) or the
+seeds of a cell of Table 1 that decided nothing (unseen/CELL). `--figures` draws the figures of all studies that have
+results into docs/figures/, too.
 """
 
 import json
@@ -69,7 +70,7 @@ def settings_table(cell: str) -> str:
 
 
 def unseen_table(cell: str) -> str:
-    """KDGAN against each method on the seeds of a cell of Table 1 that nobody had seen when its settings were frozen."""
+    """KDGAN against each method on the seeds of a cell of Table 1 that were new when its protocol was frozen."""
     found: dict[str, dict[int, float]] = {}
     for run in read_results(ROOT / "results" / "table1" / f"{cell}.csv"):
         if run.seed >= UNSEEN:
@@ -96,7 +97,8 @@ def changes_table(file: Path) -> str:
         taught = {seed: float(row["teacher_validation_accuracy"]) for seed, row in found.items()}
         pairs = ((mine, whole), (taught, teachers))
         against = (
-            "–" if name == "kdgan" else plus_minus(paired_difference(*pair), difference=True) for pair in pairs
+            "–" if name == "kdgan" else plus_minus(paired_difference(*pair), difference=True)
+            for pair in pairs
         )
         rows.append([name, str(len(mine)), plus_minus(mean_interval(mine.values())), *against])
     headers = ("change", "seeds", "validation accuracy", "it − KDGAN", "its teacher − KDGAN's")

@@ -172,6 +172,35 @@ def test_the_smallest_student_that_is_good_enough_is_marked(tmp_path: Path) -> N
     assert (tmp_path / "page.html").read_bytes() == once
 
 
+def test_a_trial_run_does_not_take_the_place_of_committed_figures(typed, tmp_path: Path) -> None:
+    command = [
+        "reproduce",
+        "figure3b",
+        "--table",
+        "world",
+        "--cells",
+        "popular",
+        "--workers",
+        1,
+        "--steps",
+        2,
+    ]
+    command += ["--student", "mlp-4", "--teacher", "mlp-4", "--reader", "bag", "--results", tmp_path / "r"]
+    assert typed(*command, "--seeds", 2, "--out", tmp_path / "o")[0] == 0
+    before = (tmp_path / "r" / "figure3b" / "popular.csv").read_bytes()
+    for other, part in (
+        (["--seeds", 1], "seeds up to 1 there"),
+        (["--seeds", 2, "--batch", 4], "batch 128 there and 4"),
+    ):
+        code, _, errors = typed(*command, *other, "--out", tmp_path / "p")
+        assert code == 2
+        assert len(errors.splitlines()) == 1
+        assert part in errors
+        assert not (tmp_path / "p").exists()
+    assert (tmp_path / "r" / "figure3b" / "popular.csv").read_bytes() == before
+    assert typed(*command, "--seeds", 3, "--out", tmp_path / "o")[0] == 0
+
+
 def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     command = ["tune", "--data", "digits", "--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6]

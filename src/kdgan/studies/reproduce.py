@@ -149,10 +149,12 @@ def reproduce(name: str, cells: Sequence[str], seeds: Sequence[int], work: Work)
         What each failed run said.
 
     Raises:
-        UsageError: for an unknown study or cell.
+        UsageError: for an unknown study or cell, or where `work.results` holds figures of other runs.
     """
     study, folder = find(name, cells), work.results / name
     failures = []
+    for cell in cells:
+        work.check(name, cell, study.comparison(cell, seeds, work.changes))
     for cell in cells:
         comparison = study.comparison(cell, seeds, work.changes)
         work.console.print(f"{name}, {cell}: {len(comparison.runs())} runs")

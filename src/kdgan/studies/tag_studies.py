@@ -74,12 +74,15 @@ def reproduce_tags(
     if str(table) != "world":
         for cell in cells:  # before any of them is begun
             read_photos(table).has("popular" if cell == "popular" else "random")
+    make = table2 if name == "table2" else TAG_STUDIES[name]
+    for cell in cells:
+        work.check(name, cell, make(table, cell, seeds, work.changes))
     if name == "table2":
         return [said for cell in cells for said in carry_out(table, cell, seeds, work)]
     folder = work.results / name
     failures = []
     for cell in cells:
-        comparison = TAG_STUDIES[name](table, cell, seeds, work.changes)
+        comparison = make(table, cell, seeds, work.changes)
         runs = comparison.runs()
         for config in {config.method: config for config in runs.values()}.values():
             run_of(config, work.machine)  # what is wrong is found here, before anything is written

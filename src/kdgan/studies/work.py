@@ -11,8 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.studies.comparison import Comparison
+from kdgan.training.config import differences, read_json
 from kdgan.training.run import Machine
 
 
@@ -45,11 +47,31 @@ class Work:
         """The part that says how runs are spread, as keyword arguments."""
         return {"workers": self.workers, "threads": self.threads, "console": self.console}
 
+    def check(self, study: str, cell: str, comparison: Comparison) -> None:
+        """Checks that the raw figures of a cell, which may be committed ones, would not make way for lesser ones.
+
+        Raises:
+            UsageError: if those in `results` are of another configuration, or of seeds that are not asked for.
+        """
+        file = self.results / study / f"{cell}.json"
+        if not file.exists():
+            return
+        there, now = read_json(file), self._described(comparison)
+        said = differences(there.get("base", {}), now["base"])
+        lost = sorted(set(there.get("seeds", ())) - set(now["seeds"]))
+        if not said and lost:
+            said = f"seeds up to {lost[-1]} there and {len(now['seeds'])} seeds now"
+        if said:
+            raise UsageError(f"{file} tells of other runs ({said}): choose another --results, or delete it")
+
     def describe(self, study: str, cell: str, comparison: Comparison) -> None:
         """Writes `results/STUDY/CELL.json`: the command and the configurations.
 
         Of data in files only the names are told: folders are one machine's own.
         """
+        write_json(self.results / study / f"{cell}.json", self._described(comparison))
+
+    def _described(self, comparison: Comparison) -> dict[str, Any]:
         base = comparison.base.without("method", "seed", "hyper")
         described = {
             "command": shlex.join(self.command),
@@ -60,4 +82,4 @@ class Work:
             },
             "variants": {name: asdict(variant) for name, variant in comparison.variants.items()},
         }
-        write_json(self.results / study / f"{cell}.json", json.loads(json.dumps(described)))
+        return dict(json.loads(json.dumps(described)))

@@ -215,12 +215,19 @@ def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, values)
         return
-    # What was written before a field was there has its default.
-    there = {**{key: _DEFAULTS[key] for key in values if key in _DEFAULTS}, **read_json(file)}
-    other = [key for key in {**values, **there} if values.get(key) != there.get(key)]
-    if other:
-        said = ", ".join(f"{key} {there.get(key)!r} there and {values.get(key)!r} now" for key in other[:3])
+    said = differences(read_json(file), values)
+    if said:
         raise UsageError(f"{folder} holds another configuration ({said}): choose another --out")
+
+
+def differences(there: dict[str, Any], now: dict[str, Any]) -> str:
+    """In words, the first of the values in which two configurations differ; nothing where they do not.
+
+    One that was written before a field was there has its default.
+    """
+    there = {**{key: _DEFAULTS[key] for key in now if key in _DEFAULTS}, **there}
+    other = [key for key in {**now, **there} if now.get(key) != there.get(key)]
+    return ", ".join(f"{key} {there.get(key)!r} there and {now.get(key)!r} now" for key in other[:3])
 
 
 def read_json(file: Path) -> dict[str, Any]:
