@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from kdgan.errors import RunError
-from kdgan.methods import METHODS
+from kdgan.methods import METHODS, Method
 from kdgan.studies.comparison import Comparison, Variant, compare
 from kdgan.studies.statistics import read_results
 from kdgan.training import Config, Machine, Outcome, Run, Student
@@ -184,6 +184,22 @@ def test_players_start_alike_in_every_method_and_differ_by_seed() -> None:
     for role, mine in kdgan.items():
         assert not torch.equal(mine, weights["kdgan", 2][role])
     assert not torch.equal(kdgan["teacher"], kdgan["discriminator"])
+
+
+def test_views_are_moved_in_every_update_of_the_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, calls = Method.moved, []
+
+    def counted(self: Method, batch: Any) -> Any:
+        calls.append(type(self).__name__)
+        return moved(self, batch)
+
+    monkeypatch.setattr(Method, "moved", counted)
+    for method in ("supervised", "nagan", "kdgan"):
+        calls.clear()
+        train(tmp_path / method, method=method, reach=0.1, student_pretraining=0.2)
+        assert len(calls) == 20, calls  # of which 4 before the game, and none of T or D
 
 
 def test_methods_of_a_seed_share_one_pretrained_teacher(tmp_path: Path) -> None:

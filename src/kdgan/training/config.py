@@ -111,7 +111,7 @@ class Config:
 
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
-        own = ("steps", "evaluations")
+        own = ("steps", "evaluations", "reach")
         others = ("teacher_steps", "smoothing")
         wanted = {*_SHARED, *(own if role == "student" else others)}
         values = {name: value for name, value in plain(self).items() if name in wanted}

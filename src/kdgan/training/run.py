@@ -140,6 +140,8 @@ class Run:
             smoothing=config.smoothing if role in ("teacher", "peer") else 0.0,
             seed=mixed(config.seed, role, "pretraining"),
         )
+        if role == "student":
+            method.reach = config.reach  # as in the updates that follow, and in those of every other method
         claim(folder, "config.json", values)
         # The student's pretraining is the beginning of its run; the others have their own order and views.
         feed = self._feed(self.config.seed if role == "student" else mixed(config.seed, role))
