@@ -255,6 +255,17 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
     assert used["hyper"]["alpha"] == best["alpha"]
 
 
+def test_tuning_without_anything_to_validate_on_is_refused_before_it_begins(typed, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "d.npz", inputs=x, targets=y, test_inputs=x, test_targets=y)
+    code, _, errors = typed("tune", "--data", tmp_path / "d.npz", "--labels", 40, "--out", tmp_path / "t")
+    assert (code, "nothing is left to validate on" in errors) == (2, True)
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "t").exists()
+
+
 def test_tuning_keeps_most_of_the_best_so_far_and_begins_with_what_is_known(typed, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     known = tmp_path / "known.json"

@@ -136,7 +136,8 @@ def tune(
     checked = range(FIRST_SEED, FIRST_SEED + seeds)
     for method in methods:
         # What is wrong is found before anything is written.
-        run_of(replace(base, method=method, seed=FIRST_SEED), machine)
+        if not len(run_of(replace(base, method=method, seed=FIRST_SEED), machine).validation_data):
+            raise UsageError("nothing is left to validate on: tune with fewer labels")
     claim(out, "study.json", {**base.without("method", "seed", "hyper"), "seeds": seeds})
     studies = {method: _study(method, base, (known or {}).get(method, {}), out) for method in methods}
     for target in [*range(ROUND, trials, ROUND), trials]:
@@ -224,8 +225,7 @@ def _validated(
     found: dict[str, list[float]] = {name: [] for name in comparison.variants}
 
     def keep(key: tuple[str, int], outcome: Outcome) -> None:
-        if outcome.validation_accuracy is None:
-            raise UsageError("nothing is left to validate on: tune with fewer labels")
+        assert outcome.validation_accuracy is not None, "there are validation data, as `tune` has seen"
         found[key[0]].append(outcome.validation_accuracy)
 
     run_all(comparison.runs(), machine, store, workers=workers, threads=threads, console=console, keep=keep)
