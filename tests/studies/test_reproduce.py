@@ -201,21 +201,13 @@ def test_a_trial_run_does_not_take_the_place_of_committed_figures(typed, tmp_pat
     assert typed(*command, "--seeds", 3, "--out", tmp_path / "o")[0] == 0
 
 
+TINY = ["--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6, "--workers", 1]
+TUNE = ["tune", "--data", "digits", *TINY]
+
+
 def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
-    command = ["tune", "--data", "digits", "--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6]
-    command += [
-        "--batch",
-        8,
-        "--methods",
-        "supervised,kdgan",
-        "--workers",
-        1,
-        "--seeds",
-        2,
-        "--out",
-        tmp_path / "t",
-    ]
+    command = [*TUNE, "--batch", 8, "--methods", "supervised,kdgan", "--seeds", 2, "--out", tmp_path / "t"]
     code, _, errors = typed(*command, "--trials", 2)
     assert (code, errors) == (0, "")
     runs = list((tmp_path / "t").glob("runs/*/config.json"))
@@ -233,19 +225,7 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
     for method, found in tuned["methods"].items():
         values = [float(row["validation_accuracy"]) for row in rows if row["method"] == method]
         assert found["validation_accuracy"] == max(values)
-    compare = [
-        "compare",
-        "--student",
-        "mlp-4",
-        "--teacher",
-        "mlp-6",
-        "--steps",
-        6,
-        "--seeds",
-        1,
-        "--workers",
-        1,
-    ]
+    compare = ["compare", "--seeds", 1, *TINY]
     compare += ["--methods", "kdgan", "--settings", tmp_path / "t" / "tuned.json", "--out", tmp_path / "c"]
     assert typed(*compare)[0] == 0
     (config,) = (tmp_path / "c").glob("runs/*/config.json")
@@ -271,25 +251,13 @@ def test_tuning_keeps_most_of_the_best_so_far_and_begins_with_what_is_known(type
     known = tmp_path / "known.json"
     known.write_text('{"methods": {"kdgan": {"settings": {"beta": 3.0, "alpha": 0.25}}}}', encoding="utf-8")
     command = [
-        "tune",
-        "--data",
-        "digits",
-        "--student",
-        "mlp-4",
-        "--teacher",
-        "mlp-6",
-        "--steps",
-        6,
+        *TUNE,
         "--seeds",
         1,
-    ]
-    command += [
         "--methods",
         "mimic,kdgan",
         "--known",
         known,
-        "--workers",
-        1,
         "--trials",
         7,
         "--out",

@@ -4,6 +4,7 @@ import struct
 import sys
 import types
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -483,15 +484,20 @@ def test_what_is_done_is_not_done_again(tmp_path, images, network):
     assert shards(tmp_path / "out") == before
 
 
-def test_work_that_was_stopped_goes_on(tmp_path, images, network):
-    calls = iter(range(2))
+def stopping(network: Network, *, after: int) -> Network:
+    """The network, which is interrupted once it has been called so often."""
+    calls = iter(range(after))
 
-    def stopping(inputs: np.ndarray) -> np.ndarray:
+    def run(inputs: np.ndarray) -> np.ndarray:
         if next(calls, None) is None:
             raise KeyboardInterrupt
         return inputs.mean((2, 3))
 
-    stopped = Network(network.size, network.width, network.identity, network.scaling, stopping)
+    return replace(network, run=run)
+
+
+def test_work_that_was_stopped_goes_on(tmp_path, images, network):
+    stopped = stopping(network, after=2)
     with pytest.raises(KeyboardInterrupt):
         extract(images, stopped, tmp_path / "out", shard=4)
     with refused("lacks the features of image 9"):
@@ -501,14 +507,7 @@ def test_work_that_was_stopped_goes_on(tmp_path, images, network):
 
 
 def test_a_shard_that_was_stopped_in_its_middle_keeps_what_it_has(tmp_path, images, network):
-    calls = iter(range(6))
-
-    def stopping(inputs: np.ndarray) -> np.ndarray:
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        return inputs.mean((2, 3))
-
-    stopped = Network(network.size, network.width, network.identity, network.scaling, stopping)
+    stopped = stopping(network, after=6)
     with pytest.raises(KeyboardInterrupt):
         extract(images, stopped, tmp_path / "out", batch=1, shard=100)
     assert extract(images, network, tmp_path / "out", batch=1, shard=100).computed == 5
@@ -521,7 +520,7 @@ def test_a_network_that_fails_later_than_when_it_was_loaded_is_told_in_a_line(tm
             raise MemoryError("too much\nfor me")
         return inputs.mean((2, 3))
 
-    failing = Network(network.size, network.width, network.identity, network.scaling, one_at_a_time)
+    failing = replace(network, run=one_at_a_time)
     with refused("mine:means", "(4, 3, 4, 4)", "MemoryError: too much for me"):
         extract(images, failing, tmp_path / "out", batch=4)
 
