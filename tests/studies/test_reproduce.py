@@ -201,8 +201,8 @@ def test_a_trial_run_does_not_take_the_place_of_committed_figures(typed, tmp_pat
     assert typed(*command, "--seeds", 3, "--out", tmp_path / "o")[0] == 0
 
 
-TINY = ["--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6, "--workers", 1]
-TUNE = ["tune", "--data", "digits", *TINY]
+ON_DIGITS = ["--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6, "--workers", 1]
+TUNE = ["tune", "--data", "digits", *ON_DIGITS]
 
 
 def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_tuning_searches_every_method_alike_and_goes_on(typed, tmp_path: Path) -
     for method, found in tuned["methods"].items():
         values = [float(row["validation_accuracy"]) for row in rows if row["method"] == method]
         assert found["validation_accuracy"] == max(values)
-    compare = ["compare", "--seeds", 1, *TINY]
+    compare = ["compare", "--seeds", 1, *ON_DIGITS]
     compare += ["--methods", "kdgan", "--settings", tmp_path / "t" / "tuned.json", "--out", tmp_path / "c"]
     assert typed(*compare)[0] == 0
     (config,) = (tmp_path / "c").glob("runs/*/config.json")
