@@ -103,6 +103,7 @@ def distill(
     batch: int = 64,
     lr: float = 2e-3,
     hyper: Mapping[str, Any] | None = None,
+    interval: int = 1,
     augment: Augmentation | None = None,
     teacher_trained: bool | None = None,
     control: bool = True,
@@ -130,6 +131,8 @@ def distill(
         batch: instances per update; a DataLoader has its own.
         lr: highest learning rate of what is trained.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`.
+        interval: a teacher that goes on learning, and the discriminator, learn in the first of so many updates: with 4
+            or 8, codis and kdgan take little more time than mimic.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
         teacher_trained: whether the teacher is trained; by default its validation accuracy tells.
         control: whether to train the control, a copy of the student, as long as the student.
@@ -173,15 +176,18 @@ def distill(
         check_players(players, held_out)
         steps = _thirty_passes(data, batch) if steps is None else steps
         # Made once here so that wrong hyperparameters are found before anything is written.
-        create(method, players, hyper, optimization=Optimization(lr=lr), seed=seed)
+        create(method, players, hyper, optimization=Optimization(lr=lr), seed=seed, interval=interval)
         if augment is not None and not isinstance(data, Batch):
             raise UsageError(
                 "augment is for a Batch, or a Dataset that gives the same each time: views of a DataLoader, or of a "
                 "Dataset with random views, are its own"
             )
-        trainer = _Trainer(data, held_out, where, batch, lr, augment, seed, Path(folder) if folder else None)
+        trainer = _Trainer(
+            data, held_out, where, batch, lr, interval, augment, seed, Path(folder) if folder else None
+        )
         if trainer.folder is not None:
             settings = {"method": method, "steps": steps, "batch": batch, "lr": lr, "seed": seed}
+            settings["interval"] = interval
             settings["data"] = [_fingerprint(part) for part in (data, held_out)]
             # A network that was drawn is another one each time a program is started; one that was trained is not.
             settings["teacher"] = _fingerprint_of(teacher) if kept else None
@@ -276,12 +282,13 @@ class _Trainer:
         device: torch.device,
         batch: int,
         lr: float,
+        interval: int,
         augment: Augmentation | None,
         seed: int,
         folder: Path | None,
     ) -> None:
         self.data, self.validation, self.device, self.batch = data, validation, device, batch
-        self.lr, self.augment, self.seed, self.folder = lr, augment, seed, folder
+        self.lr, self.interval, self.augment, self.seed, self.folder = lr, interval, augment, seed, folder
         self.bars: Progress = unseen
         self.seconds: dict[str, float] = {}
 
@@ -311,7 +318,9 @@ class _Trainer:
             history += self.run(f"{role} pretraining", learning, first, watch=role)
             before += first if role == "student" else 0
         chosen = {role: players[role] for role in METHODS[method].roles}
-        learning = create(method, chosen, hyper, optimization=optimization, seed=self.seed)
+        learning = create(
+            method, chosen, hyper, optimization=optimization, seed=self.seed, interval=self.interval
+        )
         rest = self.run(name or method, learning, steps - before, offset=before, watch="student")
         return [*(r for r in history if "accuracy" in r), *({**r, "step": r["step"] + before} for r in rest)]
 

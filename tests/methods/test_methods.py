@@ -597,17 +597,42 @@ def test_each_player_takes_as_many_steps_as_stated(steps: dict[str, int]) -> Non
     assert counts == expected
 
 
-def test_between_intervals_only_the_student_learns() -> None:
-    method = make("kdgan", players(), {"interval": 3})
-    changed: dict[str, list[bool]] = {role: [] for role in ROLES}
+@pytest.mark.parametrize("name", ["codis", "codis3", "nagan", "kdgan"])
+def test_between_intervals_only_the_student_learns(name: str) -> None:
+    method = create(name, all_players(), optimization=LEARNING, interval=3)
+    changed: dict[str, list[bool]] = {role: [] for role in method.roles}
     for update in range(5):
-        before = {role: weights_of(method.players[role].module) for role in ROLES}
+        before = {role: weights_of(method.players[role].module) for role in method.roles}
         losses = method.update(batch(update), 0.1 + 0.1 * update)
         assert all(value.isfinite() for value in losses.values())
-        for role in ROLES:
+        for role in method.roles:
             changed[role].append(not same(method.players[role].module, before[role]))
-    assert changed["student"] == [True] * 5
-    assert changed["teacher"] == changed["discriminator"] == [True, False, False, True, False]
+    assert changed.pop("student") == [True] * 5
+    assert all(learned == [True, False, False, True, False] for learned in changed.values())
+
+
+def test_a_game_played_rarely_counts_for_more() -> None:
+    """The adversarial gradient of C is as large over an interval as if the game were played in each update."""
+
+    def gradient(interval: int, adversarial: float) -> Tensor:
+        modules = players()
+        hyper = {"beta": 0.0, "adversarial": adversarial}
+        create("kdgan", modules, hyper, optimization=STILL, interval=interval).update(batch(), 0.5)
+        return gradients(modules["student"])
+
+    torch.testing.assert_close(gradient(3, 1.0), 3 * gradient(1, 1.0), rtol=1e-6, atol=1e-12)
+
+
+def test_between_games_the_student_follows_its_teacher_as_in_mimic() -> None:
+    modules = players()
+    game = create("kdgan", modules, optimization=STILL, interval=2)
+    game.update(batch(0), 0.5)
+    losses = game.update(batch(1), 0.5)
+    frozen = copy.deepcopy({role: modules[role] for role in ("student", "teacher")})
+    expected = create("mimic", frozen, optimization=STILL).update(batch(1), 0.5)
+    assert set(losses) == {"distillation"}
+    torch.testing.assert_close(losses["distillation"], expected["distillation"])
+    torch.testing.assert_close(gradients(modules["student"]), gradients(frozen["student"]))
 
 
 @pytest.mark.parametrize("name", ["nagan", "kdgan"])
@@ -766,11 +791,11 @@ VARIANTS = [
 ]
 
 
-RESUMED = [*VARIANTS, ("kdgan", {"interval": 3})]
-
-
-@pytest.mark.parametrize(("name", "hyper"), RESUMED, ids=[f"{n}-{[*h.values()]}" for n, h in RESUMED])
-def test_a_saved_method_goes_on_as_if_it_had_never_stopped(name: str, hyper: dict[str, Any]) -> None:
+@pytest.mark.parametrize("interval", [1, 3])
+@pytest.mark.parametrize(("name", "hyper"), VARIANTS, ids=[f"{n}-{[*h.values()]}" for n, h in VARIANTS])
+def test_a_saved_method_goes_on_as_if_it_had_never_stopped(
+    name: str, hyper: dict[str, Any], interval: int
+) -> None:
     def norm(seed: int) -> dict[str, nn.Module]:
         torch.manual_seed(seed)
         layers = (nn.Linear(F, 8), nn.BatchNorm1d(8), nn.Linear(8, K))
@@ -780,14 +805,14 @@ def test_a_saved_method_goes_on_as_if_it_had_never_stopped(name: str, hyper: dic
         return [v for seed in (2, 3, 4) for v in method.update(batch(seed), 0.1 * seed).values()]
 
     modules = norm(0)
-    method = create(name, modules, hyper, optimization=LEARNING, seed=1)
+    method = create(name, modules, hyper, optimization=LEARNING, seed=1, interval=interval)
     for seed in (0, 1):
         method.update(batch(seed), 0.1 * seed)
     saved = copy.deepcopy(method.state_dict())
     straight = go_on(method)
 
     others = norm(9)
-    resumed = create(name, others, hyper, optimization=LEARNING, seed=2)
+    resumed = create(name, others, hyper, optimization=LEARNING, seed=2, interval=interval)
     resumed.load_state_dict(saved)
     continued = go_on(resumed)
 
@@ -862,7 +887,7 @@ def test_hyperparameters_are_those_of_the_method_with_their_defaults() -> None:
     assert hyperparameters("distn") == {"temperature": 4.0, "weight": 0.9}
     assert set(hyperparameters("kdgan")) == {
         "alpha", "beta", "gamma", "adversarial", "supervision", "distillation", "temperature", "estimator",
-        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps", "interval",
+        "tau_start", "tau_end", "judge", "d_steps", "t_steps", "c_steps",
     }  # fmt: skip
     for name in METHODS:
         make(name, all_players(), hyperparameters(name))
@@ -925,7 +950,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("kdgan", {"d_steps": 0}, "0"),
     ("kdgan", {"t_steps": 0}, "0"),
     ("kdgan", {"c_steps": -1}, "-1"),
-    ("kdgan", {"interval": 0}, "0"),
 ]
 
 
@@ -934,7 +958,12 @@ def test_hyperparameters_out_of_range_are_refused_at_once(
     name: str, hyper: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError, match=line(said)):
-        make(name, players(), hyper)
+        make(name, all_players(), hyper)
+
+
+def test_an_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=line("interval must be at least 1, not 0")):
+        create("kdgan", players(), interval=0)
 
 
 def test_a_negative_reach_is_refused() -> None:

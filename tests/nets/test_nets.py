@@ -82,7 +82,7 @@ def test_lenets_of_any_size(shape: tuple[int, int, int]) -> None:
         assert size(net) == lenet_size(shape[0], shape[1], 3, 5, 7, 11)
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8)])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8), (1, 31, 29)])
 def test_a_lenet_by_hand(shape: tuple[int, int, int]) -> None:
     """Convolve, ReLU, pool, in the order that the paper's figure has them."""
     net, x = lenet(shape, (3, 5), 7, 4), torch.randn(2, *shape)
@@ -95,6 +95,8 @@ def test_a_lenet_by_hand(shape: tuple[int, int, int]) -> None:
         y = F.max_pool2d(F.relu(F.conv2d(y, weight, convolution.bias, padding=padding)), 2)
     y = F.relu(y.reshape(2, -1) @ hidden.weight.T + hidden.bias) @ last.weight.T + last.bias
     torch.testing.assert_close(net(x), y)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), y)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 28), (1, 28, 3), (3, 1, 1)])

@@ -101,6 +101,19 @@ def test_losses_are_means_since_the_last_measurement(steps: int, evaluations: in
         before = record["step"]
 
 
+def test_losses_that_come_and_go_are_means_over_the_steps_that_had_them() -> None:
+    class Rare(Counting):
+        def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+            losses = super().update(batch, progress)
+            return losses if self.count % 3 == 1 else {"count": losses["count"]}
+
+    loop = Loop(Rare(), nothing, 30, CPU, None, evaluate=lambda: {}, evaluations=2)  # type: ignore[arg-type]
+    loop.run()
+    first, second = (record["losses"] for record in loop.history)
+    assert first == pytest.approx({"count": 8.0, "other": -(1 + 4 + 7 + 10 + 13) / 5})
+    assert second == pytest.approx({"count": 23.0, "other": -(16 + 19 + 22 + 25 + 28) / 5})
+
+
 def test_metrics_on_disk_are_the_history(tmp_path: Path) -> None:
     loop, _ = counted(50, tmp_path / "a" / "b", evaluate=lambda: {"accuracy": 12.5})
     loop.run()

@@ -61,6 +61,9 @@ class TrainingOptions:
     reach: float | None = None
     """How far inputs may be moved, for every method, to where the student has more to learn: the largest root mean
     square of the change, in standard deviations of the inputs. Default: 0."""
+    interval: int | None = None
+    """Teacher, peer and discriminator learn in the first of so many updates, which saves most of the time of codis,
+    nagan and kdgan. Default: 1."""
     evaluations: int | None = None
     """How often accuracy is measured on the way, for the curves."""
     device: str = "auto"
@@ -127,6 +130,7 @@ _TRAINED = (
     "teacher",
     "augment",
     "reach",
+    "interval",
     "student_pretraining",
     "evaluations",
     "precision",

@@ -62,11 +62,12 @@ def create(
     optimization: Learning = Optimization(),
     seed: int = 0,
     reach: float = 0.0,
+    interval: int = 1,
 ) -> Method:
-    """A method over those of `modules` that it needs, by role, with its `reach`.
+    """A method over those of `modules` that it needs, by role, with its `reach` and `interval`.
 
     Raises:
-        UsageError: for an unknown method or hyperparameter, a negative reach, or a missing player.
+        UsageError: for an unknown method or hyperparameter, a negative reach, an interval below 1, or a missing player.
     """
     kind: Any = find(name)
     known = hyperparameters(name)
@@ -85,8 +86,9 @@ def create(
         raise UsageError(f"method {name} needs a {missing[0]}")
     players = [modules[role] for role in kind.roles]
     check_range("reach", reach, 0)
+    check_range("interval", interval, 1)
     method: Method = kind(*players, **(hyper or {}), optimization=optimization, seed=seed)
-    method.reach = reach
+    method.reach, method.interval = reach, interval
     return method
 
 

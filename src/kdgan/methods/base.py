@@ -29,6 +29,8 @@ class Method(ABC):
         reach: how far the inputs of an instance may be moved before a step, to where the student has more to learn:
             the largest root mean square of the change, in units of the inputs; 0, the default, moves nothing. See
             `moved`.
+        interval: players other than C learn in the first of so many updates, C in each, on views of its own: most of
+            the time of an update goes to what larger players learn. 1, the default, lets all learn in every update.
     """
 
     roles: ClassVar[tuple[str, ...]]
@@ -47,7 +49,7 @@ class Method(ABC):
         }
         device = next(p.device for module in modules.values() for p in module.parameters())
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.reach = 0.0
+        self.reach, self.interval, self._updates = 0.0, 1, 0
 
     def update(self, batch: Batch, progress: float) -> Losses:
         """One step of every player that learns, on the batch with its inputs moved by at most `reach`.
@@ -60,7 +62,14 @@ class Method(ABC):
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
-        return self.step(self.moved(batch) if self.reach else batch, progress)
+        losses = self.step(self.moved(batch) if self.reach else batch, progress)
+        self._updates += 1
+        return losses
+
+    @property
+    def all_learn(self) -> bool:
+        """Whether this is an update in which the other players learn, too; see `interval`."""
+        return self._updates % self.interval == 0
 
     @abstractmethod
     def step(self, batch: Batch, progress: float) -> Losses:
@@ -99,10 +108,11 @@ class Method(ABC):
         return self.players["student"]
 
     def state_dict(self) -> dict[str, Any]:
-        """Every player with its optimizer, and the random generator."""
+        """Every player with its optimizer, the random generator, and the number of updates."""
         return {
             "players": {role: player.state_dict() for role, player in self.players.items()},
             "generator": self.generator.get_state(),
+            "updates": self._updates,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -110,6 +120,7 @@ class Method(ABC):
         for role, player in self.players.items():
             player.load_state_dict(state["players"][role])
         self.generator.set_state(state["generator"].cpu())
+        self._updates = int(state["updates"])
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

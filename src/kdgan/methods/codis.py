@@ -54,13 +54,17 @@ class Codis(Method):
         self.distance = distance(distillation, temperature=temperature)
 
     def step(self, batch: Batch, progress: float) -> Losses:
-        """One step of every network."""
-        logits = {role: player(batch) for role, player in self.players.items()}
+        """One step of every network, or of C alone."""
+        logits: dict[str, Tensor] = {}
+        for role, player in self.players.items():
+            with torch.set_grad_enabled(self.all_learn or role == "student"):
+                logits[role] = player(batch)
         losses: dict[str, Tensor] = {}
         for role, player in self.players.items():
             others = [theirs for other, theirs in logits.items() if other != role]
             label, follows = self._terms(logits[role], others, batch)
-            player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
+            if self.all_learn or role == "student":
+                player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
             before = "" if role == "student" else f"{role}_"
             losses |= {f"{before}label": label, f"{before}distillation": follows}
         return report(**losses)

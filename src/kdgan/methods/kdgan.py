@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,10 @@ class KDGAN(Method):
     min_{c,t} max_d E_{p_u}[log p_d] + α·E_{p_c}[log(1 − p_d)] + (1−α)·E_{p_t}[log(1 − p_d)]
                     + β·L_DS^c(p_c, p_t) + γ·L_DS^t(p_t, p_c), with p_c = p_t = p_u at the equilibrium.
 
-    Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of
-    the three players; `update` is the body of its loop.
+    Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of the three players; `update` is the body of
+    its loop. With an `interval` (see `Method`) the game is played in the first of so many updates, with so many times
+    its weight for C; in the others C follows T alone, and the update takes the time of MIMIC's. As with the
+    regularisers of StyleGAN 2 (Karras et al., 2020), what changes slowly need not be computed each time.
 
     Args:
         student: C, sees x.
@@ -61,8 +63,6 @@ class KDGAN(Method):
         d_steps: steps of D in each update, on the same instances with fresh samples.
         t_steps: steps of T in each update.
         c_steps: steps of C in each update.
-        interval: T and D learn in the first of so many updates, C in each, on views of its own. Most of the time of an
-            update goes to what T and D learn.
 
     Raises:
         UsageError: if a hyperparameter is out of its range.
@@ -92,7 +92,6 @@ class KDGAN(Method):
         d_steps: int = 1,
         t_steps: int = 1,
         c_steps: int = 1,
-        interval: int = 1,
         optimization: Learning = Optimization(),
         seed: int = 0,
     ) -> None:
@@ -103,8 +102,7 @@ class KDGAN(Method):
         check_range("supervision", supervision, 0)
         if judge not in get_args(Judge):
             raise UsageError(f"unknown judge {judge!r}: choose network or labels")
-        ratios = {"d_steps": d_steps, "t_steps": t_steps, "c_steps": c_steps, "interval": interval}
-        check_game(estimator, tau_start, tau_end, **ratios)
+        check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
         modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
         super().__init__(modules, optimization, seed)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
@@ -112,34 +110,30 @@ class KDGAN(Method):
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
-        self.interval, self._updates = interval, 0
 
     def step(self, batch: Batch, progress: float) -> Losses:
-        """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12)."""
+        """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12); or C follows T alone."""
+        return self._play(batch, progress) if self.all_learn else self._follow(batch, progress)
+
+    def _play(self, batch: Batch, progress: float) -> Losses:
         student, teacher = self.student, self.players["teacher"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-        learning = self._updates % self.interval == 0
-        self._updates += 1
 
         # No step changes a network before the loss that these logits serve, so each is computed once.
-        c = student(batch)
-        with torch.set_grad_enabled(learning):
+        c, t = student(batch), teacher(batch)
+        d_loss, g = self._judged(batch, c, t, progress)
+        for step in range(self.t_steps):
+            t = teacher(batch) if step else t
+            ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
+            loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
+            teacher.learn(loss + self._labelled(t, batch), progress)
+        with torch.no_grad():
             t = teacher(batch)
-            d_loss, g = self._judged(batch, c, t, progress, learning=learning)
-            for step in range(self.t_steps if learning else 1):
-                t = teacher(batch) if step else t
-                ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
-                loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
-                if learning:
-                    teacher.learn(loss + self._labelled(t, batch), progress)
-        if learning:
-            with torch.no_grad():
-                t = teacher(batch)
 
         for step in range(self.c_steps):
             c = student(batch) if step else c
             ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
-            loss = self.adversarial * self.alpha * ad_c + self.beta * ds_c
+            loss = self._weight_of_game * ad_c + self.beta * ds_c
             student.learn(loss + self._labelled(c, batch), progress)
         return report(
             discriminator=d_loss,
@@ -149,31 +143,37 @@ class KDGAN(Method):
             teacher_distillation=ds_t,
         )
 
+    def _follow(self, batch: Batch, progress: float) -> Losses:
+        with torch.no_grad():
+            t = self.players["teacher"](batch)
+        for _ in range(self.c_steps):
+            c = self.student(batch)
+            ds_c = self.distance(c, t)
+            self.student.learn(self.beta * ds_c + self._labelled(c, batch), progress)
+        return report(distillation=ds_c)
+
     def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, β·L_DS^c, and the label."""
         t = self.players["teacher"](batch)
+        if not self.all_learn:
+            return lambda c: self.beta * self.distance(c, t) + self._labelled(c, batch)
         judge = self.players["discriminator"]
         g = judge(batch) if self.judge == "network" else self._product(batch, t)
-        weight = self.adversarial * self.alpha
         return lambda c: (
-            weight * generator_loss(c, g) + self.beta * self.distance(c, t) + self._labelled(c, batch)
+            self._weight_of_game * generator_loss(c, g)
+            + self.beta * self.distance(c, t)
+            + self._labelled(c, batch)
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """That of every method, and where in an interval the game is."""
-        return {**super().state_dict(), "updates": self._updates}
+    @property
+    def _weight_of_game(self) -> float:
+        # As often as it is left out, so much more it counts where it is played.
+        return self.adversarial * self.alpha * self.interval
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
-        super().load_state_dict(state)
-        self._updates = int(state.get("updates", 0))  # checkpoints of before had no intervals
-
-    def _judged(
-        self, batch: Batch, c: Tensor, t: Tensor, progress: float, *, learning: bool
-    ) -> tuple[Tensor, Tensor]:
+    def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
         """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
         discriminator = self.players["discriminator"]
-        learns = learning and self.judge == "network" and self.adversarial > 0
+        learns = self.judge == "network" and self.adversarial > 0
         for _ in range(self.d_steps if learns else 1):
             g = discriminator(batch) if self.judge == "network" else self._product(batch, c)
             z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)

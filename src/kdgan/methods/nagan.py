@@ -48,18 +48,22 @@ class NaGAN(Method):
         self.d_steps, self.c_steps = d_steps, c_steps
 
     def step(self, batch: Batch, progress: float) -> Losses:
-        """The d-steps, then the c-steps."""
+        """The d-steps, where D learns, then the c-steps."""
         discriminator = self.players["discriminator"]
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
 
         c = self.student(batch)
-        for _ in range(self.d_steps):
+        for _ in range(self.d_steps if self.all_learn else 1):
             z_c = generated_labels(c, estimator=self.estimator, generator=self.generator)
-            d_loss = discriminator_loss(discriminator(batch), batch.targets, z_c)
-            discriminator.learn(d_loss, progress)
+            with torch.set_grad_enabled(self.all_learn):
+                g = discriminator(batch)
+            d_loss = discriminator_loss(g, batch.targets, z_c)
+            if self.all_learn:
+                discriminator.learn(d_loss, progress)
 
-        with torch.no_grad():
-            g = discriminator(batch)
+        if self.all_learn:
+            with torch.no_grad():
+                g = discriminator(batch)
         for step in range(self.c_steps):
             c = self.student(batch) if step else c
             ad_c = generator_loss(c, g, estimator=self.estimator, tau=tau, generator=self.generator)

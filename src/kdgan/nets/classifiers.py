@@ -32,6 +32,22 @@ def mlp(features: int, hidden: Sequence[int] = (800, 800), classes: int = 10) ->
     return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
 
 
+class Halve(nn.Module):
+    """Max-pooling 2×2, which leaves out an odd last row or column.
+
+    Where no gradient is asked for, that is most of the time of a teacher, the largest of four shifted images is found
+    without noting where it was: a LeNet then takes two thirds of the time on a CPU.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, H, W)` to `(B, C, H // 2, W // 2)`."""
+        if x.requires_grad:
+            return F.max_pool2d(x, 2)
+        x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+        rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+        return torch.maximum(rows[:, :, :, ::2], rows[:, :, :, 1::2])
+
+
 def lenet(
     shape: Sequence[int] = (1, 28, 28),
     channels: tuple[int, int] = (20, 50),
@@ -61,10 +77,10 @@ def lenet(
     net = nn.Sequential(
         # ReLU and max-pool commute; pooling first leaves ReLU a quarter of the work.
         nn.Conv2d(colours, channels[0], 5, padding=padding),
-        nn.MaxPool2d(2),
+        Halve(),
         nn.ReLU(),
         nn.Conv2d(channels[0], channels[1], 5, padding=padding),
-        nn.MaxPool2d(2),
+        Halve(),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(channels[1] * math.prod(size), hidden),

@@ -49,6 +49,7 @@ class Config:
         reach: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Method`.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
             method's own, see `early`.
+        interval: all players but C learn in the first of so many updates, see `kdgan.methods.Method`.
         evaluations: how often accuracy is measured on the way.
         precision: of the forward passes.
     """
@@ -82,13 +83,14 @@ class Config:
     smoothing: float = 0.1
     student_pretraining: float | None = None
     reach: float = 0.0
+    interval: int = 1
     evaluations: int = 20
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         find(self.method)
         # A method's own settings come from a command line or a file, where anything may stand.
-        for name in ("steps", "batch", "teacher_steps", "evaluations"):
+        for name in ("steps", "batch", "teacher_steps", "interval", "evaluations"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}")

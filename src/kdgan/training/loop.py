@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kdgan.data.feed import Feed
 from kdgan.errors import Interrupted, RunError
@@ -58,7 +58,7 @@ class Loop:
     seconds: float = field(default=0.0, init=False)
     """Time spent training, over all attempts, evaluations left out."""
     _sums: dict[str, float] = field(default_factory=dict, init=False)
-    _summed: int = field(default=0, init=False)
+    _counts: dict[str, int] = field(default_factory=dict, init=False)
 
     def run(self) -> None:
         """Trains to the last step.
@@ -102,26 +102,29 @@ class Loop:
         return done * self.evaluations // self.steps > (done - 1) * self.evaluations // self.steps
 
     def _add_up(self, watched: list[Losses], done: int) -> None:
-        """Adds the watched steps, the last of which was number `done`, to the sums; all terms must be finite."""
-        names = list(watched[0])
-        table: Tensor = torch.stack(
-            [torch.stack([losses[name].float() for name in names]) for losses in watched]
-        )
-        table = table.cpu()
-        if not table.isfinite().all():
-            row, column = (int(i) for i in (~table.isfinite()).nonzero()[0])
-            raise RunError(
-                f"training diverged: at step {done - len(watched) + row + 1} the loss term {names[column]!r} was "
-                f"{table[row, column].item()}; try a lower learning rate or a smaller weight of that term"
-            )
-        self._summed += len(watched)
-        for name, total in zip(names, table.double().sum(0).tolist(), strict=True):
-            self._sums[name] = self._sums.get(name, 0.0) + total
+        """Adds the watched steps, the last of which was number `done`, to the sums; all terms must be finite.
+
+        A step reports the terms that it had, which need not be those of every other.
+        """
+        terms = [
+            (done - len(watched) + row, name, loss)
+            for row, losses in enumerate(watched, start=1)
+            for name, loss in losses.items()
+        ]
+        values: list[float] = torch.stack([loss.float() for *_, loss in terms]).cpu().tolist()
+        for (step, name, _), value in zip(terms, values, strict=True):
+            if not math.isfinite(value):
+                raise RunError(
+                    f"training diverged: at step {step} the loss term {name!r} was {value}; try a lower learning rate "
+                    "or a smaller weight of that term"
+                )
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def _record(self, done: int) -> None:
         assert self.evaluate is not None
-        losses = {name: total / self._summed for name, total in self._sums.items()}
-        self._sums, self._summed = {}, 0
+        losses = {name: total / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
         measured = self.evaluate()
         self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
         if self.folder is not None:
@@ -136,7 +139,7 @@ class Loop:
             "steps": self.steps,
             "seconds": self.seconds,
             "sums": self._sums,
-            "summed": self._summed,
+            "counts": self._counts,
             "method": self.method.state_dict(),
             "random": checkpoint.random_state(self.device),
         }
@@ -154,7 +157,7 @@ class Loop:
         if state is not None:
             self.method.load_state_dict(state["method"])
             checkpoint.restore_random_state(state["random"], self.device)
-            self.seconds, self._sums, self._summed = state["seconds"], state["sums"], state["summed"]
+            self.seconds, self._sums, self._counts = state["seconds"], state["sums"], state["counts"]
             self.progress(done)
         return done
 

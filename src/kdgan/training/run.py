@@ -233,6 +233,7 @@ class Run:
             optimization=optimization,
             seed=seed,
             reach=config.reach,
+            interval=config.interval,
         )
 
     def _build(self, role: str) -> nn.Module:
