@@ -1,9 +1,8 @@
 """Writes every table in the documents from the committed result files; `--check` only says whether they agree.
 
 A table stands between `<!-- table: WHAT -->` and `<!-- end -->`, where WHAT is the results.csv of a comparison, the
-folder of a study (results/table1), a file of changes (results/changes/CELL.csv), of settings (settings/CELL) or the
-seeds of a cell of Table 1 that decided nothing (unseen/CELL). `--figures` draws the figures of all studies that have
-results into docs/figures/, too.
+folder of a study (results/table1), a file of changes (results/changes/CELL.csv) or of settings (settings/CELL).
+`--figures` draws the figures of all studies that have results into docs/figures/, too.
 """
 
 import json
@@ -18,8 +17,6 @@ from kdgan.studies.tables import markdown, markdown_table, plus_minus
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md")
-UNSEEN = 5
-"""Results of the seeds below it had been seen when it was decided that KDGAN's C is not pretrained."""
 BLOCK = re.compile(r"(<!-- table: ([\w/.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -37,8 +34,6 @@ def table(what: str) -> str:
     room, _, name = what.partition("/")
     if room == "settings":
         return settings_table(name)
-    if room == "unseen":
-        return unseen_table(name)
     if name.startswith("changes/"):
         return changes_table(ROOT / what)
     if name in TABLES:
@@ -67,21 +62,6 @@ def settings_table(cell: str) -> str:
         "Mean validation accuracy in % over the seeds of the search; the best of few trials flatters itself."
     )
     return f"{markdown(headers, rows, words=('method', 'settings'))}\n{note}\n"
-
-
-def unseen_table(cell: str) -> str:
-    """KDGAN against each method on the seeds of a cell of Table 1 that were new when its protocol was frozen."""
-    found: dict[str, dict[int, float]] = {}
-    for run in read_results(ROOT / "results" / "table1" / f"{cell}.csv"):
-        if run.seed >= UNSEEN:
-            found.setdefault(run.method, {})[run.seed] = run.student_accuracy
-    game = found.pop("kdgan")
-    rows = [
-        [name, str(len(mine)), plus_minus(paired_difference(game, mine), difference=True)]
-        for name, mine in found.items()
-    ]
-    note = f"In points, seeds from {UNSEEN} up, paired; ± half of the 95 % interval."
-    return f"{markdown(('method', 'seeds', 'KDGAN − it'), rows, words=('method',))}\n{note}\n"
 
 
 def changes_table(file: Path) -> str:

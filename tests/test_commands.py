@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from kdgan.cli import main
+from kdgan.methods import hyperparameters
 from support import served
 
 COLUMNS = (
@@ -244,7 +245,7 @@ def test_train_and_evaluate_agree(kdgan: Command, tmp_path: Path) -> None:
     assert printed.endswith(f"student: {out / 'student.safetensors'}\n")
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert (config["seed"], config["labels"], config["steps"], config["batch"]) == (3, 40, 20, 8)
-    assert config["hyper"] == {"alpha": 0.3, "estimator": "concrete"}
+    assert config["hyper"] == {**hyperparameters("kdgan"), "alpha": 0.3, "estimator": "concrete"}
     assert json.loads((out / "result.json").read_text(encoding="utf-8"))["student_updates"] == 20
     code, measured, errors = kdgan("evaluate", out)
     assert (code, errors) == (0, "")

@@ -332,7 +332,7 @@ def test_kdgan_judged_by_the_labels_alone(adversarial: float) -> None:
             "teacher_distillation": t_follows,
         }
 
-    method = KDGAN(**modules, adversarial=adversarial, judge="labels", optimization=LEARNING)
+    method = KDGAN(**modules, adversarial=adversarial, supervision=0.0, judge="labels", optimization=LEARNING)
     agree(method, hand, step)
     assert same(modules["discriminator"], before)
 
@@ -424,7 +424,7 @@ def lesson_by_hand(name: str, modules: Mapping[str, nn.Module], data: Batch) -> 
         "codis": label + follows["t"],
         "codis3": label + (follows["t"] + follows["peer"]) / 2,
         "nagan": caught,
-        "kdgan": 0.5 * caught + distance_by_hand("l2", c, t, 1),
+        "kdgan": label + 0.5 * caught + distance_by_hand("l2", c, t, 1),
     }[name]
 
 
@@ -453,9 +453,7 @@ def test_inputs_are_moved_up_the_loss_of_the_student(name: str) -> None:
 
 def test_without_a_game_but_with_labels_kdgan_is_codis() -> None:
     """Up to whether C follows T from before or after T's step."""
-    game = create(
-        "kdgan", players(), {"adversarial": 0.0, "supervision": 1.0, "gamma": 0.1}, optimization=LEARNING
-    )
+    game = create("kdgan", players(), {"adversarial": 0.0, "gamma": 0.1}, optimization=LEARNING)
     codis = create("codis", players(), {"distillation": "l2"}, optimization=LEARNING)
     game.update(batch(), 0.5)
     codis.update(batch(), 0.5)
@@ -508,7 +506,7 @@ def gradients(module: nn.Module) -> Tensor:
 def after(hyper: Mapping[str, Any], seed: int = 0) -> dict[str, Tensor]:
     """Each player's gradient of its last step in one update of KDGAN that leaves the weights all but alone."""
     modules = players(seed)
-    create("kdgan", modules, hyper, optimization=STILL).update(batch(), 0.5)
+    create("kdgan", modules, {"supervision": 0.0, **hyper}, optimization=STILL).update(batch(), 0.5)
     return {role: gradients(module) for role, module in modules.items()}
 
 
@@ -542,16 +540,17 @@ def test_the_gradients_of_kdgan_are_linear_in_alpha_beta_and_gamma(estimator: st
 
 def test_a_student_without_terms_and_a_teacher_without_terms_stay() -> None:
     still = Optimization(lr=RATE)  # no weight decay, which is no term of the game
+    alone = {"supervision": 0.0}
     modules = players()
     before = {role: weights_of(module) for role, module in modules.items()}
-    method = create("kdgan", modules, {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}, optimization=still)
+    method = create("kdgan", modules, {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, **alone}, optimization=still)
     for seed in range(3):
         method.update(batch(seed), 0.5)
     assert same(modules["student"], before["student"])
     assert not same(modules["teacher"], before["teacher"])
 
     modules = players()
-    method = create("kdgan", modules, {"alpha": 1.0, "gamma": 0.0}, optimization=still)
+    method = create("kdgan", modules, {"alpha": 1.0, "gamma": 0.0, **alone}, optimization=still)
     for seed in range(3):
         method.update(batch(seed), 0.5)
     assert same(modules["teacher"], before["teacher"])
@@ -616,7 +615,7 @@ def test_a_game_played_rarely_counts_for_more() -> None:
 
     def gradient(interval: int, adversarial: float) -> Tensor:
         modules = players()
-        hyper = {"beta": 0.0, "adversarial": adversarial}
+        hyper = {"beta": 0.0, "supervision": 0.0, "adversarial": adversarial}
         create("kdgan", modules, hyper, optimization=STILL, interval=interval).update(batch(), 0.5)
         return gradients(modules["student"])
 
@@ -625,7 +624,7 @@ def test_a_game_played_rarely_counts_for_more() -> None:
 
 def test_between_games_the_student_follows_its_teacher_as_in_mimic() -> None:
     modules = players()
-    game = create("kdgan", modules, optimization=STILL, interval=2)
+    game = create("kdgan", modules, {"supervision": 0.0}, optimization=STILL, interval=2)
     game.update(batch(0), 0.5)
     losses = game.update(batch(1), 0.5)
     frozen = copy.deepcopy({role: modules[role] for role in ("student", "teacher")})

@@ -234,7 +234,7 @@ def gradients(
     """
     players = {role: copy.deepcopy(module) for role, module in players.items()}
     tiny = Optimization(lr=1e-12, schedule="constant")
-    method = KDGAN(**players, **hyper, tau_start=tau, tau_end=tau, optimization=tiny, seed=3)
+    method = KDGAN(**players, **hyper, supervision=0.0, tau_start=tau, tau_end=tau, optimization=tiny, seed=3)
     rows = []
     for batch in minibatches(digits, 60, seed=2):
         method.update(batch, 0.5)

@@ -88,11 +88,22 @@ def test_studies_share_runs(typed, data_dir: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("result.json")} == before
 
 
+def test_seeds_may_begin_anywhere(typed, data_dir: Path, tmp_path: Path) -> None:
+    rest = ["--cells", "mnist-100", *TINY, "--data-dir", data_dir, "--first-seed", 7]
+    rest += ["--out", tmp_path / "runs", "--results", tmp_path / "results"]
+    assert typed("reproduce", "figure3a", *rest)[0] == 0
+    records = read_results(tmp_path / "results" / "figure3a" / "mnist-100.csv")
+    assert {record.seed for record in records} == {7}
+
+
 def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
     for command, part in (
         (["reproduce", "table9"], "table9"),
         (["reproduce", "table1", "--cells", "mnist-7"], "mnist-7"),
         (["reproduce", "table1", "--seeds", "0"], "--seeds"),
+        (["reproduce", "table1", "--seeds", "2", "--first-seed", "99"], "99 to 100"),
+        (["reproduce", "table1", "--first-seed", "-1"], "-1 to 8"),
+        (["reproduce", "table1", "--interval", "0"], "interval must be a whole number of at least 1"),
         (["tune", "--cell", "mnist-7"], "mnist-7"),
         (["tune", "--cell", "popular"], "--table"),
         (["tune", "--cell", "random", "--table", "none.parquet"], "none.parquet"),

@@ -166,6 +166,8 @@ class Reproduce:
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: int | None = None
     """How many. Default: the study's own number, such as 10 for the tables."""
+    first_seed: int = 0
+    """The first of them. Seeds that nothing was decided by are worth more than those that were looked at before."""
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     data_dir: Path | None = None
     """Folder with the files of mnist and cifar10; without it they are downloaded once."""
@@ -179,6 +181,7 @@ class Reproduce:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.studies.presets import FIRST_SEED
         from kdgan.studies.reproduce import find, reproduce
         from kdgan.studies.table2 import CELLS, SEEDS
         from kdgan.studies.tag_studies import reproduce_tags
@@ -197,6 +200,12 @@ class Reproduce:
         seeds = usual if self.seeds is None else self.seeds
         if seeds < 1:
             raise UsageError(f"--seeds must be at least 1, not {seeds}")
+        chosen_seeds = range(self.first_seed, self.first_seed + seeds)
+        if not 0 <= chosen_seeds[0] <= chosen_seeds[-1] < FIRST_SEED:
+            raise UsageError(
+                f"seeds must be in 0 to {FIRST_SEED - 1}, as those from {FIRST_SEED} up are for kdgan tune: "
+                f"got {chosen_seeds[0]} to {chosen_seeds[-1]}"
+            )
         machine = machine_of(self.training, self.data_dir)
         work = Work(
             machine,
@@ -209,8 +218,8 @@ class Reproduce:
             command=["kdgan", *sys.argv[1:]],
         )
         if on_photos:
-            failures = reproduce_tags(self.study, table, chosen or cells, range(seeds), work)
+            failures = reproduce_tags(self.study, table, chosen or cells, chosen_seeds, work)
         else:
-            failures = reproduce(self.study, chosen or cells, range(seeds), work)
+            failures = reproduce(self.study, chosen or cells, chosen_seeds, work)
         print(f"reports: {self.out / self.study}   results: {self.results / self.study}")  # noqa: T201
         say_failed(failures)

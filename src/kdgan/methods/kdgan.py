@@ -50,7 +50,8 @@ class KDGAN(Method):
         adversarial: weight of the adversarial terms of C and T; 1 in the paper, 0 for no game at all.
         supervision: weight of −log p(y|x) in the losses of C and T; 0 in the paper, where labels reach them through D
             alone. It leaves the equilibrium where it is, as in Triple-GAN (Li et al., 2017), and tells C and T of
-            labels to which they give so little that the adversarial gradient, which is in proportion, does not.
+            labels to which they give so little that the adversarial gradient, which is in proportion, does not. On
+            validation data C is better with it.
         distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
         temperature: of kl and js.
         estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),
@@ -82,7 +83,7 @@ class KDGAN(Method):
         beta: float = 1.0,
         gamma: float = 0.02,
         adversarial: float = 1.0,
-        supervision: float = 0.0,
+        supervision: float = 1.0,
         distillation: Distance = "l2",
         temperature: float = 4.0,
         estimator: EstimatorName = "exact",

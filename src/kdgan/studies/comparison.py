@@ -33,7 +33,7 @@ COSTS = {
 """Rough time of a step beside the control's, from which the time left is guessed and nothing else."""
 
 
-OWN_SETTINGS = ("lr", "teacher_lr", "student_pretraining", "teacher_steps")
+OWN_SETTINGS = ("lr", "teacher_lr", "student_pretraining", "teacher_steps", "interval")
 """Fields of a configuration that a method may have to itself beside its hyperparameters; all others are shared."""
 
 

@@ -62,6 +62,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """By name of the data, or by kind for one's own. The paper's networks where the paper has the data."""
 
+FIRST_SEED = 100
+"""Tuning uses seeds from here up; results are reported for seeds below."""
+
 
 def configuration(method: str, given: Mapping[str, Any], *, data_dir: Path | None = None) -> Config:
     """The configuration of a run of `method`: what is `given`, and the data's preset for what is None there.

@@ -30,12 +30,10 @@ from kdgan.errors import RunError, UsageError
 from kdgan.files import replacing, write_json
 from kdgan.methods import find, hyperparameters
 from kdgan.studies.comparison import OWN_SETTINGS, Comparison, Variant, run_all, run_of
+from kdgan.studies.presets import FIRST_SEED
 from kdgan.studies.statistics import mean_interval
 from kdgan.training.config import Config, claim
 from kdgan.training.run import Machine, Outcome
-
-FIRST_SEED = 100
-"""Tuning uses seeds from here up; results are reported for seeds below."""
 
 Parameter = tuple[float, float] | tuple[str, ...]
 """A range, of whole numbers if its ends are, searched on a logarithmic scale unless it begins at 0; or choices."""

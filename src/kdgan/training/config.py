@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kdgan.errors import UsageError
 from kdgan.files import write_json
-from kdgan.methods import Optimization, find
+from kdgan.methods import Optimization, find, hyperparameters
 from kdgan.training.devices import Precision
 
 
@@ -188,8 +188,13 @@ def plain(config: Config) -> dict[str, Any]:
     return values
 
 
+def complete(config: Config) -> dict[str, Any]:
+    """As `plain`, with every hyperparameter of the method: a default may be another in the next version of kdgan."""
+    return {**plain(config), "hyper": {**hyperparameters(config.method), **config.hyper}}
+
+
 def from_plain(values: dict[str, Any]) -> Config:
-    """The configuration that `plain` gave, ignoring nothing.
+    """The configuration that `plain` or `complete` gave, ignoring nothing.
 
     Raises:
         UsageError: if the values are not those of a configuration.
@@ -225,9 +230,11 @@ def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
 def differences(there: dict[str, Any], now: dict[str, Any]) -> str:
     """In words, the first of the values in which two configurations differ; nothing where they do not.
 
-    One that was written before a field was there has its default.
+    One that was written before a field, or a hyperparameter, was there has its default.
     """
     there = {**{key: _DEFAULTS[key] for key in now if key in _DEFAULTS}, **there}
+    if isinstance(there.get("hyper"), dict) and "hyper" in now:
+        there["hyper"] = {**now["hyper"], **there["hyper"]}
     other = [key for key in {**now, **there} if now.get(key) != there.get(key)]
     return ", ".join(f"{key} {there.get(key)!r} there and {now.get(key)!r} now" for key in other[:3])
 

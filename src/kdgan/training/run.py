@@ -18,7 +18,7 @@ from kdgan.data.split import scaled
 from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import METHODS, Method, create, pretraining
-from kdgan.training.config import Config, claim, digest, from_plain, plain, read_json
+from kdgan.training.config import Config, claim, complete, digest, from_plain, read_json
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
 from kdgan.training.students import Student
@@ -118,7 +118,7 @@ class Run:
         finished = outcome_in(folder, self.config)
         if finished is not None:
             return finished
-        claim(folder, "config.json", plain(self.config))
+        claim(folder, "config.json", complete(self.config))
         loops = {role: self.pretrain(role, pretrained) for role in self.config.pretrained}
         loop = self._play(folder, loops.get("student"))
         outcome = self._outcome(loop, loops)
@@ -273,7 +273,7 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
     result = folder / "result.json"
     if not result.exists():
         return None
-    claim(folder, "config.json", plain(config))
+    claim(folder, "config.json", complete(config))
     return Outcome(**read_json(result))
 
 
