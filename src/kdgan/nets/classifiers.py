@@ -35,8 +35,8 @@ def mlp(features: int, hidden: Sequence[int] = (800, 800), classes: int = 10) ->
 class Halve(nn.Module):
     """Max-pooling 2×2, which leaves out an odd last row or column.
 
-    Where no gradient is asked for, that is most of the time of a teacher, the largest of four shifted images is found
-    without noting where it was: a LeNet then takes two thirds of the time on a CPU.
+    Where no gradient is asked for, as with a frozen teacher, the largest of four shifted images is found without noting
+    where it was: measured at MNIST sizes in bfloat16, a LeNet then takes 0.7 of the time on a CPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
