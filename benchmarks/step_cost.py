@@ -76,6 +76,7 @@ def main() -> None:
         alpha=ALPHA,
         beta=BETA,
         gamma=GAMMA,
+        supervision=0.0,
         distillation="kl",
         temperature=T,
         optimization=Optimization(LR),
