@@ -14,7 +14,7 @@ from kdgan.methods import METHODS, Method, hyperparameters
 from kdgan.studies.comparison import Comparison, Variant, compare
 from kdgan.studies.statistics import read_results
 from kdgan.training import Config, Machine, Outcome, Run, Student
-from kdgan.training.config import claim, digest, from_plain, plain, read_json
+from kdgan.training.config import claim, complete, differences, digest, from_plain, plain, read_json
 from kdgan.training.devices import find_device
 from kdgan.training.evaluate import accuracy
 from kdgan.training.loop import Interrupted
@@ -139,6 +139,14 @@ def test_a_run_of_another_default_is_not_taken_for_this_one(
     )
     with refused("hyper", "'weight': 0.9"):
         train(tmp_path, method="distn")
+
+
+def test_a_record_that_lacks_a_hyperparameter_has_its_default() -> None:
+    now = complete(config(method="distn", hyper={"weight": 0.5}))
+    assert "0.9" in differences({**now, "hyper": {}}, now)
+    now = complete(config(method="kdgan"))
+    assert "'supervision': 0.0" in differences({**now, "hyper": {}}, now)
+    assert not differences({**now, "hyper": {"supervision": 1.0}}, now)
 
 
 def test_the_machine_has_no_part_in_the_result(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class Method(ABC):
         for role, player in self.players.items():
             player.load_state_dict(state["players"][role])
         self.generator.set_state(state["generator"].cpu())
-        self._updates = int(state["updates"])
+        self._updates = int(state.get("updates", 0))  # before, only KDGAN had them
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kdgan.errors import UsageError
 from kdgan.files import write_json
-from kdgan.methods import Optimization, find, hyperparameters
+from kdgan.methods import METHODS, Optimization, find, hyperparameters
 from kdgan.training.devices import Precision
 
 
@@ -233,10 +233,15 @@ def differences(there: dict[str, Any], now: dict[str, Any]) -> str:
     One that was written before a field, or a hyperparameter, was there has its default.
     """
     there = {**{key: _DEFAULTS[key] for key in now if key in _DEFAULTS}, **there}
-    if isinstance(there.get("hyper"), dict) and "hyper" in now:
-        there["hyper"] = {**now["hyper"], **there["hyper"]}
+    if isinstance(there.get("hyper"), dict) and there.get("method") in METHODS:
+        method = there["method"]
+        there["hyper"] = {**hyperparameters(method), **_FORMER.get(method, {}), **there["hyper"]}
     other = [key for key in {**now, **there} if now.get(key) != there.get(key)]
     return ", ".join(f"{key} {there.get(key)!r} there and {now.get(key)!r} now" for key in other[:3])
+
+
+_FORMER: dict[str, dict[str, Any]] = {"kdgan": {"supervision": 0.0}}
+"""Defaults of before records held all hyperparameters, where they have changed since."""
 
 
 def read_json(file: Path) -> dict[str, Any]:

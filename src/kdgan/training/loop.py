@@ -157,7 +157,9 @@ class Loop:
         if state is not None:
             self.method.load_state_dict(state["method"])
             checkpoint.restore_random_state(state["random"], self.device)
-            self.seconds, self._sums, self._counts = state["seconds"], state["sums"], state["counts"]
+            self.seconds, self._sums = state["seconds"], state["sums"]
+            # Before, every step had the same terms, and one number counted them all.
+            self._counts = state.get("counts") or dict.fromkeys(self._sums, state.get("summed", 0))
             self.progress(done)
         return done
 
