@@ -1,9 +1,10 @@
 """What might lift KDGAN above a frozen teacher: principled changes, measured on validation data of seeds from 100.
 
 Each change is an idea for what a discriminator can do that a third peer cannot, or for a student that follows
-its teacher more closely; everything else is as in the cell of Table 1. This is where they were tried: what helped
-became part of the package. One row a run goes to results/changes/CELL.csv; runs are kept in --out, and the same
-command continues.
+its teacher more closely. The game is that of the paper, in which labels reach C and T through D alone, and all learn in
+every update; everything else is as in the cell of Table 1. This is where they were tried: what helped became part
+of the package. One row a run goes to results/changes/CELL-paper.csv; runs are kept in --out, and the same command
+continues. The rows in CELL.csv are of the cells as they were at revision a5afc75.
 """
 
 import argparse
@@ -216,7 +217,7 @@ def main() -> None:
     names = list(CHANGES) if given.changes is None else given.changes.split(",")
     if not set(names) <= set(CHANGES):
         parser.error(f"unknown changes: choose from {', '.join(CHANGES)}")
-    shared = dataclasses.replace(base(given.cell), evaluations=1)
+    shared = dataclasses.replace(base(given.cell), evaluations=1, interval=1)
     machine = Machine(data_dir=given.data_dir)
     tasks = []
     for seed in range(100, 100 + given.seeds):
@@ -224,14 +225,15 @@ def main() -> None:
             method, _, change = CHANGES[name]
             real = "kdgan" if method == "changed" else method
             own = frozen(given.cell, real)
-            variant = Variant.of(real, {**own.hyper, **own.config, **change})
+            game = {"supervision": 0.0} if real == "kdgan" else {}
+            variant = Variant.of(real, {**own.hyper, **own.config, **game, **change})
             config = Comparison(shared, {name: variant}, [seed]).runs()[name, seed]
             # The first of a seed pretrains what the others take.
             first = f"{names[0]} {seed}" if name != names[0] else None
             tasks.append(
                 Task(f"{name} {seed}", task, (name, config, machine, given.out), (first,) if first else ())
             )
-    file = Path("results/changes") / f"{given.cell}.csv"
+    file = Path("results/changes") / f"{given.cell}-paper.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     rows: dict[str, tuple] = {}
     if file.exists():

@@ -116,6 +116,28 @@ def test_every_method(method: str) -> None:
     assert report.seconds[method] > 0
 
 
+def test_at_intervals_the_teacher_learns_less_often() -> None:
+    def taught(interval: int) -> Tensor:
+        result = distill(
+            small(), big(), TRAIN, VALIDATION, method="codis", steps=6, batch=8, interval=interval,
+            teacher_trained=True, control=False, progress=False,
+        )  # fmt: skip
+        return torch.cat([p.detach().flatten() for p in result.teacher.parameters()])
+
+    start = torch.cat([p.detach().flatten() for p in big().parameters()])
+    often, rarely = ((taught(interval) - start).norm() for interval in (1, 6))
+    assert 0 < rarely < 0.5 * often
+    with refused("interval must be at least 1, not 0"):
+        taught(0)
+
+
+def test_other_hyperparameters_are_another_run(tmp_path: Path) -> None:
+    given = {"method": "distn", "steps": 2, "control": False, "progress": False, "teacher_trained": True}
+    distill(small(), big(), TRAIN, VALIDATION, **given, folder=tmp_path / "f")
+    with refused("'weight': 0.9"):
+        distill(small(), big(), TRAIN, VALIDATION, **given, folder=tmp_path / "f", hyper={"weight": 0.5})
+
+
 def test_the_control_is_the_same_student_without_a_teacher() -> None:
     result = run(small(3), big(), method="mimic", lr=0.01)
     alone = run(small(3), big(), method="supervised", lr=0.01)

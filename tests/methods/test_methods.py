@@ -622,6 +622,16 @@ def test_a_game_played_rarely_counts_for_more() -> None:
     torch.testing.assert_close(gradient(3, 1.0), 3 * gradient(1, 1.0), rtol=1e-6, atol=1e-12)
 
 
+def test_between_games_the_views_move_up_what_the_student_learns_by() -> None:
+    modules = players()
+    game = create("kdgan", modules, optimization=STILL, interval=2)
+    game.update(batch(0), 0.5)
+    c = torch.randn(B, K, dtype=torch.float64)
+    t = modules["teacher"](batch(1).inputs).detach()
+    expected = label_loss(c, batch(1)) + distance_by_hand("l2", c, t, 1)
+    torch.testing.assert_close(game.lesson(batch(1))(c), expected)
+
+
 def test_between_games_the_student_follows_its_teacher_as_in_mimic() -> None:
     modules = players()
     game = create("kdgan", modules, {"supervision": 0.0}, optimization=STILL, interval=2)

@@ -200,7 +200,8 @@ def test_a_trial_run_does_not_take_the_place_of_committed_figures(typed, tmp_pat
     assert typed(*command, "--seeds", 2, "--out", tmp_path / "o")[0] == 0
     before = (tmp_path / "r" / "figure3b" / "popular.csv").read_bytes()
     for other, part in (
-        (["--seeds", 1], "seeds up to 1 there"),
+        (["--seeds", 1], "seeds 0 to 1 there and seeds 0 to 0 now"),
+        (["--seeds", 2, "--first-seed", 2], "seeds 0 to 1 there and seeds 2 to 3 now"),
         (["--seeds", 2, "--batch", 4], "batch 128 there and 4"),
     ):
         code, _, errors = typed(*command, *other, "--out", tmp_path / "p")
@@ -210,6 +211,12 @@ def test_a_trial_run_does_not_take_the_place_of_committed_figures(typed, tmp_pat
         assert not (tmp_path / "p").exists()
     assert (tmp_path / "r" / "figure3b" / "popular.csv").read_bytes() == before
     assert typed(*command, "--seeds", 3, "--out", tmp_path / "o")[0] == 0
+    described = tmp_path / "r" / "figure3b" / "popular.json"
+    other = json.loads(described.read_text(encoding="utf-8"))
+    other["variants"]["kdgan"]["hyper"]["beta"] = 7.0
+    described.write_text(json.dumps(other), encoding="utf-8")
+    code, _, errors = typed(*command, "--seeds", 3, "--out", tmp_path / "o")
+    assert (code, "other settings of the methods" in errors) == (2, True)
 
 
 ON_DIGITS = ["--student", "mlp-4", "--teacher", "mlp-6", "--steps", 6, "--workers", 1]

@@ -141,6 +141,10 @@ def test_a_run_of_another_default_is_not_taken_for_this_one(
         train(tmp_path, method="distn")
 
 
+def test_the_interval_of_a_configuration_reaches_its_method() -> None:
+    assert Run(config(method="kdgan", interval=3), Machine()).method.interval == 3
+
+
 def test_a_record_that_lacks_a_hyperparameter_has_its_default() -> None:
     now = complete(config(method="distn", hyper={"weight": 0.5}))
     assert "0.9" in differences({**now, "hyper": {}}, now)

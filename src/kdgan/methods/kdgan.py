@@ -37,7 +37,7 @@ class KDGAN(Method):
 
     Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of the three players; `update` is the body of
     its loop. With an `interval` (see `Method`) the game is played in the first of so many updates, with so many times
-    its weight for C; in the others C follows T alone, and the update takes the time of MIMIC's. As with the
+    its weight for C; in the others C follows T, and hears the labels, and D does not look. As with the
     regularisers of StyleGAN 2 (Karras et al., 2020), what changes slowly need not be computed each time.
 
     Args:
@@ -50,8 +50,7 @@ class KDGAN(Method):
         adversarial: weight of the adversarial terms of C and T; 1 in the paper, 0 for no game at all.
         supervision: weight of −log p(y|x) in the losses of C and T; 0 in the paper, where labels reach them through D
             alone. It leaves the equilibrium where it is, as in Triple-GAN (Li et al., 2017), and tells C and T of
-            labels to which they give so little that the adversarial gradient, which is in proportion, does not. On
-            validation data C is better with it.
+            labels to which they give so little that the adversarial gradient, which is in proportion, does not.
         distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
         temperature: of kl and js.
         estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),

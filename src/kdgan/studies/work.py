@@ -51,7 +51,8 @@ class Work:
         """Checks that the raw figures of a cell, which may be committed ones, would not make way for lesser ones.
 
         Raises:
-            UsageError: if those in `results` are of another configuration, or of seeds that are not asked for.
+            UsageError: if those in `results` are of another configuration, of other settings of the methods, or of
+                seeds that are not asked for.
         """
         file = self.results / study / f"{cell}.json"
         if not file.exists():
@@ -60,7 +61,10 @@ class Work:
         said = differences(there.get("base", {}), now["base"])
         lost = sorted(set(there.get("seeds", ())) - set(now["seeds"]))
         if not said and lost:
-            said = f"seeds up to {lost[-1]} there and {len(now['seeds'])} seeds now"
+            seeds = [f"seeds {min(some)} to {max(some)}" for some in (there["seeds"], now["seeds"])]
+            said = f"{seeds[0]} there and {seeds[1]} now, see --first-seed and --seeds"
+        if not said and there.get("variants") != now["variants"]:
+            said = "other settings of the methods"
         if said:
             raise UsageError(f"{file} tells of other runs ({said}): choose another --results, or delete it")
 
