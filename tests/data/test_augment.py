@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdgan.data import AffineElastic, Augmentation, CropFlip, Photographic, augmentation
+from kdgan.data import AffineElastic, Augmentation, CropFlip, Noise, Photographic, augmentation
 from kdgan.data.augment import AUGMENTATIONS
 
 BLACK = torch.zeros(1, 1, 1)
@@ -94,6 +94,16 @@ def test_names_of_augmentations(refused) -> None:
     assert isinstance(augmentation("crop-flip", BLACK), CropFlip)
     with refused("'mirror'", *AUGMENTATIONS):
         augmentation("mirror", BLACK)
+
+
+def test_noise_is_normal_and_of_its_size() -> None:
+    given = torch.randn(400, 50)
+    noise = Noise(0.5)(given, seeded()) - given
+    assert noise.mean().abs() < 0.02
+    assert noise.std().item() == pytest.approx(0.5, abs=0.02)
+    ordered = noise.flatten().sort().values
+    expected = torch.distributions.Normal(0, 0.5).icdf((torch.arange(len(ordered)) + 0.5) / len(ordered))
+    assert (ordered - expected)[100:-100].abs().max() < 0.05
 
 
 def test_photographs_are_mirrored_lit_and_erased_as_much_as_they_may_be() -> None:

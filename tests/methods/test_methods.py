@@ -384,9 +384,11 @@ def test_kdgan_by_hand(
             c = hand.see("student", data)
             c_fools = g_loss(c, hand.see("discriminator", data))
             c_follows = distance_by_hand(distillation, c, hand.see("teacher", data), temperature)
-            told = supervision * label_loss(c, data)
+            label = label_loss(c, data)
+            told = supervision * label
             hand.learn("student", alpha * c_fools + beta * c_follows + told, progress)
         return {
+            **({"label": label} if supervision else {}),
             "discriminator": judged,
             "adversarial": c_fools,
             "distillation": c_follows,

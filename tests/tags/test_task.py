@@ -59,6 +59,19 @@ def test_every_method_runs_unchanged(tmp_path: Path, method: str) -> None:
     assert sum(chance for _, chance in best) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("student", ["mlp-6", "normed-6"])
+def test_noise_is_for_training_alone_and_any_student_comes_back_from_its_file(
+    tmp_path: Path, student: str
+) -> None:
+    run = TagRun(changed(student=student, augment="noise"), Machine())
+    outcome = run.train(tmp_path / "run", tmp_path / "pretrained")
+    saved = Recommender.load(tmp_path / "run" / "student.safetensors")
+    assert saved.network == student
+    assert run.task.measure(saved.module, run.task.test)["MAP"] == outcome.student_accuracy
+    still = TagRun(changed(student=student), Machine()).train(tmp_path / "still", tmp_path / "pretrained")
+    assert still.student_accuracy != outcome.student_accuracy
+
+
 def test_labels_are_distributions_over_a_photos_tags_and_text_is_privileged() -> None:
     task = TagTask(TINY)
     assert task.train.privileged is not None
@@ -91,7 +104,8 @@ def test_the_world_is_the_same_for_the_same_seed() -> None:
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     for changes, parts in (
         ({"augment": "affine"}, ("affine", "features")),
-        ({"student": "lenet-2-2-2"}, ("lenet-2-2-2", "mlp")),
+        ({"student": "lenet-2-2-2"}, ("lenet-2-2-2", "mlp", "normed")),
+        ({"teacher": "normed-8"}, ("normed-8", "mlp")),
         ({"tag_count": 900}, ("900",)),
         ({"reader": "words"}, ("words",)),
         ({"data": "none.parquet"}, ("none.parquet",)),

@@ -1,6 +1,6 @@
 """Batches, data sets and what is done to them before a player sees them."""
 
-from kdgan.data.augment import AffineElastic, Augmentation, CropFlip, Photographic, augmentation
+from kdgan.data.augment import AffineElastic, Augmentation, CropFlip, Noise, Photographic, augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, TensorFeed
 from kdgan.data.reading import load
@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "CropFlip",
     "Feed",
+    "Noise",
     "Photographic",
     "Scale",
     "Source",

@@ -149,6 +149,24 @@ class Photographic:
         return torch.where(inside, mean + brightness, views)
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Independent normal noise on every number: for features, of which nobody knows what else leaves them the same.
+
+    It punishes a network for depending steeply on any of them (Bishop, 1995: training with noise is regularisation).
+
+    Attributes:
+        sigma: its standard deviation, in the units of the inputs.
+    """
+
+    sigma: float = 1.0
+
+    def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """`inputs` of any shape, moved at random."""
+        noise = torch.randn(inputs.shape, generator=generator, device=inputs.device, dtype=inputs.dtype)
+        return inputs + self.sigma * noise
+
+
 def augmentation(name: str, background: Tensor) -> Augmentation | None:
     """The augmentation of that name: one of `AUGMENTATIONS`; `elastic` includes `affine`.
 
@@ -162,6 +180,7 @@ def augmentation(name: str, background: Tensor) -> Augmentation | None:
 
 AUGMENTATIONS: dict[str, Callable[[Tensor], Augmentation | None]] = {
     "none": lambda background: None,
+    "noise": lambda background: Noise(),
     "affine": lambda background: AffineElastic(background, elastic=0.0),
     "elastic": AffineElastic,
     "elastic-strong": lambda background: AffineElastic(

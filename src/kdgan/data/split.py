@@ -88,7 +88,7 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
         raise UsageError(f"{labels} labels asked for, but {source.name} has {count} training instances")
     if labels < classes:
         raise UsageError(f"{labels} labels cannot cover the {classes} classes of {source.name}: ask for more")
-    order = _balanced_order(targets, seed)
+    order = balanced_order(targets, seed)
     chosen, rest = order[:labels], order[labels:]
     generator = torch.Generator().manual_seed(mixed(seed, "validation"))
     held_out = rest[torch.randperm(len(rest), generator=generator)[:validation]]
@@ -111,8 +111,11 @@ def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
     return Batch(scale(_real(part.inputs)), part.targets, known)
 
 
-def _balanced_order(targets: Tensor, seed: int) -> Tensor:
-    """All positions in an order whose every prefix is as balanced as the classes allow."""
+def balanced_order(targets: Tensor, seed: int) -> Tensor:
+    """All positions of `targets` `(N,)` in an order whose every prefix is as balanced as the classes allow.
+
+    `split` gives the first ones their labels.
+    """
     generator = torch.Generator().manual_seed(mixed(seed, "labels"))
     shuffled = torch.randperm(len(targets), generator=generator)
     by_class = shuffled[targets[shuffled].argsort(stable=True)]

@@ -126,16 +126,17 @@ class KDGAN(Method):
             t = teacher(batch) if step else t
             ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
             loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
-            teacher.learn(loss + self._labelled(t, batch), progress)
+            teacher.learn(loss + self.supervision * self._labelled(t, batch), progress)
         with torch.no_grad():
             t = teacher(batch)
 
         for step in range(self.c_steps):
             c = student(batch) if step else c
-            ad_c, ds_c = self._adversarial(c, g, tau), self.distance(c, t)
+            ad_c, ds_c, label = self._adversarial(c, g, tau), self.distance(c, t), self._labelled(c, batch)
             loss = self._weight_of_game * ad_c + self.beta * ds_c
-            student.learn(loss + self._labelled(c, batch), progress)
-        return report(
+            student.learn(loss + self.supervision * label, progress)
+        return self._report(
+            label,
             discriminator=d_loss,
             adversarial=ad_c,
             distillation=ds_c,
@@ -148,21 +149,21 @@ class KDGAN(Method):
             t = self.players["teacher"](batch)
         for _ in range(self.c_steps):
             c = self.student(batch)
-            ds_c = self.distance(c, t)
-            self.student.learn(self.beta * ds_c + self._labelled(c, batch), progress)
-        return report(distillation=ds_c)
+            ds_c, label = self.distance(c, t), self._labelled(c, batch)
+            self.student.learn(self.beta * ds_c + self.supervision * label, progress)
+        return self._report(label, distillation=ds_c)
 
     def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, β·L_DS^c, and the label."""
         t = self.players["teacher"](batch)
         if not self.all_learn:
-            return lambda c: self.beta * self.distance(c, t) + self._labelled(c, batch)
+            return lambda c: self.beta * self.distance(c, t) + self.supervision * self._labelled(c, batch)
         judge = self.players["discriminator"]
         g = judge(batch) if self.judge == "network" else self._product(batch, t)
         return lambda c: (
             self._weight_of_game * generator_loss(c, g)
             + self.beta * self.distance(c, t)
-            + self._labelled(c, batch)
+            + self.supervision * self._labelled(c, batch)
         )
 
     @property
@@ -185,8 +186,14 @@ class KDGAN(Method):
         with torch.no_grad():
             return loss, discriminator(batch)
 
-    def _labelled(self, logits: Tensor, batch: Batch) -> Tensor | float:
-        return self.supervision and self.supervision * cross_entropy(logits, batch.targets)
+    def _labelled(self, logits: Tensor, batch: Batch) -> Tensor:
+        """−log p(y|x) `(B,)` where it counts; where it does not, it is 0 and costs nothing."""
+        if not self.supervision:
+            return logits.new_zeros(len(logits), dtype=torch.float32)
+        return cross_entropy(logits, batch.targets)
+
+    def _report(self, label: Tensor, **terms: Tensor) -> Losses:
+        return report(label=label, **terms) if self.supervision else report(**terms)
 
     def _product(self, batch: Batch, logits: Tensor) -> Tensor:
         return _SURE * (2 * label_weights(batch.targets, logits.detach()) - 1)

@@ -2,7 +2,7 @@
 
 from kdgan.nets.build import build
 from kdgan.nets.classifiers import Blind, ResidualBlock, WithPrivileged, lenet, mlp, resnet
-from kdgan.nets.text import ImageText, TextEncoder, image_tagger
+from kdgan.nets.text import ImageText, TextEncoder, image_tagger, widths
 
 __all__ = [
     "Blind",
@@ -15,4 +15,5 @@ __all__ = [
     "lenet",
     "mlp",
     "resnet",
+    "widths",
 ]

@@ -100,18 +100,54 @@ class ImageText(nn.Module):
         return logits
 
 
-def image_tagger(
-    features: int, hidden: Sequence[int], classes: int, *, size: int = 100, dropout: float = 0.0
-) -> nn.Sequential:
-    """C of the same experiment: image features to `size` numbers, a linear map as in T, and an MLP on them."""
+def image_tagger(name: str, features: int, classes: int, *, dropout: float = 0.0) -> nn.Sequential:
+    """C of the same experiment, an MLP on image features alone.
+
+    Args:
+        name: `mlp-800-800`, the paper's: a linear map to 100 numbers, as in T, and hidden layers of these widths; or
+            `normed-800-800`: hidden layers on all features, each with layer normalisation (Ba et al., 2016) before
+            its ReLU, which leaves the map out. On validation photos it recommends better: see docs/findings.md.
+        features: numbers per image.
+        classes: K.
+        dropout: share of every hidden layer, and with the map also of the features, that is left out in training.
+
+    Raises:
+        UsageError: for a name of another form.
+    """
+    hidden = widths(name, "mlp", "normed")
+    if name.startswith("normed"):
+        return _mlp(features, hidden, classes, dropout, normed=True)
+    size = 100
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, size), _mlp(size, hidden, classes, dropout))
 
 
-def _mlp(features: int, hidden: Sequence[int], classes: int, dropout: float) -> nn.Sequential:
-    """`mlp` that leaves out a share of every hidden layer in training."""
+def widths(name: str, *forms: str) -> list[int]:
+    """The hidden widths in a name such as `mlp-800-800`.
+
+    Args:
+        name: of a network.
+        forms: what it may begin with.
+
+    Raises:
+        UsageError: for a name of another form.
+    """
+    form, *numbers = name.split("-")
+    if form not in forms or not all(number.isdecimal() and int(number) for number in numbers):
+        known = " or ".join(f"{form}-WIDTH-WIDTH, such as {form}-800-800" for form in forms)
+        raise UsageError(f"unknown network {name!r} for tags: write {known}")
+    return [int(number) for number in numbers]
+
+
+def _mlp(
+    features: int, hidden: Sequence[int], classes: int, dropout: float, *, normed: bool = False
+) -> nn.Sequential:
+    """`mlp` that leaves out a share of every hidden layer in training, and may normalise each before its ReLU."""
     layers: list[nn.Module] = []
+    before = iter(hidden)
     for layer in mlp(features, hidden, classes):
-        layers.append(layer)
-        if isinstance(layer, nn.ReLU):
-            layers.append(nn.Dropout(dropout))
+        if not isinstance(layer, nn.ReLU):
+            layers.append(layer)
+            continue
+        width = next(before)
+        layers += [*([nn.LayerNorm(width)] if normed else []), layer, nn.Dropout(dropout)]
     return nn.Sequential(*layers)

@@ -209,12 +209,23 @@ def facts(comparison: Comparison, machine: Machine, command: str) -> dict[str, s
         "Updates in pretraining teacher and discriminator": f"{base.teacher_steps:,} each, shared by all methods",
         "Augmentation": f"{base.augment}, the same views for every method",
         "Learning rate": f"Adam, at most {base.lr:g}, warm-up and cosine",
+        **_departures(base),
         "Hyperparameters": json.dumps(tuned) if tuned else "defaults of each method",
         "Seeds": f"{min(comparison.seeds)} to {max(comparison.seeds)}",
         "Device": f"{machine.device}, {base.precision}",
         "Versions": f"kdgan {version('kdgan')}, torch {torch.__version__}",
         "Command": command,
     }
+
+
+def _departures(base: Config) -> dict[str, str]:
+    """What a report says only of a comparison that has it."""
+    said = {}
+    if base.reach:
+        said["Views moved"] = f"by at most {base.reach:g} to where the student has more to learn, for every method"
+    if base.interval > 1:
+        said["Other players learn"] = f"in the first of every {base.interval} updates of the student"
+    return said
 
 
 def task_name(name: str, seed: int) -> str:
@@ -238,7 +249,9 @@ def _tasks(configs: Mapping[str, Config], machine: Machine, store: Path) -> list
                 arguments = (config, machine, store, role)
                 tasks[players[needed]] = Task(players[needed], pretrain_task, arguments, cost=cost)
             needs.append(players[needed])
-        cost = config.steps * COSTS[config.method]
+        # Where others learn seldom, C still sees one of them in every update.
+        each, alone = COSTS[config.method], min(COSTS[config.method], COSTS["mimic"])
+        cost = config.steps * (alone + (each - alone) / config.interval)
         tasks[name] = Task(name, run_task, (config, machine, store), tuple(needs), cost)
     return list(tasks.values())
 

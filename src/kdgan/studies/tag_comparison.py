@@ -91,10 +91,11 @@ class ComparedTags:
 
 
 def tag_base(data: str, tags: Literal["popular", "random"], **given: Any) -> Config:
-    """What all runs on photos and tags share, with the paper's networks; its method and seed are replaced."""
+    """What all runs on photos and tags share, with the paper's widths; its method and seed are replaced."""
     values: dict[str, Any] = {
-        "student": "mlp-800-800",
+        "student": "normed-800-800",
         "teacher": "mlp-1200-1200",
+        "augment": "noise",
         "batch": 128,
         "lr": 1e-3,
         "weight_decay": 1.0,

@@ -24,7 +24,7 @@ class Recommender:
 
     Attributes:
         module: takes features in standard units `(B, F)`, gives logits `(B, K)`.
-        network: its hidden widths, as `mlp-800-800`.
+        network: its name, as `kdgan.nets.image_tagger` takes it.
         features: F.
         tags: the K tags.
         scale: brings features to standard units.
@@ -81,12 +81,11 @@ class Recommender:
             raise UsageError(f"{path} is no student that kdgan tags compare has written") from error
         try:
             features, tags = int(tree["features"]), tuple(tree["tags"])
-            hidden = [int(number) for number in tree["network"].split("-")[1:]]
             with torch.random.fork_rng(devices=[]):
-                module = image_tagger(features, hidden, len(tags))
+                module = image_tagger(tree["network"], features, len(tags))
             module.load_state_dict(tree["weights"])
             scale = Scale(tree["mean"], tree["std"])
-        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        except (UsageError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise UsageError(f"{path} does not hold a recommender of tags") from error
         return Recommender(module.eval(), tree["network"], features, tags, scale, tree.get("images"))
 

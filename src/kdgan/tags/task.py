@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kdgan.data.augment import augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.split import Scale
 from kdgan.errors import UsageError
-from kdgan.nets import Blind, ImageText, TextEncoder, image_tagger
+from kdgan.nets import Blind, ImageText, TextEncoder, image_tagger, widths
 from kdgan.tags.data import TagData, choose, read_photos
 from kdgan.tags.embeddings import Embeddings, read_embeddings
 from kdgan.tags.measures import ranking
@@ -39,9 +40,9 @@ class TagTask(Task):
     def __init__(self, config: Config) -> None:
         if config.tags is None:
             raise UsageError("tags must be popular or random")
-        if config.augment != "none":
+        if config.augment not in ("none", "noise"):
             raise UsageError(
-                f"augmentation {config.augment!r} is for images, and these are features: use none"
+                f"augmentation {config.augment!r} is for images, and these are features: use none or noise"
             )
         self.config = config
         self.photos = (
@@ -50,6 +51,7 @@ class TagTask(Task):
         self.data: TagData = choose(self.photos, config.tags, count=config.tag_count, seed=config.seed)
         known = torch.from_numpy(self.data.features)
         self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])
+        self.augment = augmentation(config.augment, torch.zeros(1))
         self.train, self.validation, self.test = (
             self._part(part) for part in ("train", "validation", "test")
         )
@@ -82,13 +84,13 @@ class TagTask(Task):
         return read_embeddings(Path(config.embeddings), config.embeddings_sha256, self.data.vocabulary)
 
     def build(self, network: str, role: str) -> nn.Module:
-        """`mlp-WIDTH-WIDTH`: on image features for the student, on the product of image and text for the others."""
+        """`mlp-WIDTH-WIDTH` on the product of image and text; for the student, `kdgan.nets.image_tagger`."""
         features, count, dropout = self.data.features.shape[1], len(self.data.tags), self.config.dropout
         if network == "blind":
             return Blind(count)
-        hidden = widths(network)
         if role == "student":
-            return image_tagger(features, hidden, count, dropout=dropout)
+            return image_tagger(network, features, count, dropout=dropout)
+        hidden = widths(network, "mlp")
         words, given = len(self.data.vocabulary), self.embeddings
         table = None if given is None else given.table(words)
         text = TextEncoder(words + 2, reader=self.config.reader, embeddings=table)
@@ -114,14 +116,3 @@ class TagRun(Run):
     def _task(self) -> Task:
         return TagTask(self.config)
 
-
-def widths(network: str) -> list[int]:
-    """The hidden widths in `mlp-800-800`.
-
-    Raises:
-        UsageError: for a name of another form.
-    """
-    form, *numbers = network.split("-")
-    if form != "mlp" or not all(number.isdecimal() and int(number) for number in numbers):
-        raise UsageError(f"unknown network {network!r} for tags: write mlp-WIDTH-WIDTH, such as mlp-800-800")
-    return [int(number) for number in numbers]

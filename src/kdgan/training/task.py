@@ -82,16 +82,16 @@ class Classification(Task):
             image_size=config.image_size,
         )
         unchanged(config)
-        if source.kind == "vector" and config.augment != "none":
+        if source.kind == "vector" and config.augment not in ("none", "noise"):
             raise UsageError(
-                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none"
+                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none or noise"
             )
-        augmentation(config.augment, torch.zeros(1))  # an unknown name is found here
+        augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
         self.split = split(source, labels=config.labels, seed=config.seed)
         self.train, self.validation = self.split.train, self.split.validation
         self.test = self.split.test
-        if source.kind == "image":
-            self.augment = augmentation(config.augment, self.split.background)
+        background = self.split.background if source.kind == "image" else torch.zeros(1)
+        self.augment = augmentation(config.augment, background)
 
     def build(self, network: str, role: str) -> nn.Module:
         """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""
