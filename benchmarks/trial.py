@@ -19,6 +19,7 @@ import torch
 
 from kdgan.data import Batch, load
 from kdgan.data.split import balanced_order, scaled
+from kdgan.methods import hyperparameters
 from kdgan.studies import table1, table2
 from kdgan.studies.comparison import Comparison, Variant, run_of
 from kdgan.studies.presets import FIRST_SEED
@@ -47,11 +48,12 @@ def configuration(given: argparse.Namespace) -> Config:
         comparison = table1.table1(given.cell, [given.seed], {})
     frozen = comparison.variants[given.method]
     own = {**frozen.hyper, **frozen.config, "evaluations": 1, **changes(given.changes)}
-    fields = {field.name for field in dataclasses.fields(Config)}
+    # The control's own smoothing has the name of the one that the configuration has for pretraining.
+    shared = {field.name for field in dataclasses.fields(Config)} - set(hyperparameters(given.method))
     variant = Variant(
         given.method,
-        {name: value for name, value in own.items() if name not in fields},
-        {name: value for name, value in own.items() if name in fields},
+        {name: value for name, value in own.items() if name not in shared},
+        {name: value for name, value in own.items() if name in shared},
     )
     return Comparison(comparison.base, {given.method: variant}, [given.seed]).runs()[given.method, given.seed]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from kdgan.errors import UsageError
 from kdgan.studies import tag_comparison
@@ -163,8 +163,9 @@ def samples(folder: Path) -> Figure:
         axes.set_yscale("log")
         sizes = sorted({run.labels for run in runs})
         axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(f"labels, {name}")
         _plain(axes)
