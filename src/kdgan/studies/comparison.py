@@ -222,7 +222,9 @@ def _departures(base: Config) -> dict[str, str]:
     """What a report says only of a comparison that has it."""
     said = {}
     if base.reach:
-        said["Views moved"] = f"by at most {base.reach:g} to where the student has more to learn, for every method"
+        said["Views moved"] = (
+            f"by at most {base.reach:g} to where the student has more to learn, for every method"
+        )
     if base.interval > 1:
         said["Other players learn"] = f"in the first of every {base.interval} updates of the student"
     return said

@@ -115,4 +115,3 @@ class TagRun(Run):
 
     def _task(self) -> Task:
         return TagTask(self.config)
-
