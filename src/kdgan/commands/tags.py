@@ -149,6 +149,8 @@ class CompareTags:
     photos."""
     steps: int = 1500
     """Updates of the student."""
+    augment: Literal["none", "noise"] = "none"
+    """Noise on the features in training, the same for every method: worth trying where a network gave them."""
     workers: int = 2
     """Processes at a time."""
     out: Path = Path("runs/tags")
@@ -171,7 +173,9 @@ class CompareTags:
             raise UsageError("--seeds, --steps and --workers must be at least 1")
         usual = 12 if self.data == "world" else 200
         count = usual if self.count is None else self.count
-        given: dict[str, Any] = {} if self.embeddings is None else named(self.embeddings)
+        given: dict[str, Any] = {"augment": self.augment}
+        if self.embeddings is not None:
+            given |= named(self.embeddings)
         base = tag_base(self.data, self.tags, count=count, reader=self.reader, steps=self.steps, **given)
         methods, baselines = method_names(self.methods), names_in(self.baselines)
         for name in baselines:

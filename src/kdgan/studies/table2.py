@@ -44,6 +44,7 @@ def base(table: Path, cell: str) -> Config:
         "steps": 600,
         "teacher_steps": 400,
         "precision": "bfloat16",
+        "augment": "noise",
         "count": 12 if data == "world" else 200,
     }
     # More evaluations than elsewhere, as Figure 3b draws curves through them.

@@ -95,7 +95,6 @@ def tag_base(data: str, tags: Literal["popular", "random"], **given: Any) -> Con
     values: dict[str, Any] = {
         "student": "normed-800-800",
         "teacher": "mlp-1200-1200",
-        "augment": "noise",
         "batch": 128,
         "lr": 1e-3,
         "weight_decay": 1.0,
