@@ -19,6 +19,7 @@ import torch
 
 from kdgan.data import Batch, load
 from kdgan.data.split import balanced_order, scaled
+from kdgan.errors import UsageError
 from kdgan.methods import hyperparameters
 from kdgan.studies import table1, table2
 from kdgan.studies.comparison import Comparison, Variant, run_of
@@ -83,9 +84,14 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     if given.seed < FIRST_SEED:
         parser.error(f"seeds below {FIRST_SEED} are reported and decide nothing")
+    if given.cell in table2.CELLS and (given.table is None or given.method not in table2.METHODS):
+        parser.error(f"{given.cell} needs --table, and a method of {', '.join(table2.METHODS)}")
     torch.set_num_threads(1)
-    config = configuration(given)
-    run = run_of(config, Machine(data_dir=given.data_dir))
+    try:
+        config = configuration(given)
+        run = run_of(config, Machine(data_dir=given.data_dir))
+    except (UsageError, TypeError) as error:
+        parser.error(str(error))
     outcome = run.train(given.out / "runs" / config.name, given.out / "pretrained")
     data = judged(run, config)
     found = [
