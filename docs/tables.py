@@ -65,7 +65,7 @@ def settings_table(cell: str) -> str:
 
 
 def changes_table(file: Path) -> str:
-    """What changes of KDGAN did on validation data, paired with KDGAN as it is; T's part only where it was measured."""
+    """What changes did on validation data, paired with KDGAN as it is; T's part only where it was measured."""
     mine: dict[str, dict[int, float]] = {}
     taught: dict[str, dict[int, float]] = {}
     for row in read_table(file):
@@ -77,7 +77,7 @@ def changes_table(file: Path) -> str:
     for name in sorted(mine, key=lambda name: (name not in ("kdgan", "mimic"), name)):
         against = (
             plus_minus(paired_difference(found[name], found["kdgan"]), difference=True)
-            if name != "kdgan" and name in found
+            if name != "kdgan" and name in found and "kdgan" in found
             else "–"
             for found in (mine, taught)
         )
