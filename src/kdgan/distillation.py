@@ -20,6 +20,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.own import Data, LoaderFeed, Unbatched, checked, collected, make_feed, training_data
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
+from kdgan.files import held
 from kdgan.losses import cross_entropy
 from kdgan.methods import METHODS, Method, Optimization, create, find, hyperparameters, pretraining
 from kdgan.ship.cost import Cost, cost
@@ -349,7 +350,8 @@ class _Trainer:
         )
         if watch == "student":
             loop.evaluate = lambda: {"accuracy": accuracy(method.student.module, self.validation)}
-        loop.run()
+        with nullcontext() if self.folder is None else held(self.folder):
+            loop.run()
         self.seconds[name] = loop.seconds
         return loop.history
 

@@ -6,9 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kdgan.errors import Interrupted
 
 
 @contextlib.contextmanager
@@ -23,6 +27,35 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def held(folder: Path, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Keeps other processes out of `folder` for the block, and first waits until they are out of it.
+
+    So commands may share a folder: what one is at, the others wait for and then find. The operating system gives the
+    folder free when a process ends, however it ends. Where a file system has no locks, nobody waits.
+
+    Args:
+        folder: exists.
+        stop: asked every second while it waits.
+
+    Raises:
+        Interrupted: if `stop` said so.
+    """
+    lock = FileLock(folder / ".lock")
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            if stop():
+                raise Interrupted(f"stopped while another command was at work in {folder}") from None
+        except NotImplementedError:
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256_of(path: Path) -> str | None:

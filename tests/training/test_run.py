@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from rich.console import Console
 
 from kdgan.errors import RunError
@@ -90,7 +93,7 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     has_teacher = "teacher" in METHODS[method].roles
     assert (outcome.teacher_accuracy is not None) == (outcome.teacher_parameters is not None) == has_teacher
     assert (outcome.pretraining_seconds > 0) == bool(set(pretrained) - {"student"})
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    assert {path.name for path in (tmp_path / "run").iterdir()} - {".lock"} == {
         "config.json",
         "metrics.jsonl",
         "result.json",
@@ -113,6 +116,32 @@ def test_a_finished_run_is_taken_as_it_is(tmp_path: Path) -> None:
     assert untimed(again) == json.loads(json.dumps(untimed(outcome)))
     assert not seen
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_commands_that_share_a_folder_wait_for_each_other(tmp_path: Path) -> None:
+    alone = untimed(train(tmp_path / "alone"))
+    shared = tmp_path / "shared"
+    claim(shared / "run", "config.json", complete(config()))
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return True
+
+    with FileLock(shared / "run" / ".lock"):
+        with pytest.raises(Interrupted, match="another command was at work in"):
+            train(shared, Machine(stop=stop))
+        assert len(asked) == 1
+        assert not (shared / "run" / "metrics.jsonl").exists()
+    assert untimed(train(shared)) == alone
+
+    # Two at once: one trains, and the other takes what it finds.
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        both = list(pool.map(train, [tmp_path / "both"] * 2))
+    assert untimed(both[0]) == alone
+    assert untimed(both[1]) == json.loads(json.dumps(alone))
+    assert both[0].seconds == both[1].seconds
+    assert [record["step"] for record in records(tmp_path / "both" / "run")] == [4, 8, 12, 16]
 
 
 def test_a_configuration_may_gain_a_field(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ class Reproduce:
     workers: int | None = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: Path = Path("runs/reproduce")
-    """Holds runs, which studies share, and reports."""
+    """Holds runs, which studies share, and reports. Several commands may work in it at a time."""
     results: Path = Path("results")
     """Gets the raw figures: STUDY/CELL.csv and the like."""
 

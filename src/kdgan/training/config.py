@@ -215,13 +215,15 @@ def claim(folder: Path, name: str, values: dict[str, Any]) -> None:
     file = folder / name
     if not file.exists():
         # A run that was killed at once may have left the temporary name of this very file.
-        if folder.exists() and (
-            not folder.is_dir() or any(not path.match(f".{name}.*.tmp") for path in folder.iterdir())
+        if not folder.exists() or (
+            folder.is_dir() and all(path.match(f".{name}.*.tmp") for path in folder.iterdir())
         ):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(file, values)
+            return
+        # Another process may have written it in between.
+        if not file.exists():
             raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, values)
-        return
     said = differences(read_json(file), values)
     if said:
         raise UsageError(f"{folder} holds another configuration ({said}): choose another --out")

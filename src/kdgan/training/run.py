@@ -16,7 +16,7 @@ from kdgan.data.reading import load
 from kdgan.data.seeds import mixed
 from kdgan.data.split import scaled
 from kdgan.errors import UsageError
-from kdgan.files import write_json
+from kdgan.files import held, write_json
 from kdgan.methods import METHODS, Method, create, pretraining
 from kdgan.training.config import Config, claim, complete, digest, from_plain, read_json
 from kdgan.training.evaluate import accuracy, logits_of
@@ -119,6 +119,10 @@ class Run:
         if finished is not None:
             return finished
         claim(folder, "config.json", complete(self.config))
+        with held(folder, self.machine.stop):
+            return outcome_in(folder, self.config) or self._train(folder, pretrained)
+
+    def _train(self, folder: Path, pretrained: Path) -> Outcome:
         loops = {role: self.pretrain(role, pretrained) for role in self.config.pretrained}
         loop = self._play(folder, loops.get("student"))
         outcome = self._outcome(loop, loops)
@@ -149,8 +153,9 @@ class Run:
         if role == "student":
             loop.evaluate = self._measure
             loop.evaluations = max(1, round(config.evaluations * config.early))
-        torch.manual_seed(mixed(config.seed, role, "run"))
-        loop.run()
+        with held(folder, self.machine.stop):
+            torch.manual_seed(mixed(config.seed, role, "run"))
+            loop.run()
         return loop
 
     def _play(self, folder: Path, student: Loop | None) -> Loop:
