@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from kdgan.studies.paper_figures import FIGURES, read_table
-from kdgan.studies.statistics import mean_interval, paired_difference, read_results, summarise
+from kdgan.studies.statistics import CONTROL, mean_interval, paired_difference, read_results, summarise
 from kdgan.studies.study_tables import TABLES
 from kdgan.studies.tables import markdown, markdown_table, plus_minus
 
@@ -65,7 +65,7 @@ def settings_table(cell: str) -> str:
 
 
 def changes_table(file: Path) -> str:
-    """What changes did on validation data, paired with KDGAN as it is; T's part only where it was measured."""
+    """What changes did on validation data, paired with KDGAN as it is, or with the control where only that changed."""
     mine: dict[str, dict[int, float]] = {}
     taught: dict[str, dict[int, float]] = {}
     for row in read_table(file):
@@ -73,20 +73,26 @@ def changes_table(file: Path) -> str:
         mine.setdefault(row["change"], {})[seed] = float(row["validation_accuracy"])
         if row.get("teacher_validation_accuracy"):
             taught.setdefault(row["change"], {})[seed] = float(row["teacher_validation_accuracy"])
+    usual = next((name for name in ("kdgan", CONTROL) if name in mine), None)
     rows = []
-    for name in sorted(mine, key=lambda name: (name not in ("kdgan", "mimic"), name)):
+    for name in sorted(mine, key=lambda name: (name != usual, name not in ("kdgan", "mimic"), name)):
         against = (
-            plus_minus(paired_difference(found[name], found["kdgan"]), difference=True)
-            if name != "kdgan" and name in found and "kdgan" in found
+            plus_minus(paired_difference(found[name], found[usual]), difference=True)
+            if name != usual and name in found and usual in found
             else "–"
             for found in (mine, taught)
         )
         rows.append([name, str(len(mine[name])), plus_minus(mean_interval(mine[name].values())), *against])
-    headers = ("change", "seeds", "validation accuracy", "it − KDGAN", "its teacher − KDGAN's")
+    it = "KDGAN" if usual == "kdgan" else "control"
+    headers = ["change", "seeds", "validation accuracy", f"it − {it}", f"its teacher − {it}'s"]
+    shown = 3 if usual is None else 5 if usual in taught else 4
     note = (
-        "In % and points, paired by seed; ± half of the 95 % interval; validation images of seeds from 100."
+        "In % and points, paired by seed; ± half of the 95 % interval; validation data of seeds from 100."
+        if shown > 3
+        else "In %; validation data of seeds from 100."
     )
-    return f"{markdown(headers, rows, words=('change',))}\n{note}\n"
+    table = markdown(headers[:shown], [row[:shown] for row in rows], words=("change",))
+    return f"{table}\n{note}\n"
 
 
 def main() -> None:
