@@ -12,7 +12,7 @@ import torch
 from kdgan.studies import table2
 from kdgan.studies.page import TEXTS, write_page
 from kdgan.studies.paper_figures import read_table
-from kdgan.studies.reproduce import ABLATIONS, STUDIES, WEIGHTS
+from kdgan.studies.reproduce import ABLATIONS, JUDGES, STUDIES, WEIGHTS
 from kdgan.studies.statistics import RunRecord, read_results, write_results
 from kdgan.studies.study_tables import TABLES
 from kdgan.studies.table1 import CELLS, METHODS, PAPER, TUNED, base, beside_the_paper
@@ -43,7 +43,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("study", ["table1", "ablations", "figure3a", "figure7"])
+@pytest.mark.parametrize("study", ["table1", "ablations", "judges", "figure3a", "figure7"])
 def test_a_study_ends_in_files_and_a_page(typed, data_dir: Path, tmp_path: Path, study: str) -> None:
     command = ["reproduce", study, "--cells", "mnist-100", *TINY, "--data-dir", data_dir]
     command += ["--out", tmp_path / "runs", "--results", tmp_path / "results"]
@@ -68,6 +68,7 @@ def test_a_study_ends_in_files_and_a_page(typed, data_dir: Path, tmp_path: Path,
     expected = {
         "table1": set(METHODS),
         "ablations": {"mimic", *ABLATIONS},
+        "judges": set(JUDGES),
         "figure3a": {"nagan", "kdgan"},
     }[study]
     assert {record.method for record in records} == expected

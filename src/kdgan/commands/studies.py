@@ -161,7 +161,7 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes or ablations."""
+    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or judges."""
     cells: str | None = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: int | None = None

@@ -65,6 +65,11 @@ TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Which part of KDGAN earns what it gains?",
             "Each row takes one part away, or puts something simpler in its place.",
         ),
+        "judges": (
+            "What is a discriminator worth that learns?",
+            "KDGAN beside itself without the game, and with a judge that only knows the labels, on more seeds than the "
+            "other ablations.",
+        ),
         "sizes": (
             "How small can the student be?",
             "The same methods with students of six widths.",

@@ -75,6 +75,9 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """What each variant takes from KDGAN, or puts in its place."""
 
+JUDGES = ("kdgan", "kdgan: no game", "kdgan: D is the product of labels")
+"""Of the ablations, those that say what a discriminator that learns is worth."""
+
 WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "alpha": (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
@@ -104,6 +107,10 @@ def _ablations(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> C
     return replace(variants, variants={"mimic": mimic, **variants.variants})
 
 
+def _judges(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
+    return _kdgan(cell, seeds, changes, {name: ABLATIONS[name] for name in JUDGES})
+
+
 def _weights(cell: str, seeds: Sequence[int], changes: Mapping[str, Any]) -> Comparison:
     varied = {
         f"kdgan: {name} = {value:g}": {name: value} for name, values in WEIGHTS.items() for value in values
@@ -126,6 +133,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "table1": Study(tuple(CELLS), table1, 10),
         "ablations": Study(("mnist-100", "mnist-1000"), _ablations, 5),
+        "judges": Study(("mnist-100", "mnist-1000"), _judges, 10),
         "figure4": Study(("mnist-100",), _weights, 3),
         "figure3a": Study(("mnist-100",), _two_games, 10),
         "samples": Study(tuple(cell for cell in CELLS if cell.startswith("mnist")), table1, 10),

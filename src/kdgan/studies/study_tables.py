@@ -165,6 +165,7 @@ TABLES: Mapping[str, Callable[[Path], StudyTable]] = MappingProxyType(
         "figure3b": _tag_variants,
         "figure5": _tag_variants,
         "ablations": _variants,
+        "judges": _variants,
         "figure7": _variance,
         "sizes": _sizes,
     }
