@@ -21,6 +21,7 @@ from kdgan.data import Batch
 from kdgan.data.feed import TensorFeed
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
+from kdgan.files import replacing
 from kdgan.methods.pretraining import pretraining
 from kdgan.studies import table2
 from kdgan.studies.comparison import run_of
@@ -121,23 +122,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="from 100, as seeds below are reported")
     parser.add_argument("--csv", type=Path, default=Path("runs/worth-of-text.csv"))
     given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error("--seeds must be at least 1")
     torch.set_num_threads(1)
-    given.csv.parent.mkdir(parents=True, exist_ok=True)
     found: list[list[Any]] = []
-    try:
-        for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
+        began = time.perf_counter()
+        try:
             comparison = table2.table2(given.table, given.cell, [seed], {"reader": given.reader})
-            began = time.perf_counter()
             of_seed = rows(Photos(comparison.runs()[CONTROL, seed]))
-            seconds = round((time.perf_counter() - began) / len(of_seed), 1)
-            found += [[name, seed, value, seconds] for name, value in of_seed]
-            print(*of_seed, sep="\n", flush=True)
-    except UsageError as error:
-        parser.error(str(error))
-    with given.csv.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("change", "seed", "validation_accuracy", "seconds"))
-        table.writerows(found)
+        except UsageError as error:
+            parser.error(str(error))
+        seconds = round((time.perf_counter() - began) / len(of_seed), 1)
+        found += [[name, seed, value, seconds] for name, value in of_seed]
+        print(*of_seed, sep="\n", flush=True)
+        with replacing(given.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(("change", "seed", "validation_accuracy", "seconds"))
+            table.writerows(found)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ CELLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "interval": 8,
         },
         # As long as two cores can. On validation images of seed 100, T gains four points by views as of photographs and
-        # as much by weight decay, and C a point by updates beyond these (results/changes/cifar10-500.csv).
+        # as much by weight decay, and C under a point by twice as many updates (results/changes/cifar10-500.csv).
         "cifar10-500": {
             **_CIFAR,
             "labels": 500,
