@@ -75,7 +75,7 @@ PAPER: Mapping[str, tuple[float, ...]] = MappingProxyType(
 TUNED: Mapping[str, str | None] = MappingProxyType(
     {
         "mnist-100": "mnist-100",
-        "mnist-1000": "mnist-100",
+        "mnist-1000": "mnist-1000",
         "mnist-10000": "mnist-10000",
         "cifar10-500": None,
         "cifar10-5000": None,
