@@ -110,6 +110,8 @@ def test_what_is_not_there_is_told(typed, tmp_path: Path) -> None:
         (["tune", "--cell", "random", "--table", "none.parquet"], "none.parquet"),
         (["tune", "--trials", "0"], "--trials"),
         (["tune", "--cell", "mnist-100", "--table", "none.parquet"], "--table"),
+        (["tune", "--cell", "mnist-100", "--methods", "codis,nonesuch"], "nonesuch"),
+        (["tune", "--cell", "mnist-100", "--methods", ","], "--methods"),
         (["reproduce", "table1", "--reader", "bag"], "--reader"),
         (["tune", "--student-pretraining", "1.5"], "student_pretraining"),
         (["compare", "--settings", tmp_path / "none.json"], "none.json"),
@@ -321,6 +323,10 @@ def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
     lengths = {method: found["settings"].get("teacher_steps") for method, found in tuned["methods"].items()}
     assert {method for method, steps in lengths.items() if steps is None} == {"supervised", "nagan"}
     assert all(isinstance(steps, int) and 1 <= steps <= 3 for steps in lengths.values() if steps is not None)
+    code, _, errors = typed(*command, "--methods", "mimic,supervised", "--out", tmp_path / "some")
+    assert (code, errors) == (0, "")
+    tuned = json.loads((tmp_path / "some" / "tuned.json").read_text(encoding="utf-8"))
+    assert list(tuned["methods"]) == ["mimic", "supervised"]
 
 
 def test_gradient_variance_by_hand() -> None:

@@ -91,8 +91,8 @@ class Tune:
 
     data: tyro.conf.OmitArgPrefixes[DataOptions] = dataclasses.field(default_factory=DataOptions)
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
-    methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
-    """Which, joined with commas."""
+    methods: str | None = None
+    """Which, joined with commas. Default: those of the cell, or all but codis3."""
     cell: str | None = None
     """A cell of kdgan reproduce table1, such as mnist-100, or of table2, popular or random: its methods and
     configuration, in place of --data."""
@@ -122,7 +122,7 @@ class Tune:
             raise UsageError("--trials and --seeds must be at least 1")
         if self.cell is None:
             self.photos.unused("--data")
-            methods, known = method_names(self.methods), {}
+            methods, known = method_names(Compare.methods if self.methods is None else self.methods), {}
             config, machine = plan(self.data, self.training, methods[0])
         else:
             machine, changes = machine_of(self.training, self.data.data_dir), changes_of(self.training)
@@ -134,6 +134,13 @@ class Tune:
             else:
                 methods, config = list(table1.METHODS), table1.base(self.cell)
                 self.photos.unused(self.cell)
+            if self.methods is not None:
+                chosen, methods = methods, method_names(self.methods)
+                for method in methods:
+                    if method not in chosen:
+                        raise UsageError(
+                            f"--methods: {method} is not in {self.cell}, which has {', '.join(chosen)}"
+                        )
             config = dataclasses.replace(config, **changes, evaluations=1)
         if self.known is not None:
             known |= read_tuned(self.known)
