@@ -25,12 +25,12 @@ from kdgan.files import write_json
 from kdgan.losses import discriminator_loss, label_weights
 from kdgan.methods import KDGAN, Method
 from kdgan.methods.base import Losses, report
-from kdgan.studies.comparison import Comparison, Variant
-from kdgan.studies.pool import Report, Task, run_tasks
-from kdgan.studies.table1 import base, frozen
+from kdgan.experiments.comparison import Comparison, Variant
+from kdgan.experiments.pool import Report, Task, run_tasks
+from kdgan.paper.table1 import base, frozen
 from kdgan.training.config import Config, read_json
 from kdgan.training.evaluate import accuracy
-from kdgan.training.run import Machine, Run
+from kdgan.tasks.run import Machine, Run
 
 
 class Changed(KDGAN):

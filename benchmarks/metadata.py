@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote_plus
 
-from kdgan.tags.metadata import Counts, read_metadata
-from kdgan.tags.prepare import Selection, prepare
+from kdgan.tagging.yfcc.metadata import Counts, read_metadata
+from kdgan.tagging.yfcc.prepare import Selection, prepare
 
 POOL = 20_000  # lines that differ; a larger file repeats them, at a distance that bz2 cannot see
 SYLLABLES = (

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kdgan.tags.knn import KNN
-from kdgan.tags.neighbours import MEMORY
+from kdgan.tagging.baselines.knn import KNN
+from kdgan.tagging.baselines.neighbours import MEMORY
 
 Search = Callable[[], Any]
 

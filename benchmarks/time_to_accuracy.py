@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from kdgan.studies.table1 import PAPER, base
+from kdgan.paper.table1 import PAPER, base
 from kdgan.training.config import Config
 from kdgan.training.devices import deterministic
-from kdgan.training.run import Machine, Run
+from kdgan.tasks.run import Machine, Run
 
 SETTINGS = {"steps": 120, "teacher_steps": 90, "batch": 64, "augment": "elastic", "evaluations": 1}
 

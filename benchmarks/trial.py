@@ -22,11 +22,11 @@ from kdgan.data import Batch, load
 from kdgan.data.split import balanced_order, scaled
 from kdgan.errors import UsageError
 from kdgan.methods import hyperparameters
-from kdgan.studies import table1, table2
-from kdgan.studies.comparison import Comparison, Variant, run_of
-from kdgan.studies.presets import FIRST_SEED
+from kdgan.paper import table1, table2
+from kdgan.experiments.comparison import Comparison, Variant, run_of
+from kdgan.tasks.presets import FIRST_SEED
 from kdgan.training.config import Config
-from kdgan.training.run import Machine, first_of
+from kdgan.tasks.run import Machine, first_of
 
 COLUMNS = ("change", "seed", "validation_accuracy", "teacher_validation_accuracy", "seconds")
 

@@ -23,15 +23,15 @@ from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
 from kdgan.files import replacing
 from kdgan.methods.pretraining import pretraining
-from kdgan.studies import table2
-from kdgan.studies.comparison import run_of
-from kdgan.studies.presets import FIRST_SEED
-from kdgan.studies.statistics import CONTROL
-from kdgan.tags.measures import ranking
+from kdgan.paper import table2
+from kdgan.experiments.comparison import run_of
+from kdgan.tasks.presets import FIRST_SEED
+from kdgan.experiments.statistics import CONTROL
+from kdgan.tasks.ranking import ranking
 from kdgan.training.config import Config
 from kdgan.training.evaluate import logits_of
 from kdgan.training.loop import Loop
-from kdgan.training.run import Machine
+from kdgan.tasks.run import Machine
 
 WEIGHTS = (0.15, 0.3, 0.6)
 FOLDS, STUDENTS = 5, 3

@@ -10,10 +10,10 @@ import re
 import sys
 from pathlib import Path
 
-from kdgan.studies.paper_figures import FIGURES, read_table
-from kdgan.studies.statistics import CONTROL, mean_interval, paired_difference, read_results, summarise
-from kdgan.studies.study_tables import TABLES
-from kdgan.studies.tables import markdown, markdown_table, plus_minus
+from kdgan.paper.paper_figures import FIGURES, read_table
+from kdgan.experiments.statistics import CONTROL, mean_interval, paired_difference, read_results, summarise
+from kdgan.paper.study_tables import TABLES
+from kdgan.experiments.tables import markdown, markdown_table, plus_minus
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md")

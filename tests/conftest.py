@@ -32,7 +32,7 @@ def typed(
 ) -> Callable[..., tuple[int, str, str]]:
     """Carries out a command of kdgan in this process, with quick workers: exit code, stdout, stderr."""
     context = served()
-    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         code = 0

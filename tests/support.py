@@ -26,8 +26,8 @@ def served() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         [
-            "kdgan.studies.comparison",
-            "kdgan.studies.presets",
+            "kdgan.experiments.comparison",
+            "kdgan.tasks.presets",
             "sklearn.datasets",
             "sklearn.model_selection",
             "torch._dynamo",

@@ -62,7 +62,7 @@ def kdgan(capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
 @pytest.fixture
 def quick_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     context = served()
-    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
 
 
 class Forked:

@@ -30,7 +30,7 @@ from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import training_bars
 from kdgan.training.evaluate import accuracy, logits_of
 from kdgan.training.loop import Loop
-from kdgan.training.run import Progress, unseen
+from kdgan.tasks.run import Progress, unseen
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import matplotlib as mpl
 import pytest
 
 from kdgan.errors import UsageError
-from kdgan.studies import figures
-from kdgan.studies.report import METHODS, write_report
-from kdgan.studies.statistics import METHOD_ORDER, RunRecord, summarise
-from kdgan.studies.tables import caveats, outcome
+from kdgan.experiments import figures
+from kdgan.experiments.report import METHODS, write_report
+from kdgan.experiments.statistics import METHOD_ORDER, RunRecord, summarise
+from kdgan.experiments.tables import caveats, outcome
 
 RECORD = RunRecord("digits", 50, "kdgan", 0, 91.25, 95.5, 92.0, 1000, 3.5, 1.25, 90.0, 5000, 80000)
 FACTS = {"command": "kdgan compare --seeds 3", "student": "mlp"}

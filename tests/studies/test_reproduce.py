@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from kdgan.studies import table2
-from kdgan.studies.page import TEXTS, write_page
-from kdgan.studies.paper_figures import read_table
-from kdgan.studies.reproduce import ABLATIONS, JUDGES, STUDIES, WEIGHTS
-from kdgan.studies.statistics import RunRecord, read_results, write_results
-from kdgan.studies.study_tables import TABLES
-from kdgan.studies.table1 import CELLS, METHODS, PAPER, TUNED, base, beside_the_paper
-from kdgan.studies.tuned import read_tuned, settings
+from kdgan.paper import table2
+from kdgan.experiments.page import TEXTS, write_page
+from kdgan.paper.paper_figures import read_table
+from kdgan.paper.reproduce import ABLATIONS, JUDGES, STUDIES, WEIGHTS
+from kdgan.experiments.statistics import RunRecord, read_results, write_results
+from kdgan.paper.study_tables import TABLES
+from kdgan.paper.table1 import CELLS, METHODS, PAPER, TUNED, base, beside_the_paper
+from kdgan.experiments.tuned import read_tuned, settings
 from support import refused
 
 TINY = [
@@ -332,7 +332,7 @@ def test_tuning_takes_the_cells_of_table_2(typed, tmp_path: Path) -> None:
 def test_gradient_variance_by_hand() -> None:
     from kdgan.data.batch import Batch
     from kdgan.methods import KDGAN
-    from kdgan.studies.variance import gradient_variances
+    from kdgan.paper.variance import gradient_variances
 
     torch.manual_seed(0)
     game = KDGAN(*(torch.nn.Linear(3, 4, bias=False) for _ in range(3)))

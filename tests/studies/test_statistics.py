@@ -12,8 +12,8 @@ from rich.console import Console
 from scipy import stats
 
 from kdgan.errors import UsageError
-from kdgan.studies import statistics, tables
-from kdgan.studies.statistics import RunRecord, mean_interval, paired_difference, summarise
+from kdgan.experiments import statistics, tables
+from kdgan.experiments.statistics import RunRecord, mean_interval, paired_difference, summarise
 
 RECORD = RunRecord("digits", 50, "kdgan", 0, 91.25, 95.5, 92.0, 1000, 3.5, 1.25, 90.0, 5000, 80000)
 NUMBERS = st.floats(-1000, 1000)

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from kdgan.methods import hyperparameters
-from kdgan.studies.page import TEXTS
-from kdgan.studies.paper_figures import FIGURES, read_curves
-from kdgan.studies.reproduce import WEIGHTS
-from kdgan.studies.study_tables import TABLES
-from kdgan.studies.table2 import table2 as table2_of
-from kdgan.studies.tag_comparison import MEASURES, TagRecord, read_records, write_records
-from kdgan.studies.tag_studies import TAG_STUDIES
+from kdgan.experiments.page import TEXTS
+from kdgan.paper.paper_figures import FIGURES, read_curves
+from kdgan.paper.reproduce import WEIGHTS
+from kdgan.paper.study_tables import TABLES
+from kdgan.paper.table2 import table2 as table2_of
+from kdgan.paper.tag_comparison import MEASURES, TagRecord, read_records, write_records
+from kdgan.paper.tag_studies import TAG_STUDIES
 from kdgan.training.config import Config, digest
-from kdgan.training.run import outcome_in
+from kdgan.tasks.run import outcome_in
 from support import refused
 
 TINY = [
@@ -42,7 +42,7 @@ def options(folder: Path) -> list[object]:
 @pytest.fixture
 def table2(typed, folder: Path, options: list[object], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The results of Table 2, popular tags: made by the first test that asks, with the quickest baseline."""
-    monkeypatch.setattr("kdgan.studies.table2.BASELINES", ("knn",))
+    monkeypatch.setattr("kdgan.paper.table2.BASELINES", ("knn",))
     if not (folder / "results" / "table2").exists():
         assert typed("reproduce", "table2", "--cells", "popular", *options)[::2] == (0, "")
     return folder / "results" / "table2" / "popular.csv"
@@ -119,7 +119,7 @@ def test_weights_are_changed_one_at_a_time_and_share_runs(
 ) -> None:
     usual = table2_of(Path("world"), "popular", [0], {}).variants["kdgan"].hyper["alpha"]
     few = {"alpha": (usual, 1.0), "beta": (10.0,), "gamma": (100.0,)}
-    monkeypatch.setattr("kdgan.studies.tag_studies.WEIGHTS", few)
+    monkeypatch.setattr("kdgan.paper.tag_studies.WEIGHTS", few)
     before = results_in(folder)
     code, _, errors = typed("reproduce", "figure5", "--cells", "popular", *options)
     assert (code, errors) == (0, "")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kdgan.errors import UsageError
-from kdgan.tags.baselines import BASELINES
-from kdgan.tags.data import TagData, choose
-from kdgan.tags.measures import ranking
-from kdgan.tags.world import world
+from kdgan.tagging.baselines import BASELINES
+from kdgan.tagging.data import TagData, choose
+from kdgan.tasks.ranking import ranking
+from kdgan.tagging.scenes import world
 
 
 @pytest.fixture(scope="module")

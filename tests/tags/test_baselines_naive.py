@@ -13,14 +13,14 @@ import torch
 from scipy.optimize import minimize
 from sklearn.metrics import label_ranking_average_precision_score
 
-from kdgan.tags import tagprop
-from kdgan.tags._logistic import Logistic
-from kdgan.tags.data import choose
-from kdgan.tags.knn import KNN, Transfer
-from kdgan.tags.relexamples import RelExamples
-from kdgan.tags.tagfeature import TagFeature
-from kdgan.tags.tagprop import TagProp, Weights
-from kdgan.tags.world import world
+from kdgan.tagging.baselines import tagprop
+from kdgan.tagging.baselines._logistic import Logistic
+from kdgan.tagging.data import choose
+from kdgan.tagging.baselines.knn import KNN, Transfer
+from kdgan.tagging.baselines.relexamples import RelExamples
+from kdgan.tagging.baselines.tagfeature import TagFeature
+from kdgan.tagging.baselines.tagprop import TagProp, Weights
+from kdgan.tagging.scenes import world
 
 Array = np.ndarray
 NEIGHBOURS = 20

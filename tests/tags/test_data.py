@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from kdgan.files import sha256_of
-from kdgan.tags.data import Photos, choose, encode, read_photos, set_aside
+from kdgan.tagging.data import Photos, choose, encode, read_photos, set_aside
 from support import refused
 
 

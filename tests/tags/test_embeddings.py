@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from kdgan.nets import ImageText
-from kdgan.tags import lines
-from kdgan.tags.embeddings import Embeddings, named, read_embeddings
-from kdgan.tags.task import TagRun, TagTask
+from kdgan.tagging import lines
+from kdgan.tagging.embeddings import Embeddings, named, read_embeddings
+from kdgan.tasks.tags import TagRun, TagTask
 from kdgan.training.config import Config, digest
-from kdgan.training.run import Machine
+from kdgan.tasks.run import Machine
 from support import refused
 
 WORLD = Config(

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from kdgan.errors import RunError
-from kdgan.tags.features import (
+from kdgan.tagging.images.features import (
     Network,
     Scaling,
     attach,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
-from kdgan.tags.measures import ranking
+from kdgan.tasks.ranking import ranking
 from support import refused
 
 

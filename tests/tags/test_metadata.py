@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdgan.tags import lines as lines_module
-from kdgan.tags.metadata import Counts, Photo, decoded, read_metadata
+from kdgan.tagging import lines as lines_module
+from kdgan.tagging.yfcc.metadata import Counts, Photo, decoded, read_metadata
 from support import refused
 
 

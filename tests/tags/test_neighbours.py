@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-import kdgan.tags.neighbours as module
-from kdgan.tags.neighbours import Engine, Metric, Neighbours, Votes, _as_whole, _Best
+import kdgan.tagging.baselines.neighbours as module
+from kdgan.tagging.baselines.neighbours import Engine, Metric, Neighbours, Votes, _as_whole, _Best
 from support import refused
 
 METRICS: tuple[Metric, ...] = ("cosine", "euclidean")

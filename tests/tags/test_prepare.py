@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdgan.tags.counting import TagCounts, choose
-from kdgan.tags.metadata import Photo
-from kdgan.tags.prepare import Selection, download_command, prepare
-from kdgan.tags.stopping import Stop
-from kdgan.tags.wording import normal, removal, text_of
+from kdgan.tagging.yfcc.counting import TagCounts, choose
+from kdgan.tagging.yfcc.metadata import Photo
+from kdgan.tagging.yfcc.prepare import Selection, download_command, prepare
+from kdgan.tagging.yfcc.stopping import Stop
+from kdgan.tagging.yfcc.wording import normal, removal, text_of
 from support import refused
 
 SMALL = Selection(count=10, minimum=5, train=200, validation=40, test=50)

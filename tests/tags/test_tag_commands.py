@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from kdgan.studies.tag_comparison import MEASURES, TagRecord, read_records, table2, write_records
-from kdgan.tags.features import attach, load_network
+from kdgan.paper.tag_comparison import MEASURES, TagRecord, read_records, table2, write_records
+from kdgan.tagging.images.features import attach, load_network
 from support import refused
 
 Command = Callable[..., tuple[int, str, str]]

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from kdgan.methods import METHODS
-from kdgan.tags.measures import ranking
-from kdgan.tags.recommender import Recommender
-from kdgan.tags.task import TagRun, TagTask
-from kdgan.tags.world import world
+from kdgan.tasks.ranking import ranking
+from kdgan.ship.recommender import Recommender
+from kdgan.tasks.tags import TagRun, TagTask
+from kdgan.tagging.scenes import world
 from kdgan.training.config import Config
-from kdgan.training.run import Machine
+from kdgan.tasks.run import Machine
 from support import refused
 
 TINY = Config(

@@ -233,7 +233,7 @@ def test_the_search_for_unsafe_code_finds_it(text: str) -> None:
 
 
 def test_a_student_file_says_what_it_lacks(tmp_path: Path) -> None:
-    from kdgan.training.students import Student
+    from kdgan.ship.student import Student
 
     with refused(tmp_path / "none", "does not exist"):
         Student.load(tmp_path / "none")

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from kdgan.errors import RunError
 from kdgan.methods import METHODS, Method, hyperparameters
-from kdgan.studies.comparison import Comparison, Variant, compare
-from kdgan.studies.statistics import read_results
+from kdgan.experiments.comparison import Comparison, Variant, compare
+from kdgan.experiments.statistics import read_results
 from kdgan.training import Config, Machine, Outcome, Run, Student
 from kdgan.training.config import claim, complete, differences, digest, from_plain, plain, read_json
 from kdgan.training.devices import find_device
 from kdgan.training.evaluate import accuracy
 from kdgan.training.loop import Interrupted
-from kdgan.training.run import evaluate_run
-from kdgan.training.task import Classification
+from kdgan.tasks.run import evaluate_run
+from kdgan.tasks.base import Classification
 from support import refused, served
 
 TINY = Config(
@@ -403,7 +403,7 @@ def test_devices() -> None:
 def quick_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers forked from a server that has imported torch: a second instead of five for each."""
     context = served()
-    monkeypatch.setattr("kdgan.studies.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
 
 
 def compared(

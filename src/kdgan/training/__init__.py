@@ -1,7 +1,7 @@
 """One loop for every method: run, evaluate, checkpoint, resume, progress, devices."""
 
 from kdgan.training.config import Config
-from kdgan.training.run import Machine, Outcome, Run
-from kdgan.training.students import Student
+from kdgan.tasks.run import Machine, Outcome, Run
+from kdgan.ship.student import Student
 
 __all__ = ["Config", "Machine", "Outcome", "Run", "Student"]

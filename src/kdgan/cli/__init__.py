@@ -1,0 +1,5 @@
+"""The command `kdgan`."""
+
+from kdgan.cli.main import main
+
+__all__ = ["main"]

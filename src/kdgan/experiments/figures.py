@@ -1,0 +1,210 @@
+"""Figures of a comparison, as matplotlib Figures that any study can show, and as SVG to put into a page.
+
+Figures are built with matplotlib's objects, never with pyplot, so that nothing is shared between them.
+Accuracies are in per cent. A method has the same colour in every figure that is given the same `colours`.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kdgan.experiments.statistics import CONTROL, mean_interval, method_order
+from kdgan.experiments.tables import plus_minus, signed
+
+INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
+"""Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
+
+# Okabe and Ito's palette, told apart with every common kind of colour blindness; grey is for the control.
+_PALETTE = {
+    CONTROL: "#8a8f98",
+    "distn": "#e69f00",
+    "mimic": "#56b4e9",
+    "noisy": "#009e73",
+    "codis": "#0072b2",
+    "codis3": "#332288",
+    "nagan": "#cc79a7",
+    "kdgan": "#d55e00",
+}
+_MORE = ("#882255", "#999933", "#44aa99", "#aa4499", "#6699cc", "#b08c5a")
+
+
+def method_colours(methods: Iterable[str]) -> dict[str, str]:
+    """A colour for each method: fixed for the known ones, and from a second palette, in turn, for others."""
+    ordered = method_order(methods)
+    others = [name for name in ordered if name not in _PALETTE]
+    return {name: _PALETTE.get(name) or _MORE[others.index(name) % len(_MORE)] for name in ordered}
+
+
+def accuracy_figure(accuracies: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> Figure:
+    """Per method the accuracies of its seeds as dots, their mean and its 95 % interval; no methods, no rows.
+
+    `accuracies` maps a method to one value per seed. A dotted line marks the mean of the control.
+    """
+    methods = method_order(accuracies)
+    figure, axes = _rows_figure(methods)
+    for row, method in enumerate(methods):
+        values, colour = np.asarray(accuracies[method], dtype=float), colours[method]
+        interval = mean_interval(values)
+        # Seeds are fanned out vertically in their order, so that equal accuracies stay visible.
+        fan = row + 0.14 + 0.18 * (np.arange(len(values)) + 0.5) / len(values)
+        axes.scatter(values, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
+        if interval.low is not None and interval.high is not None:
+            ends = [interval.low, interval.high]
+            axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
+        axes.plot(interval.mean, row - 0.1, "D", color=colour, markersize=7, markeredgecolor=INK, zorder=4)
+        _beside(axes, row, plus_minus(interval))
+        if method == CONTROL:
+            axes.axvline(interval.mean, color=MUTED, linestyle=":", linewidth=1, zorder=1)
+    axes.set_xlabel("test accuracy after the last step, %")
+    return figure
+
+
+def best_epoch_figure(
+    last: Mapping[str, float], best: Mapping[str, float], colours: Mapping[str, str]
+) -> Figure:
+    """Per method the mean accuracy after the last step (filled) and at the best epoch on test data (open).
+
+    The number beside a row is the difference in points: how much picking the best epoch flatters the method.
+    """
+    methods = method_order(last)
+    figure, axes = _rows_figure(methods, row_height=0.3)
+    for row, method in enumerate(methods):
+        colour = colours[method]
+        axes.plot([last[method], best[method]], [row, row], color=colour, linewidth=2, zorder=2)
+        axes.plot(best[method], row, "o", color=colour, markersize=8, markerfacecolor="none", zorder=3)
+        axes.plot(last[method], row, "o", color=colour, markersize=8, zorder=4)
+        _beside(axes, row, signed(best[method] - last[method]))
+    axes.set_xlabel("test accuracy, %: after the last step (filled), at the best epoch on test data (open)")
+    return figure
+
+
+def curves_figure(
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], colours: Mapping[str, str]
+) -> Figure:
+    """Test accuracy against student updates: per method the mean over seeds in a band from lowest to highest.
+
+    `curves` maps (method, seed) to (student updates, accuracy) points. Seeds whose points lie at other
+    updates are interpolated, over the range that all seeds of the method have; a method without such a range
+    is left out. The axis starts where the slowest method is after a quarter of the training, because what
+    matters happens in the last points of accuracy.
+    """
+    figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    handles, labels = draw_curves(axes, curves, colours)
+    if labels:
+        figure.legend(
+            handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
+        )
+    axes.set_ylabel("test accuracy, %")
+    return figure
+
+
+def draw_curves(
+    axes: Axes,
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]],
+    colours: Mapping[str, str],
+    *,
+    narrowest: float = 1.0,
+) -> tuple[list[Artist], list[str]]:
+    """Draws what `curves_figure` shows, of any measure.
+
+    Args:
+        axes: where.
+        curves: as there.
+        colours: as there.
+        narrowest: range of the measure below which the margins above and below do not shrink with it.
+
+    Returns:
+        Handles and labels of a legend, ordered as the curves end, top down, so that it reads like the picture.
+    """
+    _plain(axes)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_xlabel("student updates")
+    lines = {method: line for method in colours if (line := _band(curves, method)) is not None}
+    for method, (updates, low, mean, high) in lines.items():
+        front = method == "kdgan"
+        axes.fill_between(updates, low, high, color=colours[method], alpha=0.12, linewidth=0, zorder=2)
+        axes.plot(
+            updates, mean, color=colours[method], linewidth=2.4 if front else 1.6, zorder=4 if front else 3
+        )
+        axes.plot(updates[-1], mean[-1], "o", color=colours[method], markersize=4, label=method, zorder=4)
+    if not lines:
+        return [], []
+    late = [low[updates >= 0.25 * updates[-1]].min() for updates, low, _, _ in lines.values()]
+    top = max(high.max() for _, _, _, high in lines.values())
+    room = 0.04 * max(top - min(late), narrowest)
+    axes.set_ylim(min(late) - room, top + room)
+    handles, labels = axes.get_legend_handles_labels()
+    ends = sorted(range(len(labels)), key=lambda index: -lines[labels[index]][2][-1])
+    return [handles[i] for i in ends], [labels[i] for i in ends]
+
+
+def _band(
+    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], method: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    runs = [
+        np.asarray(sorted(points), dtype=float)
+        for (name, _), points in curves.items()
+        if name == method and points
+    ]
+    if not runs:
+        return None
+    start, end = max(run[0, 0] for run in runs), min(run[-1, 0] for run in runs)
+    updates = np.unique(np.concatenate([run[:, 0] for run in runs]))
+    updates = updates[(updates >= start) & (updates <= end)]
+    if not updates.size:
+        return None
+    values = np.stack([np.interp(updates, run[:, 0], run[:, 1]) for run in runs])
+    return updates, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
+
+
+def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.2, 0.75 + row_height * max(len(methods), 1)), layout="constrained")
+    axes = figure.add_subplot()
+    _plain(axes)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.margins(x=0.04)
+    return figure, axes
+
+
+def _plain(axes: Axes) -> None:
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelcolor=INK)
+    axes.xaxis.label.set_color(MUTED)
+    axes.yaxis.label.set_color(MUTED)
+    axes.ticklabel_format(useOffset=False, style="plain")
+
+
+def _beside(axes: Axes, row: int, text: str) -> None:
+    axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", color=INK)
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an `<svg>` element, the same bytes each time, with text as outlines that need no fonts.
+
+    `name` (letters, digits) comes before every id, so that figures with different names can share a page. The
+    colours of text and grid become the CSS variables --ink, --muted and --grid, and the background is clear,
+    so that the page's light and dark colours apply.
+    """
+    buffer = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    for colour, variable in ((INK, "--ink"), (MUTED, "--muted"), (GRID, "--grid")):
+        svg = svg.replace(colour, f"var({variable}, {colour})")
+    return svg
