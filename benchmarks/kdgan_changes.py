@@ -43,7 +43,7 @@ class Changed(KDGAN):
         smoothing: of D's true labels, so that what it implies is no surer of itself than T.
         gate: weigh distillation by D's belief in T's label.
         saturating: False for the non-saturating generator loss, −E[log p_d].
-        mixed: share of the batch that is blended with other instances, labels too.
+        mixed: share of the batch that is blended with other examples, labels too.
         average: decay of an average of T's weights that C follows in place of T; 0 for T as it is.
     """
 
@@ -107,7 +107,7 @@ class Changed(KDGAN):
             return (self.student(batch).float().log_softmax(-1) + F.logsigmoid(-g)).logsumexp(-1)
 
     def _mixed(self, batch: Batch) -> Batch:
-        """A share of the batch blended with other instances, labels too (mixup)."""
+        """A share of the batch blended with other examples, labels too (mixup)."""
         count = int(len(batch) * self.mixed)
         other = torch.randperm(len(batch), generator=self.generator)[:count]
         share = torch.rand(count, 1, generator=self.generator)

@@ -249,7 +249,7 @@ def test_train_and_evaluate_agree(kdgan: Command, tmp_path: Path) -> None:
     assert json.loads((out / "result.json").read_text(encoding="utf-8"))["student_updates"] == 20
     code, measured, errors = kdgan("evaluate", out)
     assert (code, errors) == (0, "")
-    assert measured == f"{accuracy:.2f} % of 360 test instances right (610 parameters, digits, kdgan)\n"
+    assert measured == f"{accuracy:.2f} % of 360 test examples right (610 parameters, digits, kdgan)\n"
     assert kdgan(*TRAIN, "--seed", 3, "--set", "alpha=0.3", "estimator=concrete", "--out", out)[1] == printed
 
 
@@ -306,7 +306,7 @@ def test_a_folder_of_images(kdgan: Command, tmp_path: Path) -> None:
     assert result(tmp_path / "run")["teacher_accuracy"] > 80
     code, measured, _ = kdgan("evaluate", tmp_path / "run")
     assert code == 0
-    assert " of 8 test instances right" in measured
+    assert " of 8 test examples right" in measured
 
 
 def test_ctrl_c_stops_training_and_it_goes_on(kdgan: Command, tmp_path: Path) -> None:

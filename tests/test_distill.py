@@ -253,7 +253,7 @@ def test_privileged_information_goes_to_all_but_the_student(method: str) -> None
 
 
 class Items(Dataset[Any]):
-    """Instances one by one, with noise where asked for."""
+    """Examples one by one, with noise where asked for."""
 
     def __init__(self, data: Batch, noise: float = 0.0) -> None:
         self.data, self.noise = data, noise
@@ -408,7 +408,7 @@ def test_divergence_is_told() -> None:
 
 
 class Flat(nn.Module):
-    """Gives one number per instance."""
+    """Gives one number per example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -444,9 +444,9 @@ def test_players_and_data_that_do_not_fit() -> None:
             run(player, big())
     for place, data in (("train", Batch(spoilt, y)), ("train", Items(Batch(x, y)))):
         if isinstance(data, Batch):
-            with refused(place, "instance 7"):
+            with refused(place, "example 7"):
                 run(small(), big(), data)
-    with refused("validation", "instance 7"):
+    with refused("validation", "example 7"):
         run(small(), big(), TRAIN, Batch(spoilt, y))
     for shift, span in ((1, "1..3"), (-1, "-1..1")):
         for pair in ((Batch(x, y + shift), VALIDATION), (TRAIN, Batch(x, y + shift))):
@@ -456,9 +456,9 @@ def test_players_and_data_that_do_not_fit() -> None:
         run(small(), big(), Batch(x, torch.eye(4)[y]))
     with refused("train must give", "dict"):
         run(small(), big(), {"x": x})
-    with refused("validation has no instances"):
+    with refused("validation has no examples"):
         run(small(), big(), TRAIN, VALIDATION[:0])
-    with refused("train has no instances"):
+    with refused("train has no examples"):
         run(small(), big(), TRAIN[:0])
     with refused("unknown method 'gan'"):
         run(small(), big(), method="gan")
@@ -519,7 +519,7 @@ def test_costs_of_a_known_network(hidden: list[int]) -> None:
     measured = cost(net.train(), TRAIN)
     assert measured.parameters == sum(a * b + b for a, b in pairs)
     assert measured.bytes == 4 * measured.parameters
-    assert measured.flops == sum(2 * a * b for a, b in pairs)  # of one instance
+    assert measured.flops == sum(2 * a * b for a, b in pairs)  # of one example
     assert 0 < measured.milliseconds < 1000
     assert net.training
 

@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdgan import data, losses, methods, nets
+    from kdgan import data, losses, methods, nets, tagging
     from kdgan.data.batch import Batch
     from kdgan.distillation import Report, Result, distill
     from kdgan.errors import KdganError, RunError, UsageError
+    from kdgan.methods import Method
+    from kdgan.ship.student import Student
+    from kdgan.training.config import Training
+
+__version__ = _version("kdgan")
 
 __all__ = [
     "Batch",
     "KdganError",
+    "Method",
     "Report",
     "Result",
     "RunError",
+    "Student",
+    "Training",
     "UsageError",
     "data",
     "distill",
     "losses",
     "methods",
     "nets",
+    "tagging",
 ]
 
 _HOME = {
     "Batch": "kdgan.data.batch",
     "KdganError": "kdgan.errors",
+    "Method": "kdgan.methods",
     "Report": "kdgan.distillation",
     "Result": "kdgan.distillation",
     "RunError": "kdgan.errors",
+    "Student": "kdgan.ship.student",
+    "Training": "kdgan.training.config",
     "UsageError": "kdgan.errors",
     "distill": "kdgan.distillation",
 }
@@ -43,3 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"kdgan.{name}")
     raise AttributeError(f"module 'kdgan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

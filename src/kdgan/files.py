@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def held(folder: Path, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def locked(folder: Path, stop: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Keeps other processes out of `folder` for the block, and first waits until they are out of it.
 
     So commands may share a folder: what one is at, the others wait for and then find. The operating system gives the

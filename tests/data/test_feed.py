@@ -10,7 +10,7 @@ from kdgan.data import AffineElastic, Batch, TensorFeed
 
 
 def numbered(count: int) -> Batch:
-    """Instances whose parts all say which one they are."""
+    """Examples whose parts all say which one they are."""
     number = torch.arange(count)
     return Batch(
         number.float().unsqueeze(1), number * 10, number.float().unsqueeze(1) * 100, number.unsqueeze(1) * 7.0

@@ -18,7 +18,7 @@ KNOWN = X * 100
 
 
 class Items(Dataset[Any]):
-    """Instances one by one, with noise where asked for."""
+    """Examples one by one, with noise where asked for."""
 
     def __init__(self, *parts: Tensor, noise: float = 0.0) -> None:
         self.parts, self.noise = parts, noise
@@ -32,7 +32,7 @@ class Items(Dataset[Any]):
 
 
 class Stream(IterableDataset[Any]):
-    """Instances in their order, of a number that nobody knows ahead."""
+    """Examples in their order, of a number that nobody knows ahead."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter(zip(X, Y, strict=True))
@@ -151,7 +151,7 @@ def test_a_loader_that_gives_nothing(refused) -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=11, drop_last=True)
     with refused("train", "no batch", "drop_last"):
         make_feed(training_data(loader), 4, seed=0, device=CPU)(0)
-    with refused("validation gives no instance"):
+    with refused("validation gives no example"):
         collected(loader, "validation")
 
 
@@ -193,7 +193,7 @@ class Mapped(Dataset[Any]):
 
 def test_no_instances(refused) -> None:
     for data in (Batch(X[:0], Y[:0]), (X[:0], Y[:0]), Items(X[:0], Y[:0]), TensorDataset(X[:0], Y[:0])):
-        with refused("train", "no instances"):
+        with refused("train", "no examples"):
             training_data(data)
 
 
@@ -203,13 +203,13 @@ def test_numbers_that_are_none(refused, bad: float) -> None:
     spoilt[6, 0], weights[4, 1] = bad, bad
     for form in ("Batch", "tuple", "TensorDataset", "Dataset"):
         if form != "Dataset" or bad == bad:  # a Dataset with NaN differs from itself
-            with refused("train", "inputs of instance 6", "NaN"):
+            with refused("train", "inputs of example 6", "NaN"):
                 training_data(FORMS[form](spoilt, Y))
-        with refused("train", "targets of instance 4"):
+        with refused("train", "targets of example 4"):
             training_data(FORMS[form](X, weights))
-        with refused("train", "privileged of instance 6"):
+        with refused("train", "privileged of example 6"):
             training_data(FORMS[form](X, Y, spoilt))
-    with refused("validation", "inputs of instance 6"):
+    with refused("validation", "inputs of example 6"):
         checked(collected(DataLoader(TensorDataset(spoilt, Y), batch_size=3), "validation"), "validation")
 
 

@@ -90,12 +90,12 @@ def test_read_only_arrays_become_tensors_of_their_own():
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        ([1, 1, 1], None, "x: all 3 instances are of the class '1', and at least two classes are needed"),
-        ([0, 0, 1], None, "x: class '1' has only one instance: each class needs at least two"),
-        ([0, 0, 1, 2], None, "x: class '1' has only one instance (as have 1 more classes)"),
+        ([1, 1, 1], None, "x: all 3 examples are of the class '1', and at least two classes are needed"),
+        ([0, 0, 1], None, "x: class '1' has only one example: each class needs at least two"),
+        ([0, 0, 1, 2], None, "x: class '1' has only one example (as have 1 more classes)"),
         ([0, 0, 1, 1], [2, 2], "x: class '2' is in the test part but not in the training part"),
-        ([], None, "x: the training part has no instances"),
-        ([0, 0, 1, 1], [], "x: the test part has no instances"),
+        ([], None, "x: the training part has no examples"),
+        ([0, 0, 1, 1], [], "x: the test part has no examples"),
     ],
 )
 def test_classes_that_cannot_be_learned_are_refused(refused, train, test, message):

@@ -1,4 +1,4 @@
-"""Which instances are labelled, which validate, and the scale they are brought to."""
+"""Which examples are labelled, which validate, and the scale they are brought to."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ COUNTS = st.lists(st.integers(1, 12), min_size=2, max_size=5)
 
 
 def source(counts: list[int], *, tests: int = 5, seed: int = 0) -> Source:
-    """Vectors whose single feature is the instance's own number, training from 0, test from 10,000."""
+    """Vectors whose single feature is the example's own number, training from 0, test from 10,000."""
     targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     targets = targets[torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))]
     train = Batch(numbered(0, len(targets)), targets)
@@ -27,7 +27,7 @@ def numbered(start: int, count: int) -> Tensor:
 
 
 def numbers(part: Batch, scale: Scale) -> list[int]:
-    """Which instances are in a standardised part."""
+    """Which examples are in a standardised part."""
     return (part.inputs * scale.std + scale.mean).round().flatten().int().tolist()
 
 
@@ -108,7 +108,7 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 
 def test_impossible_numbers_of_labels(refused) -> None:
-    with refused("21 labels", "numbers", "20 training instances"):
+    with refused("21 labels", "numbers", "20 training examples"):
         split(source([8, 12]), labels=21, seed=0)
     for labels in (1, 0, -4):
         with refused(f"{labels} labels", "2 classes", "numbers"):
@@ -184,7 +184,7 @@ def test_features_and_privileged_information_are_standardised_each() -> None:
 def test_a_constant_feature_keeps_its_unit(value: float, count: int) -> None:
     scale = Scale.of(torch.full((count, 1), value))
     assert scale.std.item() == 1
-    # An instance that differs must not come out millions of times as large.
+    # An example that differs must not come out millions of times as large.
     other = torch.tensor([[value + 1.0]])
     torch.testing.assert_close(scale(other), torch.ones(1, 1), atol=1e-5 * max(1, abs(value)), rtol=0)
     assert scale(torch.full((2, 1), value)).abs().max() < 1e-5

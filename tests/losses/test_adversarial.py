@@ -57,7 +57,7 @@ def naive_generator(logits: list[float], scores: list[float]) -> float:
 
 
 def by_row(f: Callable[..., float], *tensors: Tensor) -> Tensor:
-    """f of each instance's lists of floats, in the shape of the instances."""
+    """f of each example's lists of floats, in the shape of the examples."""
     k = tensors[0].shape[-1]
     lists = [t.detach().double().reshape(-1, k).tolist() for t in tensors]
     values = [f(*rows) for rows in zip(*lists, strict=True)]
@@ -251,9 +251,9 @@ def test_the_exact_gradient_is_the_one_by_hand() -> None:
 
 
 @pytest.mark.parametrize("estimator", UNBIASED)
-@pytest.mark.parametrize("instances", [2, 4])
-def test_score_function_gradients_are_unbiased(instances: int, estimator: str) -> None:
-    logits, scores = draw((instances, 5), torch.float64, 24, 1.0), draw((instances, 5), torch.float64, 25)
+@pytest.mark.parametrize("examples", [2, 4])
+def test_score_function_gradients_are_unbiased(examples: int, estimator: str) -> None:
+    logits, scores = draw((examples, 5), torch.float64, 24, 1.0), draw((examples, 5), torch.float64, 25)
     _, gradients = sampled_gradients(logits, scores, estimator, games=20_000)
     assert standard_errors(gradients, exact_gradient(logits, scores)) < 4
 

@@ -51,7 +51,7 @@ NAIVE: dict[str, Callable[..., float]] = {"l2": naive_l2, "kl": naive_kl, "js": 
 
 
 def by_row(f: Callable[..., float], logits: Tensor, other: Tensor, *rest: float) -> Tensor:
-    """f of each instance's two lists of floats, in the shape of the instances."""
+    """f of each example's two lists of floats, in the shape of the examples."""
     k = logits.shape[-1]
     rows = zip(
         logits.detach().double().reshape(-1, k).tolist(), other.double().reshape(-1, k).tolist(), strict=True

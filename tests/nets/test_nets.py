@@ -221,7 +221,7 @@ def test_a_privileged_player_uses_both_of_its_inputs(name: str, extra: tuple[int
         assert part.grad is not None
         assert part.grad[0].abs().sum() > 0
     assert rho.grad is not None
-    assert rho.grad[1:].abs().sum() == 0  # ϱ of another instance is not mixed in
+    assert rho.grad[1:].abs().sum() == 0  # ϱ of another example is not mixed in
     with pytest.raises(TypeError):
         net(x)
 

@@ -341,7 +341,7 @@ def test_gradient_variance_by_hand() -> None:
     c, t = (game.players[role].module.weight for role in ("student", "teacher"))
     gradients = []
     for batch in batches:
-        difference = batch.inputs @ (c - t).T  # L2 is its square, averaged over labels and instances
+        difference = batch.inputs @ (c - t).T  # L2 is its square, averaged over labels and examples
         gradients.append((2 * difference.T @ batch.inputs / 20).flatten())
     spread = torch.stack(gradients).var(0).sum().item()
     assert measured["variance/distillation"] == pytest.approx(spread, rel=1e-4)

@@ -284,7 +284,7 @@ def test_the_student_file_is_the_student(tmp_path: Path) -> None:
     measured = evaluate_run(tmp_path / "run", torch.device("cpu"))
     assert measured == {
         "accuracy": outcome.student_accuracy,
-        "instances": 360,
+        "examples": 360,
         "parameters": outcome.student_parameters,
         "data": "digits",
         "method": "kdgan",

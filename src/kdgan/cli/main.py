@@ -6,12 +6,23 @@ import errno
 import sys
 from typing import Any
 
+from kdgan.cli.compare import Compare
+from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
-from kdgan.cli.train import Evaluate, Train
-from kdgan.cli.compare import Compare, Reproduce, Tune
-from kdgan.cli.tags.compare import Tags, tags
+from kdgan.cli.reproduce import Reproduce
+from kdgan.cli.tags import TAGS, Tags
+from kdgan.cli.train import Train
+from kdgan.cli.tune import Tune
 from kdgan.errors import KdganError
 
+COMMANDS: dict[str, Any] = {
+    "compare": Compare,
+    "train": Train,
+    "evaluate": Evaluate,
+    "tune": Tune,
+    "reproduce": Reproduce,
+    "tags": Tags,
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -19,29 +30,25 @@ def main(arguments: list[str] | None = None) -> None:
     """The command `kdgan`: exit code 0, 2 where the call cannot go on as it is, 1 for a failed run."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        if given[:1] == ["tags"] and len(given) > 1:
-            tags(given[1:])
+        if given == ["--version"]:
+            from kdgan import __version__
+
+            print(f"kdgan {__version__}")  # noqa: T201
             return
-        commands: dict[str, Any] = {
-            "compare": Compare,
-            "train": Train,
-            "evaluate": Evaluate,
-            "tune": Tune,
-            "reproduce": Reproduce,
-            "tags": Tags,
-        }
-        said = "Train small classifiers with more than they will have at inference."
-        parse(commands, given, prog="kdgan", description=said)()
+        if given[:1] == ["tags"] and len(given) > 1:
+            description = "Recommend tags for photos, from what their owners wrote about others."
+            parse(TAGS, given[1:], prog="kdgan tags", description=description)()
+            return
+        description = "Train small classifiers with more than they will have at inference."
+        parse(COMMANDS, given, prog="kdgan", description=description)()
     except KeyboardInterrupt:
         _fail("stopped at once; what was saved before is kept", 2)
     except KdganError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
         if error.errno in _FULL:
-            _fail(
-                f"no room left to write {error.filename or 'to the output folder'}: free some and repeat the command",
-                2,
-            )
+            place = error.filename or "to the output folder"
+            _fail(f"no room left to write {place}: free some and repeat the command", 2)
         _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
 
 

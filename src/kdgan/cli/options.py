@@ -5,67 +5,154 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from kdgan.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from kdgan.training.config import Config
-    from kdgan.tasks.run import Machine
+    from kdgan.experiments.comparison import Variant
+    from kdgan.tasks.config import Config
+    from kdgan.training.execution import Execution
+
+
+def _optional(metavar: str) -> Any:
+    """What stands for a value in the help; of what is None by default the text says what that means."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+
+
+Count = Annotated[int | None, _optional("N")]
+Number = Annotated[float | None, _optional("X")]
+Name = Annotated[str | None, _optional("NAME")]
+Names = Annotated[str | None, _optional("NAME,NAME...")]
+File = Annotated[Path | None, _optional("PATH")]
+Settings = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE...", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class ClassesOptions:
     """Which data."""
 
     data: str = "digits"
     """digits (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz file, or a
     .csv or .parquet table."""
-    data_dir: Path | None = None
+    data_dir: File = None
     """Folder with the files of mnist or cifar10; without it they are downloaded once."""
-    labels: int | None = None
-    """Labelled training instances, spread evenly over the classes. Default: 100 for digits, else all outside
+    labels: Count = None
+    """Labelled training examples, spread evenly over the classes. Default: 100 for digits, else all outside
     validation."""
-    target: str | None = None
+    target: Name = None
     """For a table: the column of labels."""
-    privileged: tuple[str, ...] = ()
+    privileged: Annotated[tuple[str, ...], _optional("NAME...")] = ()
     """For a table: columns known only while training; teacher and discriminator see them, the student does not."""
-    image_size: int | None = None
+    image_size: Count = None
     """For a folder of images: the side they are brought to, in pixels."""
+
+    def config(self, training: TrainingOptions, execution: Execution) -> Config:
+        """The configuration of runs on these data."""
+        from kdgan.tasks import presets
+
+        values = {**dataclasses.asdict(self), "source": self.data}
+        del values["data"], values["data_dir"]
+        return presets.classes(values, training.values(execution), data_dir=self.data_dir)
+
+
+@dataclass(frozen=True)
+class TagsOptions:
+    """Which photos and tags."""
+
+    data: str = "scenes"
+    """A Parquet table with columns features, tags and, if there is, text; or scenes: generated ones."""
+    tags: Literal["popular", "random"] = "popular"
+    """Which tags are the labels: the most frequent ones, or some drawn by seed."""
+    count: Count = None
+    """How many. Default: 200, and 12 for generated scenes."""
+    text_encoder: Literal["lstm", "bag"] = "lstm"
+    """How texts are read: in their order, or as a bag for words without one."""
+    embeddings: File = None
+    """Pretrained embeddings of the words of texts, such as glove.6B.100d.txt: a word and its numbers on each line.
+    Words that are not in it, or all without it, begin at random."""
+    dropout: Number = None
+    """Share of features and hidden layers that is left out in training. Default: 0.3."""
+
+    def config(self, training: TrainingOptions, execution: Execution) -> Config:
+        """The configuration of runs on these photos."""
+        from kdgan.tasks import presets
+
+        values = {"source": self.data, "choice": self.tags, "count": self.count, "dropout": self.dropout}
+        values |= texts(self.text_encoder, self.embeddings)
+        return presets.tags(values, training.values(execution))
+
+
+@dataclass(frozen=True)
+class PhotosOptions:
+    """Photos with tags, for the studies that are about them."""
+
+    table: File = None
+    """For Table 2, Figures 3b and 5: the Parquet table of photos, see kdgan tags compare; or scenes: generated ones."""
+    text_encoder: Literal["lstm", "bag"] = "lstm"
+    """How their texts are read: in their order, or as a bag for words without one."""
+    embeddings: File = None
+    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
+
+    def unused(self, what: str) -> None:
+        """Refuses options about photos, where `what` has none."""
+        if self != PhotosOptions():
+            raise UsageError(
+                f"--table, --text-encoder and --embeddings are for photos with tags, and {what} has none"
+            )
+
+    def fields(self) -> dict[str, Any]:
+        """As fields of a configuration's data."""
+        scenes = str(self.table) == "scenes"
+        source = {"source": None if self.table is None else str(self.table)}
+        return {**source, **texts(self.text_encoder, self.embeddings), **({"count": 12} if scenes else {})}
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """How to train. What is not given comes from a preset for the data."""
 
-    steps: int | None = None
+    steps: Count = None
     """Updates of the student, the same for every method."""
-    teacher_steps: int | None = None
-    """Updates in the pretraining of the teacher, and of the discriminator. Default: as --steps."""
-    batch: int | None = None
-    """Instances per update."""
-    lr: float | None = None
+    teacher_steps: Count = None
+    """Updates in the pretraining of the teacher, and of the discriminator. Default: as --steps; for photos with tags
+    two fifths of that."""
+    batch: Count = None
+    """Examples per update."""
+    lr: Number = None
     """Highest learning rate."""
-    student_pretraining: float | None = None
+    teacher_lr: Number = None
+    """That of a teacher which goes on learning after its pretraining. Default: 0.0002."""
+    weight_decay: Number = None
+    """Decoupled weight decay of all players."""
+    student_pretraining: Number = None
     """Share of --steps in which the student of nagan and kdgan is trained on the labels alone, before it meets the
     others. Default: 0.1 for nagan, 0 for kdgan."""
-    student: str | None = None
-    """Network of the student: mlp-800-800, lenet-20-50-500, resnet-32, ... with sizes of your choice."""
-    teacher: str | None = None
+    student: Name = None
+    """Network of the student: mlp-800-800, lenet-20-50-500, resnet-32, ... with sizes of your choice; for photos with
+    tags normed-800-800 or projected-800-800; or module:function of your own."""
+    teacher: Name = None
     """Network of teacher and discriminator."""
-    augment: str | None = None
+    augment: Name = None
     """Augmentation for every method: none; affine, elastic, elastic-strong for drawings; crop-flip, photo (place, light
-    and an erased square) for photographs."""
-    reach: float | None = None
+    and an erased square) for photographs; noise for features and tables."""
+    epsilon: Number = None
     """How far inputs may be moved, for every method, to where the student has more to learn: the largest root mean
     square of the change, in standard deviations of the inputs. Default: 0."""
-    interval: int | None = None
+    teacher_every: Count = None
     """Teacher, peer and discriminator learn in the first of so many updates, which saves most of the time of codis,
     nagan and kdgan. Default: 1."""
-    evaluations: int | None = None
-    """How often accuracy is measured on the way, for the curves."""
+    evaluations: Count = None
+    """How often metrics are taken on the way, for the curves."""
+    metrics: Names = None
+    """Further metrics of your own, each a module:function of logits and targets, joined with commas."""
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"
@@ -75,50 +162,41 @@ class TrainingOptions:
     checkpoint_seconds: float = 10.0
     """Time between two checkpoints."""
 
+    def values(self, execution: Execution) -> dict[str, Any]:
+        """The part that results depend on, as fields of a configuration; None for what was not given."""
+        from kdgan.training.devices import precision_on
 
-@dataclass(frozen=True)
-class PhotoOptions:
-    """Photos with tags, for the studies that are about them."""
+        given = {name: getattr(self, name) for name in _TRAINED}
+        if given["precision"] == "auto":
+            given["precision"] = precision_on(execution.device)
+        if self.metrics is not None:
+            given["metrics"] = tuple(names_in(self.metrics))
+        return given
 
-    table: Path | None = None
-    """For Table 2, Figures 3b and 5: the Parquet table of photos, see kdgan tags compare; or world: generated
-    scenes."""
-    reader: Literal["lstm", "bag"] = "lstm"
-    """How their texts are read: in their order, or as a bag for words without one."""
-    embeddings: Path | None = None
-    """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
+    def changes(self) -> dict[str, Any]:
+        """What was given, to be put in place of a study's own."""
+        given = {name: getattr(self, name) for name in _TRAINED}
+        changes = {name: value for name, value in given.items() if value not in (None, "auto")}
+        if "steps" in changes:
+            changes.setdefault("teacher_steps", changes["steps"])
+        if self.metrics is not None:
+            changes["metrics"] = tuple(names_in(self.metrics))
+        return changes
 
-    def table_for(self, what: str) -> Path:
-        """The table, which `what` needs."""
-        if self.table is None:
-            raise UsageError(f"{what} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
-        return self.table
+    def execution(self, data_dir: Path | None = None, workers: int | None = None) -> Execution:
+        """Where and how to compute; a UsageError for a device or a precision that there is not."""
+        from kdgan.training.devices import find_device
+        from kdgan.training.execution import Execution
 
-    def unused(self, what: str) -> None:
-        """Refuses what was said of photos, where `what` has none."""
-        if self != PhotoOptions():
-            raise UsageError(
-                f"--table, --reader and --embeddings are for photos with tags, and {what} has none"
-            )
-
-    def fields(self) -> dict[str, Any]:
-        """How texts are read, as fields of a configuration."""
-        from kdgan.tagging.embeddings import named
-
-        return {"reader": self.reader, **({} if self.embeddings is None else named(self.embeddings))}
-
-
-def plan(data: DataOptions, training: TrainingOptions, method: str) -> tuple[Config, Machine]:
-    """The configuration of a run, the data's preset filling what was not said, and the machine."""
-    from kdgan.tasks.presets import configuration
-    from kdgan.training.devices import precision_on
-
-    machine = machine_of(training, data.data_dir)
-    given = {**dataclasses.asdict(data), **{name: getattr(training, name) for name in _TRAINED}}
-    del given["data_dir"]
-    if given["precision"] == "auto":
-        given["precision"] = precision_on(machine.device)
-    return configuration(method, given, data_dir=data.data_dir), machine
+        if self.threads < 1:
+            raise UsageError(f"--threads must be at least 1, not {self.threads}")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise UsageError(f"--precision must be auto, float32 or bfloat16, not {self.precision!r}")
+        if workers is not None and workers < 1:
+            raise UsageError(f"--workers must be at least 1, not {workers}")
+        device = find_device(self.device)
+        many = workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
+        return Execution(device, data_dir, many, self.threads, self.checkpoint_seconds)
 
 
 _TRAINED = (
@@ -126,37 +204,60 @@ _TRAINED = (
     "teacher_steps",
     "batch",
     "lr",
+    "teacher_lr",
+    "weight_decay",
+    "student_pretraining",
     "student",
     "teacher",
     "augment",
-    "reach",
-    "interval",
-    "student_pretraining",
+    "epsilon",
+    "teacher_every",
     "evaluations",
     "precision",
 )
 """The training options that are part of a configuration; the others say where and how it is computed."""
 
 
-def machine_of(training: TrainingOptions, data_dir: Path | None) -> Machine:
-    """Where and how to compute; a UsageError for a device or a precision that there is not."""
-    from kdgan.training.devices import find_device
-    from kdgan.tasks.run import Machine
+@dataclass(frozen=True)
+class MethodsOptions:
+    """What is compared."""
 
-    if training.threads < 1:
-        raise UsageError(f"--threads must be at least 1, not {training.threads}")
-    if training.precision not in ("auto", "float32", "bfloat16"):
-        raise UsageError(f"--precision must be auto, float32 or bfloat16, not {training.precision!r}")
-    return Machine(find_device(training.device), data_dir, training.checkpoint_seconds)
+    methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
+    """Which, joined with commas; your own as module:Class."""
+    seeds: int = 5
+    """How many: each has its own subset, initial weights and order."""
+    workers: Count = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    set: Settings = ()
+    """Settings of one method as METHOD.NAME=VALUE: its hyperparameters, lr and teacher_lr; such as kdgan.alpha=0.3."""
+    settings: File = None
+    """tuned.json of kdgan tune: the settings of each method; --set comes on top."""
+
+    def variants(self, baselines: Iterable[str] = ()) -> dict[str, Variant]:
+        """The variants by their name in results, with their settings."""
+        from kdgan.experiments.comparison import Variant
+        from kdgan.experiments.tuned import read_tuned
+
+        if self.seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, not {self.seeds}")
+        methods = {name.rpartition(":")[2]: name for name in [*baselines, *method_names(self.methods)]}
+        tuned = {} if self.settings is None else read_tuned(self.settings)
+        own = {name: dict(tuned.get(name, {})) for name in methods}
+        for name, value in settings_of(self.set).items():
+            method, dot, key = name.partition(".")
+            if not dot or method not in methods:
+                raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
+            own[method][key] = value
+        return {name: Variant.of(method, own[name]) for name, method in methods.items()}
 
 
-def changes_of(training: TrainingOptions) -> dict[str, Any]:
-    """What was said of training, to be put in place of a study's own."""
-    said = {name: getattr(training, name) for name in _TRAINED}
-    changes = {name: value for name, value in said.items() if value not in (None, "auto")}
-    if "steps" in changes:
-        changes.setdefault("teacher_steps", changes["steps"])
-    return changes
+def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:
+    """How texts are read, as fields of a configuration's data."""
+    if embeddings is None:
+        return {"text_encoder": encoder}
+    from kdgan.tagging.embeddings import named
+
+    return {"text_encoder": encoder, **named(embeddings)}
 
 
 def method_names(text: str) -> list[str]:
@@ -172,20 +273,13 @@ def names_in(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, text.split(","))))
 
 
-def workers_on(given: int | None, machine: Machine) -> int:
-    """How many processes: what was given, or one for each core, or one on a GPU."""
-    if given is not None and given < 1:
-        raise UsageError(f"--workers must be at least 1, not {given}")
-    return given or (1 if machine.device.type == "cuda" else os.cpu_count() or 1)
-
-
-def say_failed(failures: list[str]) -> None:
+def check_failures(failures: list[str]) -> None:
     """Raises a RunError if runs failed: how many, and what the first said."""
     if failures:
         raise RunError(f"{len(failures)} runs failed; {failures[0]}")
 
 
-def settings_of(texts: tuple[str, ...]) -> dict[str, Any]:
+def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     """`NAME=VALUE` texts as a dictionary; values are numbers, true, false, or text."""
     settings: dict[str, Any] = {}
     for text in texts:
@@ -197,3 +291,18 @@ def settings_of(texts: tuple[str, ...]) -> dict[str, Any]:
         except json.JSONDecodeError:
             settings[name] = value
     return settings
+
+
+def typed() -> list[str]:
+    """The command as it was typed."""
+    return ["kdgan", *sys.argv[1:]]
+
+
+def command_line() -> str:
+    """The same as one line for a shell."""
+    return shlex.join(typed())
+
+
+def primary(metrics: Mapping[str, float]) -> tuple[str, float]:
+    """The metric that stands for all, and its value."""
+    return next(iter(metrics.items()))

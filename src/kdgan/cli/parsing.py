@@ -32,9 +32,9 @@ def parse(
         UsageError: for an unknown command or option, a value that is none, or something left out.
         SystemExit: with 0, where help was asked for and has been shown.
     """
-    told = io.StringIO()
+    box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):
+        with contextlib.redirect_stderr(box):
             command: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
                 dict(commands),
                 prog=prog,
@@ -45,13 +45,13 @@ def parse(
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(_in_one_line(told.getvalue(), prog, tuple(commands))) from None
+        raise UsageError(_in_one_line(box.getvalue(), prog, tuple(commands))) from None
     return command
 
 
-def _in_one_line(box: str, prog: str, commands: Sequence[str]) -> str:
+def _in_one_line(text: str, prog: str, commands: Sequence[str]) -> str:
     """What stands in tyro's box of several lines, up to its first rule, and the option it thinks was meant."""
-    first, *others = _RULE.split(box, maxsplit=1)
+    first, *others = _RULE.split(text, maxsplit=1)
     # The first line is the box's title, which says no more than what follows.
     lines = [_FRAME.sub("", line) for line in first.splitlines()[1:]]
     message = " ".join(line for line in lines if line)

@@ -57,8 +57,8 @@ def read_npz(path: Path, *, name: str) -> Source:
         )
     widths = [None if p.privileged is None else p.privileged.shape[1] for p in (train, test)]
     if widths[0] != widths[1]:
-        said = ["no array" if width is None else f"{width} columns" for width in widths]
-        raise wrong(f"{name}: privileged has {said[0]} but test_privileged has {said[1]}")
+        widths_found = ["no array" if width is None else f"{width} columns" for width in widths]
+        raise wrong(f"{name}: privileged has {widths_found[0]} but test_privileged has {widths_found[1]}")
     if _is_text(train.labels) != _is_text(test.labels):
         raise wrong(f"{name}: of targets and test_targets one holds text and the other numbers")
     return assemble(name, kind, train, test)
@@ -108,11 +108,11 @@ def _part(arrays: dict[str, Array], name: str, prefix: str) -> tuple[Part, Liter
 
 
 def _pick(arrays: dict[str, Array], keys: list[str], name: str) -> tuple[str, Array]:
-    held = [key for key in keys if key in arrays]
-    if len(held) != 1:
-        problem = f"both {keys[0]!r} and {keys[1]!r}" if held else f"no array {keys[0]!r}"
+    found = [key for key in keys if key in arrays]
+    if len(found) != 1:
+        problem = f"both {keys[0]!r} and {keys[1]!r}" if found else f"no array {keys[0]!r}"
         raise wrong(f"{name} holds {problem}: what it holds is {listing(arrays)}")
-    return held[0], arrays[held[0]]
+    return found[0], arrays[found[0]]
 
 
 def _labels(labels: Array, where: str) -> Array:

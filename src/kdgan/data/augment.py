@@ -109,8 +109,8 @@ class CropFlip:
             mirrored = torch.rand(count, 1, generator=generator, device=device) < 0.5
             columns = torch.where(mirrored, columns.flip(1), columns)
         index = rows.view(count, 1, height, 1), columns.view(count, 1, 1, width)
-        instance = torch.arange(count, device=device).view(-1, 1, 1, 1)
-        return padded[instance, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
+        example = torch.arange(count, device=device).view(-1, 1, 1, 1)
+        return padded[example, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
 
 
 @dataclass(frozen=True, slots=True)

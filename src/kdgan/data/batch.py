@@ -12,7 +12,7 @@ from kdgan.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Instances with their labels, and what is known of them only while training.
+    """Examples with their labels, and what is known of them only while training.
 
     Attributes:
         inputs: x, what the student sees, `(B, ...)`.
@@ -40,7 +40,7 @@ class Batch:
         for name in ("targets", "privileged", "teacher_logits"):
             part = getattr(self, name)
             if part is not None and len(part) != len(self.inputs):
-                raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each instance needs one")
+                raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each example needs one")
 
         if self.targets.ndim == 1 and self.targets.dtype != torch.int64:
             object.__setattr__(self, "targets", self.targets.long())  # the only type that all of torch takes
@@ -49,11 +49,11 @@ class Batch:
         return len(self.inputs)
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
-        """The instances at `index` (a slice, a boolean mask or integer positions)."""
+        """The examples at `index` (a slice, a boolean mask or integer positions)."""
         return self._map(lambda part: part[index])
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same instances on `device`."""
+        """The same examples on `device`."""
         return self._map(lambda part: part.to(device, non_blocking=True))
 
     def _map(self, change: object) -> Batch:

@@ -19,12 +19,12 @@ class TensorFeed:
     """Batches of tensors that live on the device, shuffled anew in each pass, augmented on the device.
 
     The batch of a step depends on nothing but the seed and the step: methods of the same seed get the same
-    instances in the same views, and a resumed run needs no sampler state. Passes follow each other without
-    a gap, so a batch may hold the end of one and the start of the next, and no instance is left out.
+    examples in the same views, and a resumed run needs no sampler state. Passes follow each other without
+    a gap, so a batch may hold the end of one and the start of the next, and no example is left out.
 
     Args:
-        data: all instances, on the device where they shall be used.
-        size: instances per batch; may exceed the number of instances.
+        data: all examples, on the device where they shall be used.
+        size: examples per batch; may exceed the number of examples.
         seed: of order and augmentation.
         augment: other views of the inputs, or None.
     """

@@ -15,7 +15,7 @@ from kdgan.data.feed import Feed, TensorFeed
 from kdgan.errors import UsageError
 
 Data: TypeAlias = "Batch | Sequence[Tensor] | Dataset[Any] | DataLoader[Any]"
-"""A `Batch` of all instances; a pair or triple of tensors; a Dataset of pairs or triples; a DataLoader of them.
+"""A `Batch` of all examples; a pair or triple of tensors; a Dataset of pairs or triples; a DataLoader of them.
 The order is inputs, targets, privileged."""
 
 MOST_BYTES = 2**30
@@ -43,7 +43,7 @@ def as_batch(data: object, what: str) -> Batch:
 
 
 def collected(data: Data, what: str) -> Batch:
-    """All instances as one batch, read once."""
+    """All examples as one batch, read once."""
     if isinstance(data, TensorDataset):
         return as_batch(data.tensors, what)
     if isinstance(data, Dataset):
@@ -51,7 +51,7 @@ def collected(data: Data, what: str) -> Batch:
     if isinstance(data, DataLoader):
         parts = [as_batch(part, what) for part in data]
         if not parts:
-            raise UsageError(f"{what} gives no instance")
+            raise UsageError(f"{what} gives no example")
         columns = [[part.inputs for part in parts], [part.targets for part in parts]]
         if all(part.privileged is not None for part in parts):
             columns.append([part.privileged for part in parts if part.privileged is not None])
@@ -60,19 +60,19 @@ def collected(data: Data, what: str) -> Batch:
 
 
 def checked(batch: Batch, what: str) -> Batch:
-    """The batch, if it has instances and all its numbers are finite.
+    """The batch, if it has examples and all its numbers are finite.
 
     Raises:
-        UsageError: naming the first instance that is not.
+        UsageError: naming the first example that is not.
     """
     if not len(batch):
-        raise UsageError(f"{what} has no instances")
+        raise UsageError(f"{what} has no examples")
     for name in ("inputs", "targets", "privileged"):
         part = getattr(batch, name)
         if part is not None and part.is_floating_point():
             bad = (~part.flatten(1).isfinite().all(1)).nonzero()
             if len(bad):
-                raise UsageError(f"{what}: {name} of instance {int(bad[0])} hold NaN or infinite numbers")
+                raise UsageError(f"{what}: {name} of example {int(bad[0])} hold NaN or infinite numbers")
     return batch
 
 
@@ -81,9 +81,9 @@ class Unbatched(DataLoader[Any]):
 
 
 def training_data(data: Data) -> Batch | DataLoader[Any]:
-    """Tensors where that gives the same instances in every pass and fits in memory, else a loader.
+    """Tensors where that gives the same examples in every pass and fits in memory, else a loader.
 
-    A Dataset that gives another view of an instance each time it is asked (random transforms) stays a Dataset.
+    A Dataset that gives another view of an example each time it is asked (random transforms) stays a Dataset.
     """
     if isinstance(data, DataLoader):
         return data
@@ -92,7 +92,7 @@ def training_data(data: Data) -> Batch | DataLoader[Any]:
     if isinstance(data, Dataset) and not isinstance(data, TensorDataset):
         count = len(data)  # type: ignore[arg-type]
         if not count:
-            raise UsageError("train has no instances")
+            raise UsageError("train has no examples")
         first = default_collate([data[0]])
         size = sum(part.nbytes for part in as_batch_parts(first)) * count
         if size > MOST_BYTES or any(_differ(data[i], data[i]) for i in (0, count // 2, count - 1)):

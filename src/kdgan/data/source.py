@@ -16,7 +16,7 @@ from kdgan.errors import UsageError, wrong
 Array: TypeAlias = NDArray[Any]
 
 TEST_FRACTION = 0.2
-# A constant, not the seed of a run: every run, of whatever seed, is judged on the same test instances.
+# A constant, not the seed of a run: every run, of whatever seed, is judged on the same test examples.
 SPLIT_SEED = 20181203
 
 
@@ -27,9 +27,9 @@ class Source:
     Attributes:
         name: "digits", "mnist", "cifar10", or the name of the file or folder that was read.
         kind: "image" or "vector".
-        train: all training instances, on the CPU. `inputs` are uint8 `(N, C, H, W)` for images and float32
+        train: all training examples, on the CPU. `inputs` are uint8 `(N, C, H, W)` for images and float32
             `(N, F)` for vectors; `targets` int64 `(N,)`; `privileged` float32 `(N, P)` or None.
-        test: the same for the test instances, never to be used for training, selection or standardisation.
+        test: the same for the test examples, never to be used for training, selection or standardisation.
         classes: the K label names, in the order of the class indices.
         columns: for tables the F names of the inputs in their order ("age", or "city=Oslo" where text became
             one column per value), otherwise empty.
@@ -53,14 +53,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Instances as a reader found them: inputs `(N, ...)`, labels `(N,)` of any kind, privileged `(N, P)`."""
+    """Examples as a reader found them: inputs `(N, ...)`, labels `(N,)` of any kind, privileged `(N, P)`."""
 
     inputs: Array
     labels: Array
     privileged: Array | None = None
 
     def rows(self, index: Array) -> Part:
-        """The instances at `index`, copied."""
+        """The examples at `index`, copied."""
         privileged = None if self.privileged is None else self.privileged[index]
         return Part(self.inputs[index], self.labels[index], privileged)
 
@@ -91,18 +91,18 @@ def assemble(
     Args:
         name: what the data are called, also in the errors.
         kind: what the inputs are; they must have their final type already.
-        train: the training part, or all instances where `test` is None.
+        train: the training part, or all examples where `test` is None.
         test: the given test part. Without one, a fixed stratified fifth of `train` becomes the test part.
         label_name: the class name of a label. Classes are ordered by label: numbers by value, text by letter.
         columns: see `Source`.
 
     Raises:
-        UsageError: for an empty part, fewer than two classes, a class with a single instance, or a class of
+        UsageError: for an empty part, fewer than two classes, a class with a single example, or a class of
             the test part that is absent from the training part.
     """
     for part, which in ((train, "training"), (test, "test")):
         if part is not None and len(part.labels) == 0:
-            raise wrong(f"{name}: the {which} part has no instances")
+            raise wrong(f"{name}: the {which} part has no examples")
     if test is None:
         is_train = fixed_split(name, train.labels)
         train, test = train.rows(is_train), train.rows(~is_train)
@@ -115,7 +115,7 @@ def assemble(
 
 
 def fixed_split(name: str, labels: Array) -> Array:
-    """Which instances are for training, `(N,)` of truth values: all but a stratified fifth, always the same.
+    """Which examples are for training, `(N,)` of truth values: all but a stratified fifth, always the same.
 
     Raises:
         UsageError: as `assemble` does for the classes.
@@ -123,7 +123,7 @@ def fixed_split(name: str, labels: Array) -> Array:
     from sklearn.model_selection import train_test_split  # a second to import: only where it is needed
 
     classes, targets = _encode(name, labels, str)
-    # A fifth of a tiny data set may be fewer instances than there are classes, which cannot be stratified.
+    # A fifth of a tiny data set may be fewer examples than there are classes, which cannot be stratified.
     size = max(int(np.ceil(len(targets) * TEST_FRACTION)), len(classes))
     rows = np.arange(len(targets))
     _, test = train_test_split(rows, test_size=size, stratify=targets, random_state=SPLIT_SEED)
@@ -152,13 +152,13 @@ def _encode(name: str, labels: Array, label_name: Callable[[Any], str]) -> tuple
     values, targets, counts = np.unique(labels, return_inverse=True, return_counts=True)
     classes = tuple(label_name(value) for value in values)
     if len(classes) < 2:
-        found = f"all {len(labels)} instances are of the class {classes[0]!r}" if classes else "no instances"
+        found = f"all {len(labels)} examples are of the class {classes[0]!r}" if classes else "no examples"
         raise wrong(f"{name}: {found}, and at least two classes are needed")
     single = np.flatnonzero(counts < 2)
     if len(single):
         more = f" (as have {len(single) - 1} more classes)" if len(single) > 1 else ""
         first = classes[single[0]]
-        raise wrong(f"{name}: class {first!r} has only one instance{more}: each class needs at least two")
+        raise wrong(f"{name}: class {first!r} has only one example{more}: each class needs at least two")
     return classes, targets
 
 

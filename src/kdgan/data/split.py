@@ -1,4 +1,4 @@
-"""Which instances are labelled, which validate, and the scale they are all brought to."""
+"""Which examples are labelled, which validate, and the scale they are all brought to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALIDATION_SHARE, VALIDATION_MOST = 0.1, 5000
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """(x − mean) / std, per channel of an image or per feature of a vector; statistics of the labelled instances."""
+    """(x − mean) / std, per channel of an image or per feature of a vector; statistics of the labelled examples."""
 
     mean: Tensor
     std: Tensor
@@ -41,8 +41,8 @@ class Split:
     """One seed's data, standardised, on the CPU.
 
     Attributes:
-        train: the labelled instances.
-        validation: other training instances, for choosing and watching; may be empty.
+        train: the labelled examples.
+        validation: other training examples, for choosing and watching; may be empty.
         test: for the one measurement at the end.
         classes: label names.
         scale: what turned raw inputs (images in [0, 1]) into these.
@@ -61,7 +61,7 @@ class Split:
 
     @property
     def privileged(self) -> int:
-        """How many numbers of privileged information an instance has."""
+        """How many numbers of privileged information an example has."""
         return 0 if self.train.privileged is None else self.train.privileged[0].numel()
 
     @property
@@ -71,21 +71,21 @@ class Split:
 
 
 def split(source: Source, *, labels: int | None, seed: int) -> Split:
-    """Draws `labels` labelled instances, as evenly over the classes as they go, and a validation part.
+    """Draws `labels` labelled examples, as evenly over the classes as they go, and a validation part.
 
     Subsets of one seed are nested: the first 100 of 1,000 labels are those of `labels=100`. Validation takes
-    a tenth of the training instances, at most 5,000, from those that are not labelled; with `labels=None`
-    all instances outside validation are labelled, and with as many labels as instances nothing validates.
+    a tenth of the training examples, at most 5,000, from those that are not labelled; with `labels=None`
+    all examples outside validation are labelled, and with as many labels as examples nothing validates.
 
     Raises:
-        UsageError: for more labels than training instances, or fewer than classes.
+        UsageError: for more labels than training examples, or fewer than classes.
     """
     targets = source.train.targets
     count, classes = len(targets), len(source.classes)
     validation = min(int(count * VALIDATION_SHARE), VALIDATION_MOST)
     labels = count - validation if labels is None else labels
     if labels > count:
-        raise UsageError(f"{labels} labels asked for, but {source.name} has {count} training instances")
+        raise UsageError(f"{labels} labels asked for, but {source.name} has {count} training examples")
     if labels < classes:
         raise UsageError(f"{labels} labels cannot cover the {classes} classes of {source.name}: ask for more")
     order = balanced_order(targets, seed)
@@ -106,7 +106,7 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
 
 
 def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
-    """Instances as they were read, in standard units; privileged information stays away without its scale."""
+    """Examples as they were read, in standard units; privileged information stays away without its scale."""
     known = None if privileged is None or part.privileged is None else privileged(part.privileged)
     return Batch(scale(_real(part.inputs)), part.targets, known)
 
@@ -120,7 +120,7 @@ def balanced_order(targets: Tensor, seed: int) -> Tensor:
     shuffled = torch.randperm(len(targets), generator=generator)
     by_class = shuffled[targets[shuffled].argsort(stable=True)]
     sizes = targets.bincount()
-    # The how-manieth of its class each instance is; ties between classes fall as the shuffle fell.
+    # The how-manieth of its class each example is; ties between classes fall as the shuffle fell.
     rank = torch.arange(len(targets)) - (sizes.cumsum(0) - sizes)[targets[by_class]]
     ranks = torch.empty_like(rank).scatter_(0, by_class, rank)
     return shuffled[ranks[shuffled].argsort(stable=True)]

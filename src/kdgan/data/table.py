@@ -1,4 +1,4 @@
-"""Tables of one's own: `.csv` and `.parquet`, one row per instance."""
+"""Tables of one's own: `.csv` and `.parquet`, one row per example."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def _read(path: Path, name: str) -> pl.DataFrame:
 
 
 def _check_names(frame: pl.DataFrame, name: str, target: str | None, privileged: Sequence[str]) -> None:
-    held = listing(frame.columns, limit=30)
+    columns = listing(frame.columns, limit=30)
     if target is None:
-        raise wrong(f"{name} is a table: name its column of labels with --target; its columns are {held}")
+        raise wrong(f"{name} is a table: name its column of labels with --target; its columns are {columns}")
     for column in (target, *privileged):
         if column not in frame.columns:
-            raise wrong(f"{name} has no column {column!r}: its columns are {held}")
+            raise wrong(f"{name} has no column {column!r}: its columns are {columns}")
     for column in privileged:
         if column == target or privileged.count(column) > 1:
             raise wrong(f"column {column!r} can be only one of: the target, or privileged once")
@@ -123,7 +123,7 @@ def _given_split(column: pl.Series, name: str) -> Array:
         )
     for part in ("train", "test"):
         if part not in values:
-            raise wrong(f"{where} holds {part!r} in no row: both parts need instances")
+            raise wrong(f"{where} holds {part!r} in no row: both parts need examples")
     return np.asarray(values == "train")
 
 

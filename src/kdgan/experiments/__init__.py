@@ -1,1 +1,1 @@
-"""Studies: what to run and how to judge it."""
+"""Methods against each other: comparisons, studies, statistics, tables, figures, pages, the search for settings."""

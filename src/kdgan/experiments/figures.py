@@ -1,7 +1,7 @@
 """Figures of a comparison, as matplotlib Figures that any study can show, and as SVG to put into a page.
 
 Figures are built with matplotlib's objects, never with pyplot, so that nothing is shared between them.
-Accuracies are in per cent. A method has the same colour in every figure that is given the same `colours`.
+Metrics are in per cent. A variant has the same colour in every figure that is given the same `colours`.
 """
 
 import io
@@ -14,46 +14,39 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdgan.experiments.statistics import CONTROL, mean_interval, method_order
+from kdgan.experiments.records import Points
+from kdgan.experiments.statistics import mean_interval, ordered
 from kdgan.experiments.tables import plus_minus, signed
+from kdgan.methods import CONTROL, METHODS
 
 INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
 
-# Okabe and Ito's palette, told apart with every common kind of colour blindness; grey is for the control.
-_PALETTE = {
-    CONTROL: "#8a8f98",
-    "distn": "#e69f00",
-    "mimic": "#56b4e9",
-    "noisy": "#009e73",
-    "codis": "#0072b2",
-    "codis3": "#332288",
-    "nagan": "#cc79a7",
-    "kdgan": "#d55e00",
-}
-_MORE = ("#882255", "#999933", "#44aa99", "#aa4499", "#6699cc", "#b08c5a")
+# For what has no colour of its own, apart from those of `kdgan.methods` and from each other.
+_MORE = ("#44aa99", "#882255", "#999933", "#6b4423", "#aa4499", "#b9c4d0")
 
 
-def method_colours(methods: Iterable[str]) -> dict[str, str]:
-    """A colour for each method: fixed for the known ones, and from a second palette, in turn, for others."""
-    ordered = method_order(methods)
-    others = [name for name in ordered if name not in _PALETTE]
-    return {name: _PALETTE.get(name) or _MORE[others.index(name) % len(_MORE)] for name in ordered}
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each variant: that of the method, and from a second palette, in turn, for others."""
+    found = ordered(names)
+    own = {name: METHODS[name].colour for name in found if name in METHODS}
+    others = [name for name in found if own.get(name) is None]
+    return {name: own.get(name) or _MORE[others.index(name) % len(_MORE)] for name in found}
 
 
-def accuracy_figure(accuracies: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> Figure:
-    """Per method the accuracies of its seeds as dots, their mean and its 95 % interval; no methods, no rows.
+def seeds_figure(metric: str, values: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> Figure:
+    """Per variant the metric of its seeds as dots, their mean and its 95 % interval; no variants, no rows.
 
-    `accuracies` maps a method to one value per seed. A dotted line marks the mean of the control.
+    `values` maps a variant to one value per seed. A dotted line marks the mean of the control.
     """
-    methods = method_order(accuracies)
+    methods = list(values)
     figure, axes = _rows_figure(methods)
     for row, method in enumerate(methods):
-        values, colour = np.asarray(accuracies[method], dtype=float), colours[method]
-        interval = mean_interval(values)
-        # Seeds are fanned out vertically in their order, so that equal accuracies stay visible.
-        fan = row + 0.14 + 0.18 * (np.arange(len(values)) + 0.5) / len(values)
-        axes.scatter(values, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
+        points, colour = np.asarray(values[method], dtype=float), colours[method]
+        interval = mean_interval(points)
+        # Seeds are fanned out vertically in their order, so that equal values stay visible.
+        fan = row + 0.14 + 0.18 * (np.arange(len(points)) + 0.5) / len(points)
+        axes.scatter(points, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
         if interval.low is not None and interval.high is not None:
             ends = [interval.low, interval.high]
             axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
@@ -61,18 +54,18 @@ def accuracy_figure(accuracies: Mapping[str, Sequence[float]], colours: Mapping[
         _beside(axes, row, plus_minus(interval))
         if method == CONTROL:
             axes.axvline(interval.mean, color=MUTED, linestyle=":", linewidth=1, zorder=1)
-    axes.set_xlabel("test accuracy after the last step, %")
+    axes.set_xlabel(f"{metric} on test data after the last step, %")
     return figure
 
 
 def best_epoch_figure(
-    last: Mapping[str, float], best: Mapping[str, float], colours: Mapping[str, str]
+    metric: str, last: Mapping[str, float], best: Mapping[str, float], colours: Mapping[str, str]
 ) -> Figure:
-    """Per method the mean accuracy after the last step (filled) and at the best epoch on test data (open).
+    """Per variant the mean of the metric after the last step (filled) and at the best epoch on test data (open).
 
     The number beside a row is the difference in points: how much picking the best epoch flatters the method.
     """
-    methods = method_order(last)
+    methods = list(last)
     figure, axes = _rows_figure(methods, row_height=0.3)
     for row, method in enumerate(methods):
         colour = colours[method]
@@ -80,19 +73,19 @@ def best_epoch_figure(
         axes.plot(best[method], row, "o", color=colour, markersize=8, markerfacecolor="none", zorder=3)
         axes.plot(last[method], row, "o", color=colour, markersize=8, zorder=4)
         _beside(axes, row, signed(best[method] - last[method]))
-    axes.set_xlabel("test accuracy, %: after the last step (filled), at the best epoch on test data (open)")
+    axes.set_xlabel(f"{metric}, %: after the last step (filled), at the best epoch on test data (open)")
     return figure
 
 
 def curves_figure(
-    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], colours: Mapping[str, str]
+    metric: str, curves: Mapping[tuple[str, int], Points], colours: Mapping[str, str]
 ) -> Figure:
-    """Test accuracy against student updates: per method the mean over seeds in a band from lowest to highest.
+    """A metric on test data against student updates: per variant the mean over seeds in a band from lowest to highest.
 
-    `curves` maps (method, seed) to (student updates, accuracy) points. Seeds whose points lie at other
-    updates are interpolated, over the range that all seeds of the method have; a method without such a range
-    is left out. The axis starts where the slowest method is after a quarter of the training, because what
-    matters happens in the last points of accuracy.
+    `curves` maps (variant, seed) to (student updates, value) points. Seeds whose points lie at other
+    updates are interpolated, over the range that all seeds of the variant have; one without such a range
+    is left out. The axis starts where the slowest is after a quarter of the training, because what matters
+    happens at the end.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -101,24 +94,24 @@ def curves_figure(
         figure.legend(
             handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
         )
-    axes.set_ylabel("test accuracy, %")
+    axes.set_ylabel(f"{metric} on test data, %")
     return figure
 
 
 def draw_curves(
     axes: Axes,
-    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]],
+    curves: Mapping[tuple[str, int], Points],
     colours: Mapping[str, str],
     *,
     narrowest: float = 1.0,
 ) -> tuple[list[Artist], list[str]]:
-    """Draws what `curves_figure` shows, of any measure.
+    """Draws what `curves_figure` shows.
 
     Args:
         axes: where.
         curves: as there.
         colours: as there.
-        narrowest: range of the measure below which the margins above and below do not shrink with it.
+        narrowest: range of the metric below which the margins above and below do not shrink with it.
 
     Returns:
         Handles and labels of a legend, ordered as the curves end, top down, so that it reads like the picture.
@@ -146,7 +139,7 @@ def draw_curves(
 
 
 def _band(
-    curves: Mapping[tuple[str, int], Sequence[tuple[int, float]]], method: str
+    curves: Mapping[tuple[str, int], Points], method: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     runs = [
         np.asarray(sorted(points), dtype=float)

@@ -1,109 +1,168 @@
-"""One page for a study, readable by someone who never saw the paper: what was asked, the picture, the numbers."""
+"""The one page builder: what was asked, what came out, figures, tables, explanations, as one HTML file.
+
+A page needs nothing else: no network, no scripts, no fonts. Fixed text and looks are in page.html and page.css.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from types import MappingProxyType
 
-from kdgan.files import replacing
+from matplotlib.figure import Figure
+
 from kdgan.experiments.figures import to_svg
-from kdgan.paper.paper_figures import FIGURES
-from kdgan.paper.study_tables import TABLES
-
-GAME = (
-    "A small network, the student, is to classify as well as it can. While it is trained there is more than it will "
-    "have later: a larger network, the teacher. In KDGAN (Wang et al., NeurIPS 2018) student and teacher learn from "
-    "each other, and a third network, the discriminator, learns to tell their labels from true ones; both learn to "
-    "pass its judgement."
-)
-"""What all pages begin with."""
-
-TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "table1": (
-            "Which method trains the best student?",
-            "Seven methods, and co-distillation of three networks, which costs what KDGAN costs. All get the same "
-            "labelled images of a seed, the same views of them, the same number of student updates and the same "
-            "pretrained teacher. On MNIST their settings come from a search with as many trials for each, on "
-            "validation images of other seeds; on CIFAR-10 they are each method's defaults.",
-        ),
-        "samples": (
-            "How many labels does each method need?",
-            "The columns of Table 1 as curves: accuracy against the number of labelled images.",
-        ),
-        "figure3a": (
-            "Does a teacher make the game faster and steadier?",
-            "NaGAN is the same game without a teacher: the student against the discriminator alone.",
-        ),
-        "figure4": (
-            "How much do the weights of the game matter?",
-            "α divides the discriminator's attention between student and teacher, β is how closely the student "
-            "follows the teacher, γ how closely the teacher follows the student. One is changed at a time.",
-        ),
-        "figure3b": (
-            "Does a teacher make the game faster and steadier on photos with tags?",
-            "NaGAN is the same game without a teacher: the student against the discriminator alone. The student sees "
-            "features of a photo; in training the others see what its owner wrote, too. P@3 is the share of right tags "
-            "among the first three.",
-        ),
-        "figure5": (
-            "How much do the weights of the game matter on photos with tags?",
-            "α divides the discriminator's attention between student and teacher, β is how closely the student "
-            "follows the teacher, γ how closely the teacher follows the student. One is changed at a time. P@3 is the "
-            "share of right tags among the first three.",
-        ),
-        "figure7": (
-            "Which part of the student's gradient is noise?",
-            "The paper's argument rests on the distillation gradient having less variance than the adversarial one. "
-            "Here both are measured on the networks of a real game, for every way to estimate the second.",
-        ),
-        "ablations": (
-            "Which part of KDGAN earns what it gains?",
-            "Each row takes one part away, or puts something simpler in its place.",
-        ),
-        "judges": (
-            "What is a discriminator worth that learns?",
-            "KDGAN beside itself without the game, and with a judge that only knows the labels, on more seeds than the "
-            "other ablations.",
-        ),
-        "sizes": (
-            "How small can the student be?",
-            "The same methods with students of six widths.",
-        ),
-    }
-)
-"""By study: the question, and what was done."""
+from kdgan.experiments.tables import Table
+from kdgan.files import replacing
 
 
-def write_page(study: str, folder: Path, path: Path) -> None:
-    """Writes the page of a study from its raw figures in `folder`; same figures, same bytes."""
-    title, text = TEXTS[study]
-    parts = [f'<div class="lead"><p>{escape(GAME)}</p><p>{escape(text)}</p></div>']
-    if study in FIGURES:
-        draw, caption = FIGURES[study]
-        svg = to_svg(draw(folder), study)
-        parts.append(
-            f'<figure><div class="wide" role="img" aria-label="{escape(caption)}">{svg}</div>'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-        )
-    table = TABLES[study](folder)
-    head = "".join(f"<th>{escape(header)}</th>" for header in table.headers)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure with what it shows.
+
+    Attributes:
+        figure: drawn.
+        heading: what it is.
+        text: how to read it.
+    """
+
+    figure: Figure
+    heading: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One test example, and what each variant says of it.
+
+    Attributes:
+        name: what it is called.
+        labels: its true ones.
+        picture: as PNG, or None.
+        predictions: the likeliest labels by variant.
+    """
+
+    name: str
+    labels: Sequence[str]
+    picture: bytes | None
+    predictions: Mapping[str, Sequence[str]]
+
+
+def write_page(
+    path: Path,
+    title: str,
+    lead: Sequence[str],
+    *,
+    caveats: Sequence[str] = (),
+    pictures: Sequence[Picture] = (),
+    tables: Mapping[str, Table] | None = None,
+    details: Mapping[str, Table] | None = None,
+    examples: Sequence[Example] = (),
+    terms: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the page, atomically; same input, same bytes.
+
+    Args:
+        path: of the file.
+        title: the question.
+        lead: paragraphs that answer it.
+        caveats: what weakens the answer.
+        pictures: in their order.
+        tables: by heading.
+        details: the same, folded away.
+        examples: what the variants say of test examples.
+        terms: words and what they mean.
+        facts: what the study was.
+        colours: of variants, shown beside their names.
+    """
+    notes = "".join(f"<li>{_prose(note)}</li>" for note in caveats)
+    shown = "\n".join(
+        f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in (terms or {}).items()
     )
-    parts.append(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-    )
-    parts.append(f'<p class="note">{escape(table.note)}</p>')
+    body = [
+        f'<ul class="caveats">{notes}</ul>' if notes else "",
+        *(_picture(picture, number) for number, picture in enumerate(pictures, start=1)),
+        *(f"<h2>{escape(heading)}</h2>\n{_table(each, colours)}" for heading, each in (tables or {}).items()),
+        *(
+            f"<details>\n<summary>{escape(heading)}</summary>\n{_table(each, colours)}\n</details>"
+            for heading, each in (details or {}).items()
+        ),
+        _examples(examples),
+    ]
     room = files("kdgan.experiments")
-    page = Template((room / "study.html").read_text(encoding="utf-8")).substitute(
+    page = Template((room / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         style=(room / "page.css").read_text(encoding="utf-8"),
-        body="\n".join(parts),
+        lead="\n".join(f"<p>{_prose(paragraph)}</p>" for paragraph in lead),
+        body="\n".join(filter(None, body)),
+        terms=f"<dl>\n{shown}\n</dl>" if shown else "",
+        facts=_facts(facts or {}),
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _picture(picture: Picture, number: int) -> str:
+    return (
+        f'<figure><div class="wide" role="img" aria-label="{escape(picture.heading)}">'
+        f"{to_svg(picture.figure, f'figure{number}')}</div>"
+        f"<figcaption><strong>Figure {number}. {escape(picture.heading)}</strong> {_prose(picture.text)}"
+        "</figcaption></figure>"
+    )
+
+
+def _table(table: Table, colours: Mapping[str, str] | None) -> str:
+    head = "".join(f"<th>{escape(header)}</th>" for header in table.headers)
+    body = "\n".join(f"<tr>{_row(table, row, colours or {})}</tr>" for row in table.cells)
+    return (
+        f'<div class="wide">\n<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n</div>\n'
+        f'<p class="note">{_prose(table.note)}</p>'
+    )
+
+
+def _row(table: Table, row: Sequence[str], colours: Mapping[str, str]) -> str:
+    cells = []
+    for number, (column, text) in enumerate(zip(table.columns, row, strict=True)):
+        swatch = f'<span class="swatch" style="background:{colours[text]}"></span>' if text in colours else ""
+        tag, side = "td" if number else "th", ' class="words"' if column.words else ""
+        cells.append(f"<{tag}{side}>{swatch}{escape(text)}</{tag}>")
+    return "".join(cells)
+
+
+def _examples(examples: Sequence[Example]) -> str:
+    parts = []
+    for example in examples:
+        lines = "".join(
+            f"<tr><th>{escape(name)}</th><td>{_marked(labels, example.labels)}</td></tr>"
+            for name, labels in example.predictions.items()
+        )
+        shown = ""
+        if example.picture is not None:
+            data = base64.b64encode(example.picture).decode()
+            shown = f'<img alt="" width="160" height="160" src="data:image/png;base64,{data}">'
+        parts.append(
+            f"<figure>{shown}<figcaption>{escape(example.name)}, in truth: {escape(', '.join(example.labels))}"
+            f'</figcaption><table class="facts"><tbody>{lines}</tbody></table></figure>'
+        )
+    return "<h2>What is recommended</h2>\n" + "\n".join(parts) if parts else ""
+
+
+def _marked(labels: Sequence[str], true: Sequence[str]) -> str:
+    return ", ".join(f"<strong>{escape(each)}</strong>" if each in true else escape(each) for each in labels)
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    if not facts:
+        return ""
+    lines = "\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items())
+    return f'<h2>The study</h2>\n<table class="facts"><tbody>\n{lines}\n</tbody></table>'
+
+
+def _prose(text: str) -> str:
+    return escape(text).replace(" %", "&nbsp;%")

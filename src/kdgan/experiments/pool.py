@@ -1,4 +1,4 @@
-"""Many tasks over a few processes, in an order that their needs allow, with one picture of how far they are."""
+"""Many jobs over a few processes, in an order that their needs allow, with one picture of how far they are."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from kdgan.errors import Interrupted, KdganError, RunError
 from kdgan.training.devices import deterministic
 from kdgan.training.interrupt import stop_on_signal
 
-Report = Callable[[float], None]
-"""Told which share of the task is done, from 0 to 1."""
+Reporter = Callable[[float], None]
+"""Called with the share of the job that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Job:
     """Something to do in a worker process.
 
     Attributes:
         name: unique, for people.
-        work: a function at module level, called with `arguments`, a `Report` and a question whether to stop.
+        work: a function at module level, called with `arguments`, a `Reporter` and a question whether to stop.
         arguments: anything that can be sent to a process.
-        after: names of tasks that must be finished before.
-        cost: expected time, in any unit that all tasks share; only the time left is guessed from it.
+        after: names of jobs that must be finished before.
+        cost: expected time, in any unit that all jobs share; only the time left is guessed from it.
     """
 
     name: str
@@ -43,34 +43,41 @@ class Task:
     cost: float = 1.0
 
 
-def run_tasks(
-    tasks: Sequence[Task], *, workers: int, threads: int, console: Console, done: Callable[[str, Any], None]
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    threads: int,
+    console: Console,
+    done: Callable[[str, Any], None],
+    prepare: Callable[[], None] | None = None,
 ) -> list[str]:
-    """Carries out the tasks and calls `done` with the name and value of each that ends well.
+    """Carries out the jobs and calls `done` with the name and value of each that ends well.
 
-    A task that fails with `RunError` takes those that need it with it, and lets the others go on.
+    A job that fails with `RunError` takes those that need it with it, and lets the others go on.
 
     Args:
-        tasks: each after those that it needs.
+        jobs: each after those that it needs.
         workers: processes at a time.
         threads: of each process.
         console: where progress is shown.
-        done: called in this process, in the order in which tasks end.
+        done: called in this process, in the order in which jobs end.
+        prepare: called in each process when it begins.
 
     Returns:
-        What each failed task said.
+        What each failed job said.
 
     Raises:
-        Interrupted: on Ctrl-C, when all running tasks have saved their state.
+        Interrupted: on Ctrl-C, when all running jobs have saved their state.
         RunError: if a worker process is killed.
-        OSError: if a task could not write.
+        OSError: if a job could not write.
     """
     context = multiprocessing.get_context("spawn")
     with _interrupts_held():
         reports, stop = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(workers, context, _prepare, (reports, stop, threads))
-    with stop_on_signal() as stopping, _Picture(tasks, console) as picture, pool:
-        schedule = _Schedule(tasks, pool, workers)
+    pool = ProcessPoolExecutor(workers, context, _prepare, (reports, stop, threads, prepare))
+    with stop_on_signal() as stopping, _Picture(jobs, console) as picture, pool:
+        schedule = _Schedule(jobs, pool, workers)
         try:
             while schedule.submit():
                 finished, _ = wait(schedule.running, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -78,7 +85,7 @@ def run_tasks(
                     picture.update(*reports.get())
                 if stopping():
                     stop.set()
-                    picture.say("stopping: running tasks save their state ...")
+                    picture.say("stopping: running jobs save their state ...")
                 for future in finished:
                     name, value = schedule.collect(future)
                     picture.finish(name)
@@ -98,10 +105,10 @@ def run_tasks(
 
 
 class _Schedule:
-    """Which tasks wait, run and are done."""
+    """Which jobs wait, run and are done."""
 
-    def __init__(self, tasks: Sequence[Task], pool: ProcessPoolExecutor, workers: int) -> None:
-        self.waiting, self.pool, self.workers = list(tasks), pool, workers
+    def __init__(self, jobs: Sequence[Job], pool: ProcessPoolExecutor, workers: int) -> None:
+        self.waiting, self.pool, self.workers = list(jobs), pool, workers
         self.running: dict[Future[Any], str] = {}
         self.done: set[str] = set()
         self.failed: set[str] = set()
@@ -109,17 +116,17 @@ class _Schedule:
 
     def submit(self) -> bool:
         """Starts what can start; False when nothing runs any more."""
-        self.failed.update(task.name for task in self.waiting if self.failed.intersection(task.after))
-        self.waiting = [task for task in self.waiting if task.name not in self.failed]
-        for task in list(self.waiting):
-            if len(self.running) < self.workers and self.done.issuperset(task.after):
-                self.waiting.remove(task)
+        self.failed.update(job.name for job in self.waiting if self.failed.intersection(job.after))
+        self.waiting = [job for job in self.waiting if job.name not in self.failed]
+        for job in list(self.waiting):
+            if len(self.running) < self.workers and self.done.issuperset(job.after):
+                self.waiting.remove(job)
                 with _interrupts_held():
-                    self.running[self.pool.submit(_work, task)] = task.name
+                    self.running[self.pool.submit(_work, job)] = job.name
         return bool(self.running)
 
     def collect(self, future: Future[Any]) -> tuple[str, Any]:
-        """The name and value of a finished task; the value is None if it failed."""
+        """The name and value of a finished job; the value is None if it failed."""
         name = self.running.pop(future)
         try:
             value = future.result()
@@ -132,18 +139,18 @@ class _Schedule:
 
 
 class _Picture:
-    """Progress for people: bars in a terminal, a line for every finished task elsewhere."""
+    """Progress for people: bars in a terminal, a line for every finished job elsewhere."""
 
-    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
+    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.console = console
-        self.costs = {task.name: task.cost for task in tasks}
+        self.costs = {job.name: job.cost for job in jobs}
         self.shares: dict[str, float] = {}
         self.finished = 0
-        self.said = ""
+        self.message = ""
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{job.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{job.percentage:3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -151,7 +158,7 @@ class _Picture:
             disable=not console.is_terminal,
             speed_estimate_period=120,
         )
-        self.all = self.bars.add_task(f"{len(tasks)} tasks", total=sum(self.costs.values()))
+        self.all = self.bars.add_task(f"{len(jobs)} jobs", total=sum(self.costs.values()))
         self.each: dict[str, Any] = {}
 
     def __enter__(self) -> _Picture:
@@ -174,13 +181,13 @@ class _Picture:
         self.update(name, 1.0)
         self.bars.remove_task(self.each[name])
         self.finished += 1
-        self.bars.update(self.all, description=f"{self.finished} of {len(self.costs)} tasks")
+        self.bars.update(self.all, description=f"{self.finished} of {len(self.costs)} jobs")
         if not self.console.is_terminal:
             self.console.print(f"[{self.finished}/{len(self.costs)}] {name}", markup=False, highlight=False)
 
     def say(self, text: str) -> None:
-        if text != self.said:
-            self.said = text
+        if text != self.message:
+            self.message = text
             self.console.print(text)
 
 
@@ -204,25 +211,32 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _prepare(reports: SimpleQueue[tuple[str, float]], stop: Event, threads: int) -> None:
+def _prepare(
+    reports: SimpleQueue[tuple[str, float]],
+    stop: Event,
+    threads: int,
+    prepare: Callable[[], None] | None,
+) -> None:
     """Makes this process a worker: Ctrl-C reaches it through the parent alone."""
     global _reports, _stop  # a pool hands things to its processes in no other way
     _reports, _stop = reports, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     deterministic(threads)
+    if prepare is not None:
+        prepare()
 
 
-def _work(task: Task) -> Any:
+def _work(job: Job) -> Any:
     parent = multiprocessing.parent_process()
 
     def report(share: float) -> None:
-        _reports.put((task.name, share))
+        _reports.put((job.name, share))
         if parent is not None and not parent.is_alive():
             # Nobody waits for the result; a new comparison may already be at work in the same folder.
             _stop.set()
 
     with _as_run_error_only():
-        return task.work(*task.arguments, report, _stop.is_set)
+        return job.work(*job.arguments, report, _stop.is_set)
 
 
 @contextlib.contextmanager

@@ -1,202 +1,209 @@
-"""A comparison as one HTML page that can be sent to a colleague: what came out, figures, tables, explanations.
+"""The report of a comparison: what its records show, in sentences, figures and tables.
 
-The page needs nothing else: no network, no scripts, no fonts. The words around the numbers are derived from
-the numbers, so that the page cannot claim what the runs do not show. Fixed text and looks are in report.html.
+The words around the numbers are derived from the numbers, so that the page cannot claim what the runs do not show.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from string import Template
 
 from kdgan.errors import UsageError
-from kdgan.files import replacing
-from kdgan.experiments import figures
-from kdgan.experiments.statistics import CONTROL, Interval, MethodSummary, RunRecord, summarise
-from kdgan.experiments.tables import NOTHING, between, caveats, outcome, seconds_text, signed
-
-Curves = Mapping[tuple[str, int], Sequence[tuple[int, float]]]
-"""(method, seed) to its (student updates, test accuracy in %) points."""
-
-METHODS = {
-    CONTROL: "The control: the student learns from the labels alone, without a teacher.",
-    "distn": "Distillation: the student learns from the labels and a trained teacher's softened outputs.",
-    "mimic": "The student learns to give the same logits as a trained teacher (least squares).",
-    "noisy": "Like mimic, with random noise on the teacher's logits as a regulariser.",
-    "codis": "Codistillation: student and teacher train at the same time and learn from each other.",
-    "codis3": "Codistillation of three networks, which costs what KDGAN costs: the control for a third player.",
-    "nagan": "The student plays against a discriminator that tells its labels from true ones; no teacher.",
-    "kdgan": "Student and teacher learn from each other, and both play against a discriminator.",
-}
-"""What each method is, in a sentence."""
+from kdgan.experiments import figures, tables
+from kdgan.experiments.page import Example, Picture, write_page
+from kdgan.experiments.records import Curves, Record
+from kdgan.experiments.statistics import Interval, Row, is_control, rows_of
+from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, signed
+from kdgan.methods import CONTROL
 
 
 def write_report(
-    path: str | Path,
-    records: Iterable[RunRecord],
+    path: Path,
+    records: Iterable[Record],
     curves: Curves,
-    facts: Mapping[str, str],
+    *,
+    metrics: Sequence[str],
+    facts: Mapping[str, str] | None = None,
+    described: Mapping[str, str] | None = None,
     failures: Sequence[str] = (),
+    examples: Sequence[Example] = (),
 ) -> None:
-    """Write the page about one data set and number of labels to `path`, atomically; same input, same bytes.
+    """Writes the page about one data set and number of labels, atomically; same input, same bytes.
 
-    `records` are the runs to judge. `curves` maps (method, seed) to (student updates, test accuracy in %)
-    points, for display only; without any the figure is left out. `facts` says what the study was, in
-    the order given: data, student, teacher, steps, command, versions. `failures` is what runs said that failed, and are
-    in no number: a mean over the others flatters. Raises UsageError where there is no run, or where
-    runs of several data sets or numbers of labels are mixed.
+    Args:
+        path: of the file.
+        records: the runs to judge.
+        curves: for display only; without any of the first metric that figure is left out.
+        metrics: names, the first of which the comparison is about.
+        facts: what the study was, in the order given: data, student, teacher, steps, command, versions.
+        described: what each variant is, in a sentence.
+        failures: what runs said that failed, and are in no number: a mean over the others flatters.
+        examples: what the variants say of test examples.
+
+    Raises:
+        UsageError: where there is no run, or where runs of several data sets or numbers of labels are mixed.
     """
-    rows = list(records)
-    settings = sorted({(record.data, record.labels) for record in rows})
-    if len(settings) != 1:
-        found = ", ".join(f"{data} with {labels} labels" for data, labels in settings) or "no runs"
+    rows = rows_of(records)
+    cells = sorted({row.cell for row in rows})
+    if len(cells) != 1:
+        found = "; ".join(cells) or "no runs"
         raise UsageError(
             f"a report is about one data set and number of labels, got {found}; write one for each"
         )
-    summaries = summarise(rows)
-    methods = [summary.method for summary in summaries]
-    colours = figures.method_colours([*methods, *(method for method, _ in curves)])
-    data, labels = settings[0]
-    room = files("kdgan.experiments")
-    template = Template((room / "page.html").read_text(encoding="utf-8"))
-    said = (
-        [f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."]
-        if failures
-        else []
+    metric = metrics[0]
+    note = tables.note_of_comparison(rows, metrics) + tables.NOTE_OF_REPORT
+    failed = f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."
+    colours = figures.colours_of([*(row.name for row in rows), *(name for name, _ in curves)])
+    every = [run for row in rows for run in row.runs]
+    write_page(
+        path,
+        f"{cells[0]}: which method trains the best student?",
+        outcome(rows, metric),
+        caveats=[*([failed] if failures else []), *caveats(rows)],
+        pictures=_pictures(rows, curves, metric, colours),
+        tables={"The comparison in numbers": tables.table(rows, tables.of_report(metrics), note)},
+        details={f"All {len(every)} runs": _runs_table(every, metrics)},
+        examples=examples,
+        terms={row.name: (described or {}).get(row.name, "A variant of this study.") for row in rows},
+        facts=facts,
+        colours=colours,
     )
-    notes = "".join(f"<li>{_prose(note)}</li>" for note in [*said, *caveats(summaries)])
-    page = template.substitute(
-        style=(room / "page.css").read_text(encoding="utf-8"),
-        title=escape(f"{data} with {labels:,} labels: which method trains the best student?"),
-        lead="\n".join(f"<p>{_prose(sentence)}</p>" for sentence in outcome(summaries)),
-        caveats=f'<ul class="caveats">{notes}</ul>' if notes else "",
-        figures=_figures(rows, summaries, curves, colours),
-        summary=_summary_table(summaries, colours),
-        count=len(rows),
-        runs=_runs_table(rows, methods),
-        methods="\n".join(
-            f"<dt>{escape(m)}</dt><dd>{escape(METHODS.get(m, 'A method of this study.'))}</dd>"
-            for m in methods
-        ),
-        facts=_facts_table(facts),
-    )
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
-def _figures(
-    rows: Sequence[RunRecord], summaries: Sequence[MethodSummary], curves: Curves, colours: Mapping[str, str]
-) -> str:
-    accuracies = {
-        s.method: [
-            row.student_accuracy for row in sorted(rows, key=lambda row: row.seed) if row.method == s.method
-        ]
-        for s in summaries
-    }
-    last = {summary.method: summary.accuracy.mean for summary in summaries}
-    best = {summary.method: summary.best_epoch.mean for summary in summaries}
+def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping[str, str]) -> list[Picture]:
+    values = {row.name: [run.metrics[metric] for run in row.runs if metric in run.metrics] for row in rows}
     drawn = [
-        (
-            figures.accuracy_figure(accuracies, colours),
-            "Test accuracy per method.",
+        Picture(
+            figures.seeds_figure(metric, values, colours),
+            f"{metric[:1].upper()}{metric[1:]} on test data per method.",
             "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
-            + (" Dotted line: the mean of the control." if CONTROL in accuracies else ""),
+            + (" Dotted line: the mean of the control." if CONTROL in values else ""),
         )
     ]
-    if any(curves.values()):
+    of_metric = {key: points for key, found in curves.items() if (points := found.get(metric))}
+    if of_metric:
         drawn.append(
-            (
-                figures.curves_figure(curves, colours),
-                "Test accuracy while training.",
+            Picture(
+                figures.curves_figure(metric, of_metric, colours),
+                f"{metric[:1].upper()}{metric[1:]} while training.",
                 "Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a steep start.",
             )
         )
-    drawn.append(
-        (
-            figures.best_epoch_figure(last, best, colours),
-            "How much picking the best epoch flatters.",
-            "Means over seeds; at the right the difference in points.",
+    best = {row.name: interval.mean for row in rows if (interval := row.mean(f"best_epoch/{metric}"))}
+    if best:
+        last = {
+            row.name: interval.mean for row in rows if row.name in best and (interval := row.mean(metric))
+        }
+        drawn.append(
+            Picture(
+                figures.best_epoch_figure(metric, last, best, colours),
+                "How much picking the best epoch flatters.",
+                "Means over seeds; at the right the difference in points.",
+            )
         )
+    return drawn
+
+
+def _runs_table(runs: Sequence[Record], metrics: Sequence[str]) -> tables.Table:
+    names = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    shown = [*metrics, *(name for name in names if name not in metrics)]
+    columns = [
+        Column("method", lambda row: row.name, words=True),
+        *(
+            Column(header, str)
+            for header in ("seed", *shown, "seconds, own", "seconds, pretraining", "updates")
+        ),
+    ]
+    cells = [
+        [
+            run.method,
+            str(run.seed),
+            *(NOTHING if name not in run.metrics else f"{run.metrics[name]:.2f}" for name in shown),
+            seconds_text(run.seconds),
+            seconds_text(run.pretraining_seconds),
+            NOTHING if run.student_updates is None else f"{run.student_updates:,}",
+        ]
+        for run in runs
+    ]
+    note = "On test data unless it says otherwise. teacher/…: T at the end. best_epoch/…: the highest evaluation."
+    return tables.Table(columns, cells, note)
+
+
+def outcome(rows: Sequence[Row], metric: str) -> list[str]:
+    """What a comparison shows, in plain sentences: the highest mean, KDGAN, the worth of distilling.
+
+    A difference counts only where its paired 95 % interval excludes zero. `rows` must not be empty.
+    """
+    means = {row.name: interval for row in rows if (interval := row.mean(metric))}
+    best = max((row for row in rows if row.name in means), key=lambda row: means[row.name].mean)
+    where = f"On {best.cell}, {seeds_text(rows)}"
+    value = f"{means[best.name].mean:.2f} %{between(means[best.name], ' (95 % interval {} to {})')}"
+    if len(rows) == 1:
+        alone = "there is nothing to compare it with"
+        return [f"{where}: {best.name} reaches a mean {metric} on test data of {value}; {alone}."]
+    sentences = [f"{where}: {best.name} has the highest mean {metric} on test data, {value}."]
+    kdgan = next((row for row in rows if row.name == "kdgan"), None)
+    subject, mark = (best, "next best") if kdgan is None else (kdgan, "best")
+    baseline = subject.best_other(metric)
+    difference = subject.minus(baseline, metric)
+    if difference is not None:
+        verdicts = ("so it is ahead", "so it is behind", "so these runs do not tell the two apart")
+        sentences.append(_against(subject.name, difference, f"the {mark} baseline, {baseline}", verdicts))
+    control = next((row for row in rows if is_control(row)), None)
+    distilled = [row for row in rows if _has_teacher(row) and row.minus(CONTROL, metric) is not None]
+    if control is None:
+        sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")
+    elif distilled:
+        sentences.append(_worth(max(distilled, key=lambda row: means[row.name].mean), control, metric))
+    return sentences
+
+
+def _has_teacher(row: Row) -> bool:
+    return row.runs[0].teacher_parameters is not None
+
+
+def _worth(distilled: Row, control: Row, metric: str) -> str:
+    difference = distilled.minus(CONTROL, metric)
+    assert difference is not None
+    verdicts = (
+        "so distilling was worth it",
+        "so distilling did harm",
+        "so whether distilling was worth it stays open",
     )
-    return "\n".join(
-        f'<figure><div class="wide" role="img" aria-label="{escape(heading)}">'
-        f"{figures.to_svg(figure, f'figure{n}')}</div>"
-        f"<figcaption><strong>Figure {n}. {escape(heading)}</strong> {_prose(text)}</figcaption></figure>"
-        for n, (figure, heading, text) in enumerate(drawn, start=1)
-    )
+    times = [
+        seconds_text(row.average("seconds") + row.average("pretraining_seconds"))
+        for row in (distilled, control)
+    ]
+    took = f"a run of {distilled.name} took {times[0]} s, one of the control {times[1]} s"
+    against = _against(distilled.name, difference, "the control without a teacher", verdicts)
+    return f"{against} With pretraining, {took}."
 
 
-def _summary_table(summaries: Sequence[MethodSummary], colours: Mapping[str, str]) -> str:
-    headers = [
-        "method", "seeds", "accuracy", "sd", "to control", "to best baseline", "best epoch on test",
-        "teacher", "seconds", "updates", "parameters",
-    ]  # fmt: skip
-    body = []
-    for s in summaries:
-        against = f" {s.best_baseline}" if s.to_best_baseline is not None else ""
-        teacher = "" if s.teacher_parameters is None else f"<small>{s.teacher_parameters:,}</small>"
-        cells = [
-            str(len(s.seeds)),
-            _cell(s.accuracy),
-            NOTHING if s.accuracy.sd is None else f"{s.accuracy.sd:.2f}",
-            _cell(s.to_control, signed),
-            _cell(s.to_best_baseline, signed, against),
-            _cell(s.best_epoch),
-            _cell(s.teacher),
-            f"{seconds_text(s.seconds)}<small>+ {seconds_text(s.pretraining_seconds)}</small>",
-            " to ".join(f"{count:,}" for count in sorted(set(s.student_updates))),
-            f"{s.student_parameters:,}{teacher}",
-        ]
-        swatch = f'<span class="swatch" style="background:{colours[s.method]}"></span>'
-        body.append(f"<th>{swatch}{escape(s.method)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells))
-    return _table(headers, body)
+def _against(method: str, difference: Interval, other: str, verdicts: tuple[str, str, str]) -> str:
+    ahead, behind, open_ = verdicts
+    side = "above" if difference.mean >= 0 else "below"
+    text = f"{method} is {abs(difference.mean):.2f} points {side} {other}"
+    if difference.low is None:
+        return f"{text}; a single seed gives no interval, {open_}."
+    verdict = (ahead if difference.mean > 0 else behind) if difference.excludes_zero else open_
+    zero = "excludes" if difference.excludes_zero else "includes"
+    return f"{text}; the paired 95 % interval{between(difference, ', {} to {},', signed)} {zero} zero, {verdict}."
 
 
-def _cell(
-    interval: Interval | None, number: Callable[[float], str] = "{:.2f}".format, after: str = ""
-) -> str:
-    if interval is None:
-        return NOTHING
-    return f"{number(interval.mean)}{escape(after)}{between(interval, '<small>{} to {}</small>', number)}"
-
-
-def _runs_table(rows: Sequence[RunRecord], methods: Sequence[str]) -> str:
-    headers = [
-        "method", "seed", "accuracy", "best epoch on test", "validation", "teacher", "seconds, own",
-        "seconds, pretraining", "student updates",
-    ]  # fmt: skip
-    body = []
-    for row in sorted(rows, key=lambda row: (methods.index(row.method), row.seed)):
-        accuracies = [
-            row.student_accuracy,
-            row.best_epoch_accuracy,
-            row.validation_accuracy,
-            row.teacher_accuracy,
-        ]
-        cells = [
-            str(row.seed),
-            *(NOTHING if accuracy is None else f"{accuracy:.2f}" for accuracy in accuracies),
-            seconds_text(row.seconds),
-            seconds_text(row.pretraining_seconds),
-            f"{row.student_updates:,}",
-        ]
-        body.append(f"<th>{escape(row.method)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells))
-    return _table(headers, body)
-
-
-def _table(headers: Sequence[str], body: Sequence[str]) -> str:
-    head = "".join(f"<th>{header}</th>" for header in headers)
-    lines = "\n".join(f"<tr>{row}</tr>" for row in body)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
-
-
-def _facts_table(facts: Mapping[str, str]) -> str:
-    if not facts:
-        return ""
-    lines = "\n".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts.items())
-    return f'<h2>The study</h2>\n<table class="facts"><tbody>\n{lines}\n</tbody></table>'
-
-
-def _prose(text: str) -> str:
-    return escape(text).replace(" %", "&nbsp;%")
+def caveats(rows: Sequence[Row]) -> list[str]:
+    """What weakens the comparison: few seeds, seeds that not all methods have, unequal student updates."""
+    found = []
+    fewest = min(len(row.seeds) for row in rows)
+    if fewest < 5:
+        found.append(
+            f"Few seeds (the fewest: {fewest}): intervals are wide or missing, and the order may change."
+        )
+    if len({row.seeds for row in rows}) > 1:
+        found.append("Not every method has the same seeds; differences are over the seeds that both have.")
+    updates = {run.student_updates for row in rows for run in row.runs if run.student_updates is not None}
+    if len(updates) > 1:
+        found.append(
+            f"Student updates differ between runs ({min(updates):,} to {max(updates):,}): "
+            "part of a difference may come from longer training."
+        )
+    return found

@@ -1,59 +1,20 @@
-"""Results of runs as rows of a file, and the honest comparison of methods over paired seeds.
+"""The honest comparison of methods over paired seeds: pure functions on numbers.
 
-Everything here is a pure function on numbers, except for reading and writing results.csv. Accuracies are in
-per cent, differences of accuracies in percentage points, times in seconds.
+Metrics and their differences are in the units of their records, per cent and points for those of a task.
 """
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
-from typing import Any, get_type_hints
+from __future__ import annotations
 
-from scipy import stats
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
 
 from kdgan.errors import UsageError
-from kdgan.files import replacing
-
-CONTROL = "supervised"
-METHOD_ORDER = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
-"""The order of methods in every table and figure, the control first; methods not named here follow by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One run: one row of results.csv, whose columns are these fields in this order.
-
-    `student_accuracy` and `teacher_accuracy` are on test data after the last step (None for no teacher);
-    `best_epoch_accuracy` is what picking the best evaluation on test data would have shown; all accuracies are
-    in per cent. `seconds` is the run's own training time, `pretraining_seconds` that of the shared teacher and
-    discriminator it builds on. Raises UsageError for numbers that are not finite and text with line breaks.
-    """
-
-    data: str
-    labels: int
-    method: str
-    seed: int
-    student_accuracy: float
-    teacher_accuracy: float | None
-    best_epoch_accuracy: float
-    student_updates: int
-    seconds: float
-    pretraining_seconds: float
-    validation_accuracy: float | None
-    student_parameters: int
-    teacher_parameters: int | None
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            good = value.isprintable() if isinstance(value, str) else value is None or abs(value) < math.inf
-            if not good:
-                where = f"{field.name} of {self.method!r}, seed {self.seed}"
-                raise UsageError(f"{where}: {value!r} is not printable or finite")
+from kdgan.experiments.records import Record
+from kdgan.methods import CONTROL, METHODS
+from kdgan.tasks.config import BASELINES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,80 +38,6 @@ class Interval:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-@dataclass(frozen=True, slots=True)
-class MethodSummary:
-    """What the seeds of one method on one data set and number of labels show; see `summarise`."""
-
-    data: str
-    labels: int
-    method: str
-    seeds: tuple[int, ...]
-    accuracy: Interval
-    teacher: Interval | None
-    best_epoch: Interval
-    to_control: Interval | None
-    best_baseline: str | None
-    to_best_baseline: Interval | None
-    seconds: float
-    pretraining_seconds: float
-    student_updates: tuple[int, int]
-    student_parameters: int
-    teacher_parameters: int | None
-
-
-def write_results(path: str | Path, records: Iterable[RunRecord]) -> None:
-    """Write `records` as CSV, atomically. Floats keep every bit, None becomes an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(field.name for field in fields(RunRecord))
-    writer.writerows(astuple(record) for record in records)
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
-
-
-def read_results(path: str | Path) -> list[RunRecord]:
-    """Read what `write_results` wrote.
-
-    Raises UsageError with one line that names the file and, where it applies, the row (the header is row 1)
-    and the column: for a missing file, other columns, or a cell of the wrong type.
-    """
-    try:
-        text = Path(path).read_bytes().decode()
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read the results file: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: not a results file: {error}") from error
-    hints = get_type_hints(RunRecord)
-    header = rows[0] if rows else []
-    if header != list(hints):
-        raise UsageError(f"{path}, row 1: expected the columns {','.join(hints)}; got {','.join(header)!r}")
-    records = []
-    for number, row in enumerate(rows[1:], start=2):
-        where = f"{path}, row {number}"
-        if len(row) != len(hints):
-            raise UsageError(f"{where}: expected {len(hints)} cells, data to {header[-1]}, got {len(row)}")
-        named = zip(hints.items(), row, strict=True)
-        values = [_from_cell(f"{where}, column {name}", cell, hint) for (name, hint), cell in named]
-        records.append(RunRecord(*values))
-    return records
-
-
-def _from_cell(where: str, cell: str, hint: Any) -> Any:
-    if hint is str and cell.isprintable():
-        return cell
-    if cell == "" and hint in (float | None, int | None):
-        return None
-    whole = hint in (int, int | None)
-    with suppress(ValueError):  # said below, together with numbers that are not finite
-        if whole:
-            return int(cell)
-        if hint is not str and math.isfinite(number := float(cell)):
-            return number
-    expected = "printable text" if hint is str else f"a {'whole' if whole else 'finite'} number"
-    raise UsageError(f"{where}: expected {expected}, got {cell!r}")
-
-
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
     """Mean of `values` with its Student t interval, in the unit of the values; one value has no interval.
 
@@ -166,14 +53,15 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval
     if n == 1:
         return Interval(mean, None, None, None, 1)
     sd = math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / (n - 1))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n)
+    # The quantile of Student's t, as scipy.stats has it, which takes a second to import.
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, sd, n)
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0.95) -> Interval:
     """Mean of a − b over the seeds that both have, with the interval of the paired t test.
 
-    `a` and `b` map seeds to accuracies. Raises UsageError where they share no seed.
+    `a` and `b` map seeds to values. Raises UsageError where they share no seed.
     """
     shared = sorted(a.keys() & b.keys())
     if not shared:
@@ -181,57 +69,92 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence
     return mean_interval((a[seed] - b[seed] for seed in shared), confidence)
 
 
-def method_order(methods: Iterable[str]) -> list[str]:
-    """The distinct `methods`: those of METHOD_ORDER first, in its order, then the others by name."""
-    found = set(methods)
-    return [name for name in METHOD_ORDER if name in found] + sorted(found.difference(METHOD_ORDER))
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant in one cell: what a row of a table is about.
 
-
-def summarise(records: Iterable[RunRecord]) -> list[MethodSummary]:
-    """One summary per data set, number of labels and method, in that order, methods in canonical order.
-
-    Differences are paired by seed. The best baseline of a method is the other method with the highest mean
-    among those that are not KDGAN or a variant of it (a name that starts with "kdgan"); the control counts.
-    A difference is None where there is nothing to compare with; `student_updates` is (fewest, most).
-    Raises UsageError where a run is there twice.
+    Attributes:
+        cell: its name, such as `mnist-100`.
+        name: of the variant.
+        runs: its records, by seed.
+        others: the records of all variants of the cell, itself included, by name.
     """
-    settings: dict[tuple[str, int], dict[str, dict[int, RunRecord]]] = {}
+
+    cell: str
+    name: str
+    runs: tuple[Record, ...]
+    others: Mapping[str, tuple[Record, ...]]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its runs."""
+        return tuple(run.seed for run in self.runs)
+
+    def mean(self, metric: str) -> Interval | None:
+        """The metric over seeds; None where no run has it."""
+        values = [run.metrics[metric] for run in self.runs if metric in run.metrics]
+        return mean_interval(values) if values else None
+
+    def minus(self, other: str | None, metric: str) -> Interval | None:
+        """The metric minus that of another variant of the cell, paired; None for itself and where nothing pairs."""
+        if other is None or other == self.name:
+            return None
+        mine, theirs = _by_seed(self.runs, metric), _by_seed(self.others.get(other, ()), metric)
+        return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
+
+    def best_other(self, metric: str) -> str | None:
+        """The other variant with the highest mean, among those that are not KDGAN or a variant of it."""
+        means = {
+            name: mean_interval(values).mean
+            for name, runs in self.others.items()
+            if name != self.name
+            and not name.startswith("kdgan")
+            and (values := _by_seed(runs, metric).values())
+        }
+        return max(means, key=means.__getitem__, default=None)
+
+    def average(self, field: str) -> float:
+        """The mean of a field of its records that all of them have."""
+        return math.fsum(getattr(run, field) for run in self.runs) / len(self.runs)
+
+
+def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
+    """A row for each variant of each cell: cells by name, variants as `ordered`.
+
+    Args:
+        records: the runs.
+        cell: the one that all of them belong to; None for one of each data set and number of labels.
+
+    Raises:
+        UsageError: where a run is there twice.
+    """
+    cells: dict[tuple[str, int], dict[str, dict[int, Record]]] = {}
     for record in records:
-        by_seed = settings.setdefault((record.data, record.labels), {}).setdefault(record.method, {})
+        by_name = cells.setdefault(("", 0) if cell else (record.data, record.labels), {})
+        by_seed = by_name.setdefault(record.method, {})
         if record.seed in by_seed:
             run = f"{record.method}, seed {record.seed} on {record.data} with {record.labels} labels"
             raise UsageError(f"{run} is there twice; keep one of the rows")
         by_seed[record.seed] = record
-    return [_summary(method, runs) for _, runs in sorted(settings.items()) for method in method_order(runs)]
+    rows = []
+    for (data, labels), found in sorted(cells.items()):
+        others = {name: tuple(run for _, run in sorted(found[name].items())) for name in ordered(found)}
+        where = cell or f"{data}, {labels:,} labels"
+        rows += [Row(where, name, runs, others) for name, runs in others.items()]
+    return rows
 
 
-def _summary(method: str, by_method: Mapping[str, Mapping[int, RunRecord]]) -> MethodSummary:
-    runs = [run for _, run in sorted(by_method[method].items())]
-    accuracies = {name: {s: r.student_accuracy for s, r in rows.items()} for name, rows in by_method.items()}
-    mine = accuracies[method]
-    others = [name for name in method_order(by_method) if name != method and not name.startswith("kdgan")]
-    best = max(others, key=lambda name: mean_interval(accuracies[name].values()).mean, default=None)
-    updates = sorted(run.student_updates for run in runs)
-    teachers = [run.teacher_accuracy for run in runs if run.teacher_accuracy is not None]
+def ordered(names: Iterable[str]) -> list[str]:
+    """The distinct names: baselines without a network, then methods, the cheapest first, then others as they come."""
+    found = list(dict.fromkeys(names))
+    known = [name for name in (*BASELINES, *METHODS) if name in found]
+    return known + [name for name in found if name not in known]
 
-    def difference(other: str | None) -> Interval | None:
-        theirs = accuracies.get(other, {}) if other and other != method else {}
-        return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
 
-    return MethodSummary(
-        data=runs[0].data,
-        labels=runs[0].labels,
-        method=method,
-        seeds=tuple(run.seed for run in runs),
-        accuracy=mean_interval(run.student_accuracy for run in runs),
-        teacher=mean_interval(teachers) if teachers else None,
-        best_epoch=mean_interval(run.best_epoch_accuracy for run in runs),
-        to_control=difference(CONTROL),
-        best_baseline=best,
-        to_best_baseline=difference(best),
-        seconds=mean_interval(run.seconds for run in runs).mean,
-        pretraining_seconds=mean_interval(run.pretraining_seconds for run in runs).mean,
-        student_updates=(updates[0], updates[-1]),
-        student_parameters=runs[0].student_parameters,
-        teacher_parameters=runs[0].teacher_parameters,
-    )
+def is_control(row: Row) -> bool:
+    """Whether a row is that of the control without a teacher."""
+    return row.name == CONTROL
+
+
+def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:
+    return {run.seed: run.metrics[metric] for run in runs if metric in run.metrics}

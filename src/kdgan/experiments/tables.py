@@ -1,23 +1,94 @@
-"""Summaries of methods as text: what came out in sentences, a table for the terminal, a table in Markdown.
+"""Tables of variants: columns are data, and a table is shown as text in a terminal, as Markdown, or on a page."""
 
-Cells are made once, in `table_rows`, so that the terminal and the documentation never disagree; sentences are
-derived from the numbers, so that they cannot claim what the runs do not show.
-"""
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from kdgan.experiments.statistics import CONTROL, Interval, MethodSummary
+from kdgan.experiments.statistics import Interval, Row
+from kdgan.methods import CONTROL
 
 NOTHING = "–"
 """What a cell shows where there is nothing to say."""
 
 
-_WORDS = ("data", "method", "to best baseline")
-_NOT_DISTILLING = (CONTROL, "nagan")
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        header: its name.
+        text: what it says of a row.
+        words: whether that is words, which stand to the left, and not a number.
+    """
+
+    header: str
+    text: Callable[[Row], str]
+    words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Text in cells.
+
+    Attributes:
+        columns: of which headers and sides are taken.
+        cells: a row for each variant.
+        note: what the numbers are.
+    """
+
+    columns: Sequence[Column]
+    cells: Sequence[Sequence[str]]
+    note: str
+
+    @property
+    def headers(self) -> list[str]:
+        """Of the columns."""
+        return [column.header for column in self.columns]
+
+    def markdown(self) -> str:
+        """GitHub Markdown, the note below."""
+        words = [column.header for column in self.columns if column.words]
+        return f"{markdown(self.headers, self.cells, words=words)}\n{self.note}\n"
+
+    def terminal(self, title: str) -> RichTable:
+        """For a terminal, within 100 columns where the cells allow."""
+        table = RichTable(
+            # Text, not str: a name with square brackets is a name, not markup.
+            title=Text(title),
+            caption=Text(self.note),
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        for column in self.columns:
+            table.add_column(column.header, justify="left" if column.words else "right", overflow="fold")
+        for row in self.cells:
+            table.add_row(*(Text(cell) for cell in row))
+        return table
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column], note: str) -> Table:
+    """A table of these rows."""
+    return Table(columns, [[column.text(row) for column in columns] for row in rows], note)
+
+
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str]) -> str:
+    """A GitHub Markdown table, columns named in `words` to the left and the others, numbers, to the right."""
+    rule = [":---" if header in words else "---:" for header in headers]
+    return "".join(f"{_markdown_row(cells)}\n" for cells in (headers, rule, *rows))
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    safe = (" ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(safe)} |"
+
+
+# Numbers as text.
 
 
 def signed(value: float) -> str:
@@ -34,147 +105,6 @@ def plus_minus(interval: Interval | None, difference: bool = False) -> str:
     return mean if interval.half_width is None else f"{mean} ± {interval.half_width:.2f}"
 
 
-def seconds_text(seconds: float) -> str:
-    """A duration in seconds, with a decimal below 100, e.g. "12.3" or "4,210"."""
-    return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
-
-
-def seeds_text(summaries: Sequence[MethodSummary]) -> str:
-    """How many seeds the methods have, e.g. "10 seeds" or "8 to 10 seeds"."""
-    counts = sorted({len(summary.seeds) for summary in summaries})
-    if not counts:
-        return "no seeds"
-    if counts == [1]:
-        return "1 seed"
-    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-
-
-def caption(summaries: Sequence[MethodSummary]) -> str:
-    """The line under a table: what the numbers are, their units, how many seeds."""
-    return (
-        f"Test accuracy in % after the last step, {seeds_text(summaries)}; ± half of the 95 % interval; "
-        "differences in points, paired by seed; seconds: own + shared pretraining; parameters: student."
-    )
-
-
-def table_rows(summaries: Sequence[MethodSummary]) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows of the table as plain text, one row per summary."""
-    headers = ["method", "accuracy", "to control", "to best baseline", "seconds", "parameters"]
-    rows = []
-    for summary in summaries:
-        best = plus_minus(summary.to_best_baseline, difference=True)
-        rows.append(
-            [
-                summary.method,
-                plus_minus(summary.accuracy),
-                plus_minus(summary.to_control, difference=True),
-                best if summary.to_best_baseline is None else f"{best} {summary.best_baseline}",
-                f"{seconds_text(summary.seconds)} + {seconds_text(summary.pretraining_seconds)}",
-                f"{summary.student_parameters:,}",
-            ]
-        )
-    return headers, rows
-
-
-def terminal_table(summaries: Sequence[MethodSummary]) -> Table:
-    """The comparison as a rich Table that fits in 100 columns.
-
-    Several data sets or numbers of labels become sections of it, each below a line that names it.
-    """
-    headers, rows = table_rows(summaries)
-    settings = [f"{summary.data}, {summary.labels:,}" for summary in summaries]
-    one = len(set(settings)) == 1
-    table = Table(
-        # Text, not str: a name with square brackets is a name, not markup.
-        title=Text(f"{settings[0]} labels") if one else None,
-        caption=Text(caption(summaries)),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    for header in headers:
-        shown = "data, labels\nmethod" if header == "method" and not one else header
-        table.add_column(shown, justify="left" if header in _WORDS else "right", overflow="fold")
-    for index, row in enumerate(rows):
-        if not one and settings[index] not in settings[:index]:
-            table.add_section()
-            table.add_row(Text(settings[index], style="bold"))
-        table.add_row(*(Text(cell) for cell in row))
-    return table
-
-
-def markdown_table(summaries: Sequence[MethodSummary]) -> str:
-    """The same table as GitHub Markdown, with data and labels as first columns and its caption below.
-
-    Ends with a newline.
-    """
-    headers, rows = table_rows(summaries)
-    full = [[s.data, f"{s.labels:,}", *row] for s, row in zip(summaries, rows, strict=True)]
-    return f"{markdown(['data', 'labels', *headers], full, words=_WORDS)}\n{caption(summaries)}\n"
-
-
-def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str]) -> str:
-    """A GitHub Markdown table, columns named in `words` to the left and the others, numbers, to the right."""
-    rule = [":---" if header in words else "---:" for header in headers]
-    return "".join(f"{_markdown_row(cells)}\n" for cells in (headers, rule, *rows))
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    safe = (" ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(safe)} |"
-
-
-def outcome(summaries: Sequence[MethodSummary]) -> list[str]:
-    """What a comparison on one setting shows, in plain sentences: highest mean, KDGAN, worth of distilling.
-
-    A difference counts only where its paired 95 % interval excludes zero. `summaries` must not be empty.
-    """
-    best = max(summaries, key=lambda summary: summary.accuracy.mean)
-    where = f"On {best.data} with {best.labels:,} labels and {seeds_text(summaries)}"
-    accuracy = f"{best.accuracy.mean:.2f} %{between(best.accuracy, ' (95 % interval {} to {})')}"
-    if len(summaries) == 1:
-        alone = "there is nothing to compare it with"
-        return [f"{where}, {best.method} reaches a mean test accuracy of {accuracy}; {alone}."]
-    sentences = [f"{where}, {best.method} has the highest mean test accuracy: {accuracy}."]
-    kdgan = next((summary for summary in summaries if summary.method == "kdgan"), None)
-    subject, mark = (best, "next best") if kdgan is None else (kdgan, "best")
-    if subject.to_best_baseline is not None:
-        verdicts = ("so it is ahead", "so it is behind", "so these runs do not tell the two apart")
-        baseline = f"the {mark} baseline, {subject.best_baseline}"
-        sentences.append(_against(subject.method, subject.to_best_baseline, baseline, verdicts))
-    distilled = [s for s in summaries if s.method not in _NOT_DISTILLING and s.to_control is not None]
-    if distilled:
-        sentences.append(_worth(max(distilled, key=lambda s: s.accuracy.mean), summaries))
-    elif CONTROL not in {summary.method for summary in summaries}:
-        sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")
-    return sentences
-
-
-def _worth(distilled: MethodSummary, summaries: Sequence[MethodSummary]) -> str:
-    control = next(summary for summary in summaries if summary.method == CONTROL)
-    assert distilled.to_control is not None
-    verdicts = (
-        "so distilling was worth it",
-        "so distilling did harm",
-        "so whether distilling was worth it stays open",
-    )
-    times = [seconds_text(s.seconds + s.pretraining_seconds) for s in (distilled, control)]
-    took = f"a run of {distilled.method} took {times[0]} s, one of the control {times[1]} s"
-    against = _against(distilled.method, distilled.to_control, "the control without a teacher", verdicts)
-    return f"{against} With pretraining, {took}."
-
-
-def _against(method: str, difference: Interval, other: str, verdicts: tuple[str, str, str]) -> str:
-    ahead, behind, open_ = verdicts
-    side = "above" if difference.mean >= 0 else "below"
-    text = f"{method} is {abs(difference.mean):.2f} points {side} {other}"
-    if difference.low is None:
-        return f"{text}; a single seed gives no interval, {open_}."
-    verdict = (ahead if difference.mean > 0 else behind) if difference.excludes_zero else open_
-    zero = "excludes" if difference.excludes_zero else "includes"
-    return f"{text}; the paired 95 % interval{between(difference, ', {} to {},', signed)} {zero} zero, {verdict}."
-
-
 def between(interval: Interval, pattern: str, number: Callable[[float], str] = "{:.2f}".format) -> str:
     """`pattern` with the ends of the interval in place of its two {}, or nothing where there is no interval."""
     if interval.low is None or interval.high is None:
@@ -182,20 +112,143 @@ def between(interval: Interval, pattern: str, number: Callable[[float], str] = "
     return pattern.format(number(interval.low), number(interval.high))
 
 
-def caveats(summaries: Sequence[MethodSummary]) -> list[str]:
-    """What weakens the comparison: few seeds, seeds that not all methods have, unequal student updates."""
-    found = []
-    fewest = min(len(summary.seeds) for summary in summaries)
-    if fewest < 5:
-        found.append(
-            f"Few seeds (the fewest: {fewest}): intervals are wide or missing, and the order may change."
-        )
-    if len({summary.seeds for summary in summaries}) > 1:
-        found.append("Not every method has the same seeds; differences are over the seeds that both have.")
-    updates = {count for summary in summaries for count in summary.student_updates}
-    if len(updates) > 1:
-        found.append(
-            f"Student updates differ between runs ({min(updates):,} to {max(updates):,}): "
-            "part of a difference may come from longer training."
-        )
-    return found
+def seconds_text(seconds: float) -> str:
+    """A duration in seconds, with a decimal below 100, e.g. "12.3" or "4,210"."""
+    return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
+
+
+def seeds_text(rows: Sequence[Row]) -> str:
+    """How many seeds the variants have, e.g. "10 seeds" or "8 to 10 seeds"."""
+    counts = sorted({len(row.seeds) for row in rows})
+    if not counts:
+        return "no seeds"
+    if counts == [1]:
+        return "1 seed"
+    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+# Columns that tables are made of.
+
+
+def name(header: str = "method") -> Column:
+    """The variant."""
+    return Column(header, lambda row: row.name, words=True)
+
+
+def cell(header: str = "cell") -> Column:
+    """The cell."""
+    return Column(header, lambda row: row.cell, words=True)
+
+
+def seeds() -> Column:
+    """How many."""
+    return Column("seeds", lambda row: str(len(row.seeds)))
+
+
+def mean(metric: str, header: str | None = None, *, interval: bool = True) -> Column:
+    """A metric over seeds, with half of its interval."""
+
+    def text(row: Row) -> str:
+        found = row.mean(metric)
+        return plus_minus(found) if interval or found is None else f"{found.mean:.2f}"
+
+    return Column(header or metric, text)
+
+
+def minus(other: str, metric: str, header: str) -> Column:
+    """How much more it has than another variant, in points, paired by seed."""
+    return Column(header, lambda row: plus_minus(row.minus(other, metric), difference=True))
+
+
+def less_than(other: str, metric: str, header: str) -> Column:
+    """How much less it has than another variant, in points, paired by seed."""
+
+    def text(row: Row) -> str:
+        found = row.minus(other, metric)
+        if found is None:
+            return NOTHING
+        flipped = Interval(-found.mean, _negative(found.high), _negative(found.low), found.sd, found.n)
+        return plus_minus(flipped, difference=True)
+
+    return Column(header, text)
+
+
+def to_best_other(metric: str, header: str = "to best baseline") -> Column:
+    """How much more it has than the best other variant that is no KDGAN, and which that is."""
+
+    def text(row: Row) -> str:
+        best = row.best_other(metric)
+        found = row.minus(best, metric)
+        return NOTHING if found is None else f"{plus_minus(found, difference=True)} {best}"
+
+    return Column(header, text, words=True)
+
+
+def best_epoch(metric: str) -> Column:
+    """What choosing the best evaluation on test data would have added."""
+
+    def text(row: Row) -> str:
+        best, last = row.mean(f"best_epoch/{metric}"), row.mean(metric)
+        return NOTHING if best is None or last is None else signed(best.mean - last.mean)
+
+    return Column("best epoch", text)
+
+
+def seconds(*, decimals: bool = True) -> Column:
+    """Own and shared pretraining."""
+    number = seconds_text if decimals else "{:.0f}".format
+
+    def text(row: Row) -> str:
+        return f"{number(row.average('seconds'))} + {number(row.average('pretraining_seconds'))}"
+
+    return Column("seconds", text)
+
+
+def parameters() -> Column:
+    """Of the student."""
+
+    def text(row: Row) -> str:
+        count = row.runs[0].student_parameters
+        return NOTHING if count is None else f"{count:,}"
+
+    return Column("parameters", text)
+
+
+def of_comparison(metrics: Sequence[str]) -> list[Column]:
+    """What `kdgan compare` shows: the first metric in full, of the others the means."""
+    first, *others = metrics
+    return [
+        name(),
+        mean(first),
+        *(mean(other, interval=False) for other in others),
+        minus(CONTROL, first, "to control"),
+        to_best_other(first),
+        seconds(),
+        parameters(),
+    ]
+
+
+def of_report(metrics: Sequence[str]) -> list[Column]:
+    """What its page shows: also how many seeds, T at the end, and what choosing the best epoch would have added."""
+    first = metrics[0]
+    before, after = of_comparison(metrics)[:-2], of_comparison(metrics)[-2:]
+    return [*before, seeds(), best_epoch(first), mean(f"teacher/{first}", "teacher"), *after]
+
+
+def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str]) -> str:
+    """The line under that table: what the numbers are, their units, how many seeds."""
+    what = metrics[0][:1].upper() + metrics[0][1:]
+    return (
+        f"{what} on test data in % after the last step, {seeds_text(rows)}; ± half of the 95 % interval; "
+        "differences in points, paired by seed; seconds: own + shared pretraining; parameters: student."
+    )
+
+
+NOTE_OF_REPORT = (
+    " Best epoch: what choosing it on test data would have added. Teacher: T at the end, with all it sees."
+)
+"""What the page says besides."""
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value

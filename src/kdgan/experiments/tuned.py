@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from kdgan.errors import UsageError
 from kdgan.training.config import read_json
-
-
-def settings(name: str | None) -> dict[str, dict[str, Any]]:
-    """The frozen settings of each method in `settings/NAME.json`; none for None, where methods keep their defaults."""
-    if name is None:
-        return {}
-    with as_file(files("kdgan.paper") / "settings" / f"{name}.json") as file:
-        return read_tuned(file)
 
 
 def read_tuned(file: Path) -> dict[str, dict[str, Any]]:

@@ -1,14 +1,12 @@
-"""The same search for every method, on validation instances of seeds that are never reported: `kdgan tune`."""
+"""The same search for every method, on validation examples of seeds that are never reported: `kdgan tune`."""
 
 from __future__ import annotations
 
 import csv
 import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -27,77 +25,44 @@ from rich.console import Console
 
 from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
-from kdgan.files import replacing, write_json
-from kdgan.methods import find, hyperparameters
-from kdgan.experiments.comparison import OWN_SETTINGS, Comparison, Variant, run_all, run_of
-from kdgan.tasks.presets import FIRST_SEED
+from kdgan.experiments.comparison import OWN_SETTINGS, Comparison, Key, Variant, run_all
 from kdgan.experiments.statistics import mean_interval
-from kdgan.training.config import Config, claim
-from kdgan.tasks.run import Machine, Outcome
-
-Parameter = tuple[float, float] | tuple[str, ...]
-"""A range, of whole numbers if its ends are, searched on a logarithmic scale unless it begins at 0; or choices."""
+from kdgan.files import replacing, write_json
+from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
+from kdgan.tasks.config import ClassesData, Config
+from kdgan.tasks.presets import FIRST_SEED
+from kdgan.tasks.run import Outcome, run_of
+from kdgan.training.config import bind_folder
+from kdgan.training.execution import Execution
 
 ROUND = 2
 """Trials of each method that are carried out before anything is learned from them."""
 
 _REDRAWN = 1 / 3
 
-_RATE: Mapping[str, Parameter] = {"lr": (5e-4, 8e-3)}
-_BEFORE: Mapping[str, Parameter] = {"student_pretraining": (0.0, 0.3)}
-_PEERS: Mapping[str, Parameter] = {
-    **_RATE,
-    "teacher_lr": (5e-5, 2e-3),
-    "beta": (0.1, 10.0),
-    "gamma": (1e-4, 1.0),  # the low end says that T need not learn from C at all
-    "distillation": ("l2", "kl"),
-    "temperature": (1.0, 10.0),
-}
 
-SPACES: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
-    {
-        "supervised": {**_RATE, "smoothing": (0.0, 0.3)},
-        "distn": {**_RATE, "weight": (0.1, 1.0), "temperature": (1.0, 10.0)},
-        "mimic": _RATE,
-        "noisy": {**_RATE, "sigma": (0.03, 0.5), "share": (0.2, 1.0)},
-        "codis": _PEERS,
-        "codis3": _PEERS,
-        "nagan": {**_RATE, **_BEFORE, "estimator": ("exact", "concrete", "reinforce-baseline")},
-        "kdgan": {
-            **_PEERS,
-            **_BEFORE,
-            "alpha": (0.03, 1.0),
-            "adversarial": (0.3, 10.0),
-            "supervision": (0.0, 2.0),
-        },
-    }
-)
-"""What is searched for each method: its learning rates, and its own hyperparameters over the ranges of its paper."""
-
-
-def space(method: str, base: Config) -> Mapping[str, Parameter]:
+def space(method: str | type[Method], base: Config) -> SearchSpace:
     """What is searched for a method where all runs share `base`.
 
     On photos with tags also how long T is pretrained, down to a tenth: reading the text, it soon knows the training
     photos by heart, and how much of that does harm depends on whether T goes on learning. Elsewhere all methods of a
     seed share one pretrained T.
     """
-    own = SPACES[method]
-    if base.tags is None or "teacher" not in find(method).pretrained:
-        return own
-    return {**own, "teacher_steps": (max(1, base.teacher_steps // 10), base.teacher_steps)}
+    kind = find(method)
+    if isinstance(base.data, ClassesData) or "teacher" not in kind.pretrained:
+        return kind.search_space
+    longest = base.training.steps if base.training.teacher_steps is None else base.training.teacher_steps
+    return {**kind.search_space, "teacher_steps": (max(1, longest // 10), longest)}
 
 
 def tune(
     base: Config,
-    methods: Sequence[str],
-    machine: Machine,
+    methods: Mapping[str, str | type[Method]],
+    execution: Execution,
     out: Path,
     *,
     trials: int,
     seeds: int,
-    workers: int,
-    threads: int,
     console: Console,
     known: Mapping[str, Mapping[str, Any]] | None = None,
     store: Path | None = None,
@@ -107,18 +72,16 @@ def tune(
     The first trial is the method's defaults, the second what is `known`. Every other keeps most settings of the best
     trial so far and draws about a third anew: a method with ten settings would be at a loss if few trials drew all of
     them. Up to half of the trials draw at random, the others by the tree-structured Parzen estimator (Bergstra et al.,
-    2011). A trial's value is the mean validation accuracy over the seeds.
+    2011). A trial's value is the mean, over the seeds, of the first metric on validation data.
     The study of each method is a file in `out`, from which the same command goes on.
 
     Args:
         base: what all runs share.
-        methods: names.
-        machine: where.
+        methods: by the name in results: names, references or classes.
+        execution: where and how.
         out: `METHOD.optuna.log` (the studies), `trials.csv` (all trials) and `tuned.json` (the best settings).
         trials: of each method.
         seeds: of each trial, from `FIRST_SEED`.
-        workers: processes at a time.
-        threads: of each process.
         console: where progress goes.
         known: for each method, settings of an earlier search, to begin with beside its defaults.
         store: holds runs and pretrained players; `out` by default.
@@ -132,22 +95,23 @@ def tune(
         Interrupted: on Ctrl-C.
     """
     checked = range(FIRST_SEED, FIRST_SEED + seeds)
-    for method in methods:
+    variants = {name: Variant(method) for name, method in methods.items()}
+    for config in Comparison(base, variants, checked[:1]).runs().values():
         # What is wrong is found before anything is written.
-        if not len(run_of(replace(base, method=method, seed=FIRST_SEED), machine).validation_data):
+        if not len(run_of(config, execution).task.validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
-    claim(out, "study.json", {**base.without("method", "seed", "hyper"), "seeds": seeds})
-    studies = {method: _study(method, base, (known or {}).get(method, {}), out) for method in methods}
+    bind_folder(out, "study.json", {**base.shared(), "seeds": seeds})
+    studies = {name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods}
     for target in [*range(ROUND, trials, ROUND), trials]:
         asked = {
             f"{method}, trial {trial.number}": (method, trial)
             for method, study in studies.items()
-            for trial in _open_trials(study, method, space(method, base), target, (trials + 1) // 2)
+            for trial in _open_trials(study, method, space(methods[method], base), target, (trials + 1) // 2)
         }
-        variants = {name: Variant.of(method, trial.params) for name, (method, trial) in asked.items()}
-        found = _validated(
-            Comparison(base, variants, checked), machine, store or out, workers, threads, console
-        )
+        variants = {
+            name: Variant.of(methods[method], trial.params) for name, (method, trial) in asked.items()
+        }
+        found = _validated(Comparison(base, variants, checked), execution, store or out, console)
         for name, (method, trial) in asked.items():
             if len(found[name]) == seeds:
                 studies[method].tell(trial.number, mean_interval(found[name]).mean)
@@ -156,18 +120,20 @@ def tune(
     return _write(studies, base, seeds, out)
 
 
-def _study(method: str, base: Config, known: Mapping[str, Any], out: Path) -> Study:
+def _study(name: str, method: str | type[Method], base: Config, known: Mapping[str, Any], out: Path) -> Study:
     """The study of a method, from its file in `out` if it was begun there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(out / f"{method}.optuna.log")))
-    study = optuna.create_study(storage=storage, study_name=method, direction="maximize", load_if_exists=True)
+    storage = JournalStorage(JournalFileBackend(str(out / f"{name.replace(':', '.')}.optuna.log")))
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     if not study.trials:
-        own = {name: getattr(base, name) for name in OWN_SETTINGS}
-        own["student_pretraining"] = replace(base, method=method).early
+        training = base.training
+        own = {setting: getattr(training, setting) for setting in OWN_SETTINGS}
+        own["student_pretraining"] = training.student_share(find(method))
+        own["teacher_steps"] = training.steps if training.teacher_steps is None else training.teacher_steps
         usual = {**hyperparameters(method), **own}
         for given in (usual, {**usual, **known}):
             searched = space(method, base)
-            first = {name: _within(given[name], searched[name]) for name in searched if name in given}
+            first = {key: _within(given[key], searched[key]) for key in searched if key in given}
             study.enqueue_trial(first, skip_if_exists=True)
     return study
 
@@ -217,16 +183,16 @@ def _distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def _validated(
-    comparison: Comparison, machine: Machine, store: Path, workers: int, threads: int, console: Console
+    comparison: Comparison, execution: Execution, store: Path, console: Console
 ) -> dict[str, list[float]]:
-    """Validation accuracies of every variant over the seeds that did not fail."""
+    """The first metric on validation data, of every variant over the seeds that did not fail."""
     found: dict[str, list[float]] = {name: [] for name in comparison.variants}
 
-    def keep(key: tuple[str, int], outcome: Outcome) -> None:
-        assert outcome.validation_accuracy is not None, "there are validation data, as `tune` has seen"
-        found[key[0]].append(outcome.validation_accuracy)
+    def keep(key: Key, outcome: Outcome) -> None:
+        (value,) = (value for name, value in outcome.metrics.items() if name.startswith("validation/"))
+        found[key[0]].append(value)
 
-    run_all(comparison.runs(), machine, store, workers=workers, threads=threads, console=console, keep=keep)
+    run_all(comparison.runs(), execution, store, console=console, keep=keep)
     return found
 
 
@@ -238,7 +204,7 @@ def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) ->
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["method", "trial", "validation_accuracy", "settings"])
+        table.writerow(["method", "trial", "validation", "settings"])
         for method, study in studies.items():
             finished = [trial for trial in study.trials if trial.state.is_finished()]
             for trial in finished:
@@ -247,11 +213,12 @@ def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) ->
                 raise RunError(f"every trial of {method} failed: its learning rates may be too high")
             best[method] = {
                 "settings": study.best_params,
-                "validation_accuracy": study.best_value,
+                "validation": study.best_value,
                 "trials": len(finished),
             }
     # Of a table only the name: its folder is one machine's own.
-    base_values = {**base.without("method", "seed", "hyper"), "data": Path(base.data).name}
+    shared = base.shared()
+    base_values = {**shared, "data": {**shared["data"], "source": Path(base.data.source).name}}
     write_json(
         out / "tuned.json",
         {"base": base_values, "seeds": [FIRST_SEED, FIRST_SEED + seeds - 1], "methods": best},

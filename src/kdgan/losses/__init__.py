@@ -1,4 +1,4 @@
-"""Losses as pure functions on tensors, one value per instance; no modules, no optimizers, no I/O."""
+"""Losses as pure functions on tensors, one value per example; no modules, no optimizers, no I/O."""
 
 from kdgan.losses._numeric import label_weights
 from kdgan.losses.adversarial import (
@@ -11,7 +11,7 @@ from kdgan.losses.adversarial import (
     generator_loss,
 )
 from kdgan.losses.concrete import annealed, concrete, gumbel, pseudo_labels
-from kdgan.losses.distillation import DISTANCES, Distance, cross_entropy, distance, js, kl, l2
+from kdgan.losses.distillation import DISTANCES, Distance, Loss, cross_entropy, distance, js, kl, l2
 
 __all__ = [
     "DISTANCES",
@@ -19,6 +19,7 @@ __all__ = [
     "Distance",
     "Estimator",
     "EstimatorName",
+    "Loss",
     "annealed",
     "check_estimator",
     "concrete",

@@ -20,7 +20,7 @@ def widened_pair(logits: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if logits.shape != other.shape:
         raise UsageError(
             f"logits of shape {tuple(logits.shape)} cannot be compared with logits of shape "
-            f"{tuple(other.shape)}: both players must score the same labels of the same instances"
+            f"{tuple(other.shape)}: both players must score the same labels of the same examples"
         )
     return widened(logits), widened(other)
 
@@ -31,12 +31,29 @@ def label_weights(targets: Tensor, logits: Tensor) -> Tensor:
     Raises:
         UsageError: if the targets are not those of these logits.
     """
+    check_targets(targets, logits)
+    if targets.is_floating_point():
+        return targets.to(logits.dtype)
+    return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
+
+
+def of_labels(values: Tensor, targets: Tensor) -> Tensor:
+    """E_{y ~ targets}[values(y)] of `values` `(..., K)`: for class indices the value there, without a one-hot label.
+
+    Raises:
+        UsageError: if the targets are not those of these values.
+    """
+    if targets.is_floating_point():
+        return (label_weights(targets, values.detach()) * values).sum(-1)
+    check_targets(targets, values)
+    return values.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+
+
+def check_targets(targets: Tensor, logits: Tensor) -> None:
+    """Raises a UsageError unless targets are class indices `(...)` or label weights `(..., K)` of these logits."""
     expected = logits.shape if targets.is_floating_point() else logits.shape[:-1]
     if targets.shape != expected:
         raise UsageError(
             f"targets of shape {tuple(targets.shape)} and {targets.dtype} do not belong to logits of shape "
             f"{tuple(logits.shape)}: give class indices (...) or label weights (..., K)"
         )
-    if targets.is_floating_point():
-        return targets.to(logits.dtype)
-    return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)

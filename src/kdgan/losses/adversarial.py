@@ -1,7 +1,7 @@
 """Adversarial losses: what the discriminator gains by telling labels apart, and what a generator loses by it.
 
 Scores are the discriminator's g(x, ϱ, y) for all K labels at once, `(..., K)`, with p_d = sigmoid(g); players
-are softmax distributions over those labels. One value per instance, `(...)`; half precision is computed in
+are softmax distributions over those labels. One value per example, `(...)`; half precision is computed in
 float32, and returned in it.
 """
 
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import label_weights, widened, widened_pair
+from kdgan.losses._numeric import of_labels, widened, widened_pair
 from kdgan.losses.concrete import concrete, one_hot_argmax, pseudo_labels
 
 EstimatorName = Literal["exact", "concrete", "reinforce", "reinforce-baseline"]
@@ -34,15 +34,14 @@ def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
         fake: weights of the generated labels, `(..., K)`; detached.
 
     Returns:
-        One value per instance, `(...)`, in nats.
+        One value per example, `(...)`, in nats.
 
     Raises:
         UsageError: if scores and fake differ in shape, or the targets are not those of these scores.
     """
     scores, fake = widened_pair(scores, fake)
     accepted, rejected = F.logsigmoid(scores), F.logsigmoid(-scores)
-    real = (label_weights(targets, scores.detach()) * accepted).sum(-1)
-    return -real - (fake.detach() * rejected).sum(-1)
+    return -of_labels(accepted, targets) - (fake.detach() * rejected).sum(-1)
 
 
 def generator_loss(
@@ -63,7 +62,7 @@ def generator_loss(
         generator: source of the samples.
 
     Returns:
-        One value per instance, `(...)`, in nats, at most 0: the expectation (`exact`) or an unbiased sample
+        One value per example, `(...)`, in nats, at most 0: the expectation (`exact`) or an unbiased sample
         of it; its gradient is what the estimator gives.
 
     Raises:
@@ -108,12 +107,12 @@ def check_estimator(name: str) -> None:
 
 
 class Estimator(Protocol):
-    """E_{y~softmax(logits)}[values(y)] per instance, with an estimate of its gradient in the logits."""
+    """E_{y~softmax(logits)}[values(y)] per example, with an estimate of its gradient in the logits."""
 
     def __call__(
         self, logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Logits and values `(..., K)` to one value per instance, `(...)`."""
+        """Logits and values `(..., K)` to one value per example, `(...)`."""
 
 
 def exact(
@@ -145,10 +144,10 @@ def reinforce(
 def reinforce_with_baseline(
     logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """The score function of value(z) − b, where b is the mean value of the *other* instances.
+    """The score function of value(z) − b, where b is the mean value of the *other* examples.
 
-    The instances are the last axis of `(...)`. Leaving the instance itself out keeps b independent of its z,
-    and with that the estimate unbiased. `tau` is not used; a batch of one instance has no baseline.
+    The examples are the last axis of `(...)`. Leaving the example itself out keeps b independent of its z,
+    and with that the estimate unbiased. `tau` is not used; a batch of one example has no baseline.
     """
     return _score_function(logits, values, generator, baseline=True)
 

@@ -1,6 +1,6 @@
 """Distillation losses L_DS: how far one player's distribution over labels is from another's.
 
-All take logits of a softmax over K labels, `(..., K)`, give one value per instance, `(...)`, and send
+All take logits of a softmax over K labels, `(..., K)`, give one value per example, `(...)`, and send
 gradient to the first argument only: L_DS^c trains C and not T, L_DS^t trains T and not C (paper, Eq. 3).
 Half precision is computed in float32, and returned in it.
 """
@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import label_weights, widened, widened_pair
+from kdgan.losses._numeric import check_targets, label_weights, widened, widened_pair
+from kdgan.references import find_object, is_reference
 
-Distance = Literal["l2", "kl", "js"]
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Logits of the player that learns and of the one it follows, both `(B, K)`, to one value per example `(B,)`."""
+Distance: TypeAlias = Literal["l2", "kl", "js"] | Loss
+"""A distillation loss by name, or one of your own."""
 
 
 def l2(logits: Tensor, target_logits: Tensor) -> Tensor:
@@ -30,7 +35,7 @@ def l2(logits: Tensor, target_logits: Tensor) -> Tensor:
         target_logits: of the player it follows, `(..., K)`; detached.
 
     Returns:
-        One value per instance, `(...)`, in squared logits.
+        One value per example, `(...)`, in squared logits.
 
     Example:
         >>> import torch
@@ -53,7 +58,7 @@ def kl(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
         temperature: T, above 0; both logits are divided by it.
 
     Returns:
-        One value per instance, `(...)`, in nats times T².
+        One value per example, `(...)`, in nats times T².
 
     Raises:
         UsageError: if the shapes differ or the temperature is not above 0.
@@ -78,7 +83,7 @@ def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
         temperature: T, above 0; both logits are divided by it.
 
     Returns:
-        One value per instance, `(...)`, in nats times T².
+        One value per example, `(...)`, in nats times T².
 
     Raises:
         UsageError: if the shapes differ or the temperature is not above 0.
@@ -89,7 +94,7 @@ def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """−E_{y ~ targets}[log p(y|x)], the supervised loss, one value per instance.
+    """−E_{y ~ targets}[log p(y|x)], the supervised loss, one value per example.
 
     Args:
         logits: `(..., K)`.
@@ -97,33 +102,62 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
         smoothing: share of the target spread evenly over the K labels, in [0, 1).
 
     Returns:
-        One value per instance, `(...)`, in nats.
+        One value per example, `(...)`, in nats.
 
     Raises:
         UsageError: if the targets are not those of these logits.
     """
     logits = widened(logits)
+    if not smoothing and not targets.is_floating_point():
+        check_targets(targets, logits)
+        flat = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()
+        return F.cross_entropy(*flat, reduction="none", ignore_index=_NEVER).view(targets.shape)
     weights = label_weights(targets, logits.detach())
     if smoothing:
         weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
     return -(weights * logits.log_softmax(-1)).sum(-1)
 
 
-def distance(name: Distance, *, temperature: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
-    """The distillation loss of that name as a function of two logits; `l2` has no temperature and ignores it.
+def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
+    """A distillation loss as a function of two logits.
+
+    Args:
+        chosen: l2, kl or js; `module:function`, or a function, of your own. That gets the second logits without
+            gradient and must give one value per example.
+        temperature: of kl and js, above 0; the others ignore it.
 
     Raises:
-        UsageError: for a name that is none of l2, kl, js, or a temperature that is not above 0.
+        UsageError: for another name, a temperature that is not above 0, or, when it is called, a function of your own
+            that gives values of another shape.
     """
-    if name not in DISTANCES:
-        raise UsageError(f"unknown distillation loss {name!r}: choose one of {', '.join(DISTANCES)}")
     _check_temperature(temperature)
-    return l2 if name == "l2" else partial(DISTANCES[name], temperature=temperature)
+    if is_reference(chosen) or callable(chosen):
+        return _own(find_object(chosen) if isinstance(chosen, str) else chosen)
+    if chosen not in DISTANCES:
+        raise UsageError(
+            f"unknown distillation loss {chosen!r}: choose one of {', '.join(DISTANCES)}, or write module:function"
+        )
+    return l2 if chosen == "l2" else partial(DISTANCES[chosen], temperature=temperature)
+
+
+def _own(loss: Loss) -> Loss:
+    def checked(logits: Tensor, target_logits: Tensor) -> Tensor:
+        values = loss(logits, target_logits.detach())
+        if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
+            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise UsageError(
+                f"a distillation loss must give one value per example, {tuple(logits.shape[:-1])}, not {found}"
+            )
+        return values
+
+    return checked
 
 
 DISTANCES: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"l2": l2, "kl": kl, "js": js})
 
 _LOG_2 = 0.6931471805599453
+_NEVER = -(2**31)
+"""No label: torch passes over one label without a word, -100 unless told otherwise."""
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -5,111 +5,124 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 
 from kdgan.errors import UsageError
-from kdgan.methods.base import Learning, Losses, Method, check_range
-from kdgan.methods.codis import Codis, Codis3
-from kdgan.methods.distn import Distn
-from kdgan.methods.kdgan import KDGAN
-from kdgan.methods.mimic import Mimic, Noisy
-from kdgan.methods.nagan import NaGAN
-from kdgan.methods.player import Optimization, Player
-from kdgan.methods.pretraining import Contrast, pretraining
-from kdgan.methods.supervised import Supervised
+from kdgan.methods.base import Learning as Learning
+from kdgan.methods.base import Method as Method
+from kdgan.methods.base import Parameter as Parameter
+from kdgan.methods.base import SearchSpace as SearchSpace
+from kdgan.methods.base import Shared as Shared
+from kdgan.methods.base import Signals as Signals
+from kdgan.methods.codis import Codis as Codis
+from kdgan.methods.codis import Codis3 as Codis3
+from kdgan.methods.distn import Distn as Distn
+from kdgan.methods.kdgan import KDGAN as KDGAN
+from kdgan.methods.mimic import Mimic as Mimic
+from kdgan.methods.mimic import Noisy as Noisy
+from kdgan.methods.nagan import NaGAN as NaGAN
+from kdgan.methods.player import Losses as Losses
+from kdgan.methods.player import Optimization as Optimization
+from kdgan.methods.player import Player as Player
+from kdgan.methods.player import Terms as Terms
+from kdgan.methods.pretraining import DiscriminatorPretraining as DiscriminatorPretraining
+from kdgan.methods.pretraining import pretraining as pretraining
+from kdgan.methods.supervised import Supervised as Supervised
+from kdgan.references import find_object, is_reference
+
+CONTROL = Supervised.name
+"""The method that every other is compared with: no teacher."""
+
+
+def _imported() -> list[type[Method]]:
+    return [each for each in globals().values() if inspect.isclass(each) and issubclass(each, Method)]
+
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType(
     {
-        "supervised": Supervised,
-        "distn": Distn,
-        "mimic": Mimic,
-        "noisy": Noisy,
-        "codis": Codis,
-        "codis3": Codis3,
-        "nagan": NaGAN,
-        "kdgan": KDGAN,
+        kind.name: kind
+        for kind in sorted((each for each in _imported() if each.name), key=lambda kind: kind.cost)
     }
 )
-"""Every method by its name in options and results, the control first."""
-
-_NOT_TUNED = ("optimization", "seed", "role", "peer")
+"""The methods that are imported above, by their name in options and results: the cheapest, the control, first."""
 
 
-def find(name: str) -> type[Method]:
-    """The method of that name.
+def find(method: str | type[Method]) -> type[Method]:
+    """The method of that name, or of that reference `module:Class`; a class is itself.
 
     Raises:
         UsageError: if there is none, listing those there are.
     """
-    if name not in METHODS:
-        raise UsageError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
-    return METHODS[name]
+    if isinstance(method, str) and not is_reference(method):
+        if method not in METHODS:
+            raise UsageError(
+                f"unknown method {method!r}: choose from {', '.join(METHODS)}, or write module:Class for your own"
+            )
+        return METHODS[method]
+    kind = find_object(method) if isinstance(method, str) else method
+    if not (inspect.isclass(kind) and issubclass(kind, Method)):
+        raise UsageError(f"{method!r} is no method: a method is a subclass of kdgan.methods.Method")
+    return kind
 
 
-def hyperparameters(name: str) -> dict[str, Any]:
+def name_of(method: str | type[Method]) -> str:
+    """What results call a method: its name if it is one of `METHODS`, else `module:Class`."""
+    if isinstance(method, str):
+        return method
+    if METHODS.get(method.name) is method:
+        return method.name
+    return f"{method.__module__}:{method.__qualname__}"
+
+
+def described(method: type[Method]) -> str:
+    """What a method is, in a sentence."""
+    own: str = vars(method).get("description", "")  # not what it has from the method that it is a variant of
+    return own or (inspect.getdoc(method) or "A method of your own.").partition("\n")[0]
+
+
+def hyperparameters(method: str | type[Method]) -> dict[str, Any]:
     """The hyperparameters of a method with their defaults."""
-    parameters = inspect.signature(find(name)).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in _NOT_TUNED}
+    parameters = inspect.signature(find(method)).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ("role",)}
 
 
 def create(
-    name: str,
+    method: str | type[Method],
     modules: Mapping[str, nn.Module],
     hyper: Mapping[str, Any] | None = None,
-    *,
-    optimization: Learning = Optimization(),
-    seed: int = 0,
-    reach: float = 0.0,
-    interval: int = 1,
+    **shared: Unpack[Shared],
 ) -> Method:
-    """A method over those of `modules` that it needs, by role, with its `reach` and `interval`.
+    """A method over those of `modules` that it needs, by role.
 
     Raises:
-        UsageError: for an unknown method or hyperparameter, a negative reach, an interval below 1, or a missing player.
+        UsageError: for an unknown method or hyperparameter, a value out of range, or a missing player.
     """
-    kind: Any = find(name)
-    known = hyperparameters(name)
-    for key in hyper or {}:
+    kind: Any = find(method)
+    check_hyperparameters(kind, hyper or {})
+    missing = [role for role in kind.roles if role not in modules]
+    if missing:
+        raise UsageError(f"method {name_of(method)} needs a {missing[0]}")
+    made: Method = kind(*(modules[role] for role in kind.roles), **(hyper or {}), **shared)
+    return made
+
+
+def check_hyperparameters(kind: type[Method], hyper: Mapping[str, Any]) -> None:
+    """Raises a UsageError for a hyperparameter that a method does not have, or a value of another type."""
+    known, name = hyperparameters(kind), name_of(kind)
+    for key, value in hyper.items():
         if key not in known:
             raise UsageError(
                 f"method {name} has no hyperparameter {key!r}: it has {', '.join(known) or 'none'}"
             )
-    for key, value in (hyper or {}).items():
         kind_of = type(known[key])
-        if not isinstance(value, int | float if kind_of is float else kind_of) or isinstance(value, bool):
-            expected = {float: "a number", int: "a whole number", str: "text"}[kind_of]
-            raise UsageError(f"{key} of method {name} must be {expected}, not {value!r}")
-    missing = [role for role in kind.roles if role not in modules]
-    if missing:
-        raise UsageError(f"method {name} needs a {missing[0]}")
-    players = [modules[role] for role in kind.roles]
-    check_range("reach", reach, 0)
-    check_range("interval", interval, 1)
-    method: Method = kind(*players, **(hyper or {}), optimization=optimization, seed=seed)
-    method.reach, method.interval = reach, interval
-    return method
-
-
-__all__ = [
-    "KDGAN",
-    "METHODS",
-    "Codis",
-    "Codis3",
-    "Contrast",
-    "Distn",
-    "Learning",
-    "Losses",
-    "Method",
-    "Mimic",
-    "NaGAN",
-    "Noisy",
-    "Optimization",
-    "Player",
-    "Supervised",
-    "create",
-    "find",
-    "hyperparameters",
-    "pretraining",
-]
+        if callable(value) and kind_of is str:
+            continue  # a loss of one's own in place of a name
+        if not isinstance(value, int | float if kind_of is float else kind_of) or (
+            isinstance(value, bool) and kind_of is not bool
+        ):
+            expected = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+            raise UsageError(
+                f"{key} of method {name} must be {expected.get(kind_of, kind_of.__name__)}, not {value!r}"
+            )

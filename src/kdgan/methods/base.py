@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,46 +13,96 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
 from kdgan.losses import annealed, check_estimator
-from kdgan.methods.player import Optimization, Player
+from kdgan.methods.player import Losses, Optimization, Player, Terms, total
 
-Losses = dict[str, Tensor]
-Learning = Optimization | Mapping[str, Optimization]
+Signals = Mapping[str, Tensor]
+"""What the student learns from beside the labels: the other players' logits or scores `(B, K)`, by role."""
+Learning = Optimization | Mapping[str, Optimization | None]
+"""How players learn: all alike, or each role in its own way; None keeps that player as it is."""
+Parameter = tuple[float, float] | tuple[str, ...]
+"""A range, of whole numbers if its ends are, searched on a logarithmic scale unless it begins at 0; or choices."""
+SearchSpace = Mapping[str, Parameter]
+
+RATES: SearchSpace = MappingProxyType({"lr": (5e-4, 8e-3)})
+"""What is searched for every method: the highest learning rate."""
 
 
-class Method(ABC):
-    """A way to train a student. It owns its players and says how one batch changes them, and nothing else.
-
-    `players` maps each role in `roles` to its `Player`. `update` is called once per step, in anyone's loop.
-    Everything a method remembers between steps is in `state_dict`.
+class Shared(TypedDict, total=False):
+    """Arguments that every method takes beside its hyperparameters.
 
     Attributes:
-        reach: how far the inputs of an instance may be moved before a step, to where the student has more to learn:
-            the largest root mean square of the change, in units of the inputs; 0, the default, moves nothing. See
-            `moved`.
-        interval: players other than C learn in the first of so many updates, C in each, on views of its own: most of
-            the time of an update goes to what larger players learn. 1, the default, lets all learn in every update.
+        optimization: how the players learn.
+        seed: of all that the method draws.
+        epsilon: ε ≥ 0, the largest root mean square by which inputs are moved before a step, in units of the
+            inputs, see `Method.perturbed`. 0, the default, moves nothing.
+        teacher_every: players other than C learn in the first of so many updates, C in each: most of the time of an
+            update goes to what larger players learn. 1, the default, lets all learn in every update.
     """
 
-    roles: ClassVar[tuple[str, ...]]
-    """The players it needs, in the order of its constructor's arguments."""
-    trains: ClassVar[tuple[str, ...]]
-    """Those of them that `update` changes; the others are kept as they are."""
-    pretrained: ClassVar[tuple[str, ...]] = ()
-    """The players that are trained on the labels before the first update: see `pretraining`."""
-    student_pretraining: ClassVar[float] = 0.0
-    """Where C is among them: the share of all its updates that this takes, unless said otherwise."""
+    optimization: Learning
+    seed: int
+    epsilon: float
+    teacher_every: int
 
-    def __init__(self, modules: Mapping[str, nn.Module], optimization: Learning, seed: int) -> None:
+
+class Method:
+    """A way to train a student. It owns its players and says how one batch changes them, and nothing else.
+
+    A method of one's own is a subclass with `student_loss`; where more than C learns, it has a `step` too. Everything
+    that it remembers between steps is in `state_dict`.
+
+    Args:
+        modules: the players, in the order of `roles`.
+        shared: see `Shared`.
+
+    Attributes:
+        players: each role's `Player`.
+        generator: source of all that the method draws, on the players' device.
+
+    Raises:
+        UsageError: for more or fewer players than roles, a negative ε or a `teacher_every` below 1.
+    """
+
+    name: str = ""
+    """What options and results call it; of a method of one's own `module:Class`, see `kdgan.methods.name_of`."""
+    description: str = ""
+    """What it is, in a sentence; the first line of the docstring where there is none."""
+    colour: str | None = None
+    """In every figure; None takes one that is free."""
+    cost: float = 2.0
+    """Rough time of an update beside plain training of C: the time left is guessed from it, and tables are sorted."""
+    search_space: SearchSpace = RATES
+    """What `kdgan tune` searches: the highest learning rates, and hyperparameters over the ranges of the paper."""
+    roles: tuple[str, ...] = ("student", "teacher")
+    """The players it needs, in the order of its constructor's arguments."""
+    trains: tuple[str, ...] = ("student",)
+    """Those of them that `step` changes; the others are kept as they are."""
+    pretrained: tuple[str, ...] = ("teacher",)
+    """The players that are trained on the labels before the first update: see `kdgan.methods.pretraining`."""
+    student_pretraining: float = 0.0
+    """Where C is among them: the share of all its updates that this takes, unless said otherwise."""
+    c_steps: int = 1
+    """Steps of C in each update."""
+
+    def __init__(self, *modules: nn.Module, **shared: Unpack[Shared]) -> None:
+        if len(modules) != len(self.roles):
+            raise UsageError(
+                f"{type(self).__name__} takes {', '.join(self.roles)}, not {len(modules)} players"
+            )
+        self.epsilon, self.teacher_every = shared.get("epsilon", 0.0), shared.get("teacher_every", 1)
+        check_range("epsilon", self.epsilon, 0)
+        check_range("teacher_every", self.teacher_every, 1)
+        learning = shared.get("optimization", Optimization())
         self.players = {
-            role: Player(role, module, _for_role(optimization, role) if role in self.trains else None)
-            for role, module in modules.items()
+            role: Player(role, module, _for_role(learning, role) if role in self.trains else None)
+            for role, module in zip(self.roles, modules, strict=True)
         }
-        device = next(p.device for module in modules.values() for p in module.parameters())
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self.reach, self.interval, self._updates = 0.0, 1, 0
+        device = next((p.device for module in modules for p in module.parameters()), torch.device("cpu"))
+        self.generator = torch.Generator(device).manual_seed(shared.get("seed", 0))
+        self._updates = 0
 
     def update(self, batch: Batch, progress: float) -> Losses:
-        """One step of every player that learns, on the batch with its inputs moved by at most `reach`.
+        """One step of every player that learns, on the batch with its inputs moved by at most ε.
 
         Args:
             batch: on the device of the players.
@@ -62,45 +112,55 @@ class Method(ABC):
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
-        losses = self.step(self.moved(batch) if self.reach else batch, progress)
+        losses = self.step(self.perturbed(batch, progress) if self.epsilon else batch, progress)
         self._updates += 1
         return losses
 
     @property
-    def all_learn(self) -> bool:
-        """Whether this is an update in which the other players learn, too; see `interval`."""
-        return self._updates % self.interval == 0
+    def updates_teacher(self) -> bool:
+        """Whether this is an update in which the other players learn, too; see `teacher_every`."""
+        return self._updates % self.teacher_every == 0
 
-    @abstractmethod
     def step(self, batch: Batch, progress: float) -> Losses:
-        """One step of every player that learns, on the batch as it is; see `update`."""
+        """One step of every player that learns, on the batch as it is: here of C alone, down `student_loss`."""
+        logits = self.student(batch)
+        return self.student.learn(self.student_loss(logits, batch, self.signals(batch), progress), progress)
 
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """What C minimises on a batch: its loss `(B,)` as a function of its logits `(B, K)`.
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """What C minimises.
 
-        The other players' part in it is computed here, at the inputs of the batch.
+        Args:
+            logits: of C, `(B, K)`; receive gradient.
+            batch: the labels.
+            signals: see `signals`.
+            progress: as in `update`.
         """
         raise NotImplementedError(f"{type(self).__name__} trains no student")
 
-    def moved(self, batch: Batch) -> Batch:
-        """The batch with each instance's inputs moved up the gradient of C's own loss, by a random part of `reach`.
+    def signals(self, batch: Batch) -> Signals:
+        """What the other players say about a batch, without gradient: their logits or scores `(B, K)`."""
+        with torch.no_grad():
+            return {role: player(batch) for role, player in self.players.items() if role != "student"}
+
+    def perturbed(self, batch: Batch, progress: float) -> Batch:
+        """The batch with the inputs of each example moved up the gradient of C's own loss, by a random part of ε.
 
         C so meets more of the places where it has something to learn, which endless random views rarely hit.
         As in adversarial and virtual adversarial training (Goodfellow et al., 2015; Miyato et al., 2018), with
         the loss of the method at hand; the other players judge or teach at the place that results.
         """
-        with torch.no_grad():
-            loss = self.lesson(batch)
+        signals = self.signals(batch)
         inputs = batch.inputs.detach().clone().requires_grad_(True)
-        (slope,) = torch.autograd.grad(loss(self.student(replace(batch, inputs=inputs))).sum(), inputs)
+        logits = self.student(replace(batch, inputs=inputs))
+        loss = total(self.student_loss(logits, batch, signals, progress))
+        (slope,) = torch.autograd.grad(loss.sum(), inputs)
         each = (-1, *[1] * (inputs.ndim - 1))
         size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)
         part = torch.rand(len(inputs), generator=self.generator, device=inputs.device).view(each)
         # Logits that T gave ahead are those of the inputs as they were.
-        return replace(batch, inputs=inputs.detach() + self.reach * part * slope / size, teacher_logits=None)
-
-    c_steps: int = 1
-    """Steps of C in each update."""
+        return replace(
+            batch, inputs=inputs.detach() + self.epsilon * part * slope / size, teacher_logits=None
+        )
 
     @property
     def student(self) -> Player:
@@ -120,7 +180,7 @@ class Method(ABC):
         for role, player in self.players.items():
             player.load_state_dict(state["players"][role])
         self.generator.set_state(state["generator"].cpu())
-        self._updates = int(state.get("updates", 0))  # before, only KDGAN had them
+        self._updates = int(state["updates"])
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
@@ -139,16 +199,11 @@ def check_game(estimator: str, tau_start: float, tau_end: float, **steps: int) -
         check_range(name, value, 1)
 
 
-def report(**terms: Tensor) -> Losses:
-    """The means of loss terms `(B,)`, detached."""
-    return {name: term.detach().mean() for name, term in terms.items()}
-
-
-def _for_role(optimization: Learning, role: str) -> Optimization:
-    if isinstance(optimization, Optimization):
-        return optimization
-    if role not in optimization:
+def _for_role(learning: Learning, role: str) -> Optimization | None:
+    if isinstance(learning, Optimization):
+        return learning
+    if role not in learning:
         raise UsageError(
-            f"no optimization for the {role}: there is one for {', '.join(optimization) or 'nobody'}"
+            f"no optimization for the {role}: there is one for {', '.join(learning) or 'nobody'}"
         )
-    return optimization[role]
+    return learning[role]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import Distance, cross_entropy, distance
-from kdgan.methods.base import Learning, Losses, Method, check_range, report
-from kdgan.methods.player import Optimization
+from kdgan.methods.base import RATES, Method, SearchSpace, Shared, Signals, check_range
+from kdgan.methods.player import Losses, Terms
+
+PEERS: SearchSpace = MappingProxyType(
+    {
+        **RATES,
+        "teacher_lr": (5e-5, 2e-3),
+        "beta": (0.1, 10.0),
+        "gamma": (1e-4, 1.0),  # the low end says that T need not learn from C at all
+        "distillation": ("l2", "kl"),
+        "temperature": (1.0, 10.0),
+    }
+)
+"""What is searched where C and T learn from each other."""
 
 
 class Codis(Method):
@@ -22,73 +35,80 @@ class Codis(Method):
     Args:
         student: C.
         teacher: T; goes on learning.
-        peer: a third network, which learns as T does; each then follows the other two (their mean loss).
         beta: β, how closely C follows the others.
         gamma: γ, how closely the others follow.
-        distillation: L_DS: l2, kl or js.
+        distillation: L_DS, see `kdgan.losses.distance`.
         temperature: of kl and js.
+        shared: see `Shared`.
     """
 
-    roles: ClassVar[tuple[str, ...]] = ("student", "teacher")
-    trains: ClassVar[tuple[str, ...]] = roles
-    pretrained: ClassVar[tuple[str, ...]] = ("teacher",)
+    name = "codis"
+    description = "Codistillation: student and teacher train at the same time and learn from each other."
+    colour = "#0072b2"
+    cost = 3.0
+    search_space = PEERS
+    roles: tuple[str, ...] = ("student", "teacher")
+    trains = roles
 
     def __init__(
         self,
-        student: nn.Module,
-        teacher: nn.Module,
-        peer: nn.Module | None = None,
-        *,
+        *modules: nn.Module,
         beta: float = 1.0,
         gamma: float = 0.1,
         distillation: Distance = "kl",
         temperature: float = 4.0,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
+        **shared: Unpack[Shared],
     ) -> None:
         check_range("beta", beta, 0)
         check_range("gamma", gamma, 0)
-        modules = {"student": student, "teacher": teacher, **({} if peer is None else {"peer": peer})}
-        super().__init__(modules, optimization, seed)
+        super().__init__(*modules, **shared)
         self.beta, self.gamma = beta, gamma
         self.distance = distance(distillation, temperature=temperature)
 
     def step(self, batch: Batch, progress: float) -> Losses:
-        """One step of every network, or of C alone."""
-        logits: dict[str, Tensor] = {}
+        """One step of every network, or of C alone, on predictions from before it."""
+        learners = [role for role in self.players if role == "student" or self.updates_teacher]
+        logits = {}
         for role, player in self.players.items():
-            with torch.set_grad_enabled(self.all_learn or role == "student"):
+            with torch.set_grad_enabled(role in learners):
                 logits[role] = player(batch)
-        losses: dict[str, Tensor] = {}
+        losses: Losses = {}
         for role, player in self.players.items():
-            others = [theirs for other, theirs in logits.items() if other != role]
-            label, follows = self._terms(logits[role], others, batch)
-            if self.all_learn or role == "student":
-                player.learn(label + (self.beta if role == "student" else self.gamma) * follows, progress)
-            before = "" if role == "student" else f"{role}_"
-            losses |= {f"{before}label": label, f"{before}distillation": follows}
-        return report(**losses)
+            if role not in learners or not player.learns:
+                continue
+            others = {other: theirs for other, theirs in logits.items() if other != role}
+            if role == "student":
+                losses |= player.learn(self.student_loss(logits[role], batch, others, progress), progress)
+            else:
+                terms = self._follow(logits[role], batch, list(others.values()), self.gamma)
+                losses |= {f"{role}_{name}": mean for name, mean in player.learn(terms, progress).items()}
+        return losses
 
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """Both terms of C."""
-        others = [player(batch) for role, player in self.players.items() if role != "student"]
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """The labels, and the other networks."""
+        return self._follow(logits, batch, list(signals.values()), self.beta)
 
-        def loss(c: Tensor) -> Tensor:
-            label, follows = self._terms(c, others, batch)
-            return label + self.beta * follows
-
-        return loss
-
-    def _terms(self, mine: Tensor, others: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        follows = torch.stack([self.distance(mine, theirs) for theirs in others])
-        return cross_entropy(mine, batch.targets), follows.mean(0)
+    def _follow(self, mine: Tensor, batch: Batch, others: Sequence[Tensor], weight: float) -> Terms:
+        """The loss of a network that learns from the labels and follows the others, by their mean distance."""
+        distances = torch.stack([self.distance(mine, theirs) for theirs in others])
+        return {
+            "label": (1.0, cross_entropy(mine, batch.targets)),
+            "distillation": (weight, distances.mean(0)),
+        }
 
 
 class Codis3(Codis):
     """Co-distillation of three networks: C, T and a peer of T's form. It costs what KDGAN costs.
 
-    The control for a game of three: what a third network brings that only is one more teacher.
+    The control for a game of three: what a third network brings that only is one more teacher. Each network follows
+    the other two.
     """
 
+    name = "codis3"
+    description = (
+        "Codistillation of three networks, which costs what KDGAN costs: the control for a third player."
+    )
+    colour = "#332288"
+    cost = 6.0
     roles = trains = ("student", "teacher", "peer")
     pretrained = ("teacher", "peer")

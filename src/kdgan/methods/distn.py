@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import MappingProxyType
+from typing import Unpack
 
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import cross_entropy, distance
-from kdgan.methods.base import Learning, Losses, Method, check_range, report
-from kdgan.methods.player import Optimization
+from kdgan.losses import Distance, cross_entropy, distance
+from kdgan.methods.base import RATES, Method, Shared, Signals, check_range
+from kdgan.methods.player import Terms
 
 
 class Distn(Method):
-    """Minimises (1 − w)·(−log p_c(y|x)) + w·T²·KL(p_t ‖ p_c at temperature T).
+    """Minimises (1 − w)·(−log p_c(y|x)) + w·L_DS(p_c, p_t), with L_DS = T²·KL(p_t ‖ p_c at temperature T).
 
     Args:
         student: C.
         teacher: T, trained; kept as it is.
         temperature: T, above 0.
         weight: w ∈ [0, 1], the share of the softened labels.
+        distillation: L_DS, see `kdgan.losses.distance`.
+        shared: see `Shared`.
     """
 
-    roles = ("student", "teacher")
-    trains = ("student",)
-    pretrained = ("teacher",)
+    name = "distn"
+    description = "Distillation: the student learns from the labels and a trained teacher's softened outputs."
+    colour = "#e69f00"
+    cost = 1.6
+    search_space = MappingProxyType({**RATES, "weight": (0.1, 1.0), "temperature": (1.0, 10.0)})
 
     def __init__(
         self,
@@ -33,26 +38,16 @@ class Distn(Method):
         *,
         temperature: float = 4.0,
         weight: float = 0.9,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
+        distillation: Distance = "kl",
+        **shared: Unpack[Shared],
     ) -> None:
         check_range("weight", weight, 0, 1)
-        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
-        self.weight, self.distance = weight, distance("kl", temperature=temperature)
+        super().__init__(student, teacher, **shared)
+        self.weight, self.distance = weight, distance(distillation, temperature=temperature)
 
-    def step(self, batch: Batch, progress: float) -> Losses:
-        """One step of C."""
-        soft, hard = self._terms(self.student(batch), self.players["teacher"](batch), batch)
-        self.student.learn(self._joined(soft, hard), progress)
-        return report(distillation=soft, label=hard)
-
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """Both terms."""
-        t = self.players["teacher"](batch)
-        return lambda c: self._joined(*self._terms(c, t, batch))
-
-    def _terms(self, c: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self.distance(c, t), cross_entropy(c, batch.targets)
-
-    def _joined(self, soft: Tensor, hard: Tensor) -> Tensor:
-        return (1 - self.weight) * hard + self.weight * soft
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """The labels, and the teacher's softened ones."""
+        return {
+            "label": (1 - self.weight, cross_entropy(logits, batch.targets)),
+            "distillation": (self.weight, self.distance(logits, signals["teacher"])),
+        }

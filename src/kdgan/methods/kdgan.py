@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
 from kdgan.losses import (
     Distance,
     EstimatorName,
@@ -20,13 +18,10 @@ from kdgan.losses import (
     distance,
     generated_labels,
     generator_loss,
-    label_weights,
 )
-from kdgan.methods.base import Learning, Losses, Method, check_game, check_range, report
-from kdgan.methods.player import Optimization
-
-Judge = Literal["network", "labels"]
-_SURE = math.log(0.95 / 0.05)
+from kdgan.methods.base import Method, Shared, Signals, check_game, check_range
+from kdgan.methods.codis import PEERS
+from kdgan.methods.player import Losses, Terms
 
 
 class KDGAN(Method):
@@ -35,9 +30,9 @@ class KDGAN(Method):
     min_{c,t} max_d E_{p_u}[log p_d] + α·E_{p_c}[log(1 − p_d)] + (1−α)·E_{p_t}[log(1 − p_d)]
                     + β·L_DS^c(p_c, p_t) + γ·L_DS^t(p_t, p_c), with p_c = p_t = p_u at the equilibrium.
 
-    Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of the three players; `update` is the body of
-    its loop. With an `interval` (see `Method`) the game is played in the first of so many updates, with so many times
-    its weight for C; in the others C follows T, and hears the labels, and D does not look. As with the
+    Line 1 of Algorithm 1, pretraining, is `kdgan.methods.pretraining` of the three players; `step` is the body of
+    its loop. With `teacher_every` (see `Shared`) the game is played in the first of so many updates, with so many times
+    its weight for C; in the others C follows T and the labels, and D does not look. As with the
     regularisers of StyleGAN 2 (Karras et al., 2020), what changes slowly need not be computed each time.
 
     Args:
@@ -49,25 +44,37 @@ class KDGAN(Method):
         gamma: γ ≥ 0, how closely T follows C.
         adversarial: weight of the adversarial terms of C and T; 1 in the paper, 0 for no game at all.
         supervision: weight of −log p(y|x) in the losses of C and T; 0 in the paper, where labels reach them through D
-            alone. It leaves the equilibrium where it is, as in Triple-GAN (Li et al., 2017), and tells C and T of
-            labels to which they give so little that the adversarial gradient, which is in proportion, does not.
-        distillation: L_DS: l2 (the one behind the paper's tables), kl or js.
+            alone. It leaves the equilibrium where it is, as in Triple-GAN (Li et al., 2017), and raises labels
+            to which they give so little that the adversarial gradient, which is in proportion, does not.
+        distillation: L_DS: l2 (the one behind the paper's tables), kl, js, or one of your own, see
+            `kdgan.losses.distance`.
         temperature: of kl and js.
         estimator: of the gradients of the expectations over p_c and p_t: exact, concrete (the paper's),
             reinforce, reinforce-baseline.
         tau_start: τ of the concrete distribution at the start; falls exponentially (paper: 1.0).
         tau_end: τ at the end (paper: 0.1).
-        judge: who scores labels: the `network` D, or `labels`, the scalar product with the true label, scaled
-            so that p_d is 0.95 for the true label and 0.05 for others. The second learns nothing, and
-            is there to ask what D is good for.
-        d_steps: steps of D in each update, on the same instances with fresh samples.
+        d_steps: steps of D in each update, on the same examples with fresh samples.
         t_steps: steps of T in each update.
         c_steps: steps of C in each update.
+        shared: see `Shared`.
 
     Raises:
         UsageError: if a hyperparameter is out of its range.
     """
 
+    name = "kdgan"
+    description = "Student and teacher learn from each other, and both play against a discriminator."
+    colour = "#d55e00"
+    cost = 7.0
+    search_space = MappingProxyType(
+        {
+            **PEERS,
+            "student_pretraining": (0.0, 0.3),
+            "alpha": (0.03, 1.0),
+            "adversarial": (0.3, 10.0),
+            "supervision": (0.0, 2.0),
+        }
+    )
     roles = trains = pretrained = ("student", "teacher", "discriminator")
     # Line 1 of Algorithm 1 pretrains C too; at equal updates of C, following T from the first is worth more.
     student_pretraining = 0.0
@@ -88,118 +95,99 @@ class KDGAN(Method):
         estimator: EstimatorName = "exact",
         tau_start: float = 1.0,
         tau_end: float = 0.1,
-        judge: Judge = "network",
         d_steps: int = 1,
         t_steps: int = 1,
         c_steps: int = 1,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
+        **shared: Unpack[Shared],
     ) -> None:
         check_range("alpha", alpha, 0, 1)
-        check_range("beta", beta, 0)
-        check_range("gamma", gamma, 0)
-        check_range("adversarial", adversarial, 0)
-        check_range("supervision", supervision, 0)
-        if judge not in get_args(Judge):
-            raise UsageError(f"unknown judge {judge!r}: choose network or labels")
+        weights = {"beta": beta, "gamma": gamma, "adversarial": adversarial, "supervision": supervision}
+        for name, weight in weights.items():
+            check_range(name, weight, 0)
         check_game(estimator, tau_start, tau_end, d_steps=d_steps, t_steps=t_steps, c_steps=c_steps)
-        modules = {"student": student, "teacher": teacher, "discriminator": discriminator}
-        super().__init__(modules, optimization, seed)
+        super().__init__(student, teacher, discriminator, **shared)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.adversarial, self.supervision, self.judge = adversarial, supervision, judge
+        self.adversarial, self.supervision = adversarial, supervision
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
 
     def step(self, batch: Batch, progress: float) -> Losses:
-        """The d-steps, then the t-steps, then the c-steps (Algorithm 1, lines 3 to 12); or C follows T alone."""
-        return self._play(batch, progress) if self.all_learn else self._follow(batch, progress)
+        """Algorithm 1, lines 3 to 12: the d-steps, then the t-steps, then the c-steps.
 
-    def _play(self, batch: Batch, progress: float) -> Losses:
-        student, teacher = self.student, self.players["teacher"]
-        tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+        No step changes a network before the loss that its logits serve, so each is computed once.
+        """
+        C, T, D = self.student, self.players["teacher"], self.players["discriminator"]  # noqa: N806
+        losses: Losses = {}
+        c = C(batch)
+        with torch.set_grad_enabled(self.updates_teacher):
+            t = T(batch)
+        signals = {"teacher": t.detach()}
 
-        # No step changes a network before the loss that these logits serve, so each is computed once.
-        c, t = student(batch), teacher(batch)
-        d_loss, g = self._judged(batch, c, t, progress)
-        for step in range(self.t_steps):
-            t = teacher(batch) if step else t
-            ad_t, ds_t = self._adversarial(t, g, tau), self.distance(t, c)
-            loss = self.adversarial * (1 - self.alpha) * ad_t + self.gamma * ds_t
-            teacher.learn(loss + self.supervision * self._labelled(t, batch), progress)
-        with torch.no_grad():
-            t = teacher(batch)
+        # D: true labels up, those of C and T down.
+        for _ in range(self.d_steps if self.plays and D.learns else 0):
+            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
+            loss = discriminator_loss(D(batch), batch.targets, z)
+            losses |= D.learn({"discriminator": (1.0, loss)}, progress)
+        if self.plays:
+            with torch.no_grad():
+                signals["discriminator"] = D(batch)
 
+        # T: labels that D takes for true, close to those of C.
+        for step in range(self.t_steps if self.updates_teacher and T.learns else 0):
+            t = T(batch) if step else t
+            g = signals.get("discriminator")
+            terms = self._terms(t, batch, c, g, progress, game=1 - self.alpha, follow=self.gamma)
+            losses |= {f"teacher_{name}": mean for name, mean in T.learn(terms, progress).items()}
+        if self.updates_teacher and T.learns:
+            with torch.no_grad():
+                signals["teacher"] = T(batch)
+
+        # C: labels that D takes for true, close to those of the new T.
         for step in range(self.c_steps):
-            c = student(batch) if step else c
-            ad_c, ds_c, label = self._adversarial(c, g, tau), self.distance(c, t), self._labelled(c, batch)
-            loss = self._weight_of_game * ad_c + self.beta * ds_c
-            student.learn(loss + self.supervision * label, progress)
-        return self._report(
-            label,
-            discriminator=d_loss,
-            adversarial=ad_c,
-            distillation=ds_c,
-            teacher_adversarial=ad_t,
-            teacher_distillation=ds_t,
-        )
+            c = C(batch) if step else c
+            losses |= C.learn(self.student_loss(c, batch, signals, progress), progress)
+        return losses
 
-    def _follow(self, batch: Batch, progress: float) -> Losses:
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """α·E_{y~p_c}[log(1 − p_d(x, y))], β·L_DS^c, and the label."""
+        t, g = signals["teacher"], signals.get("discriminator")
+        # As often as it is left out, so much more it counts where it is played.
+        game = self.alpha * self.teacher_every
+        return self._terms(logits, batch, t, g, progress, game=game, follow=self.beta)
+
+    def signals(self, batch: Batch) -> Signals:
+        """T's logits and, where the game is played, D's scores."""
+        roles = ("teacher", "discriminator") if self.plays else ("teacher",)
         with torch.no_grad():
-            t = self.players["teacher"](batch)
-        for _ in range(self.c_steps):
-            c = self.student(batch)
-            ds_c, label = self.distance(c, t), self._labelled(c, batch)
-            self.student.learn(self.beta * ds_c + self.supervision * label, progress)
-        return self._report(label, distillation=ds_c)
-
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """α·E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here, β·L_DS^c, and the label."""
-        t = self.players["teacher"](batch)
-        if not self.all_learn:
-            return lambda c: self.beta * self.distance(c, t) + self.supervision * self._labelled(c, batch)
-        judge = self.players["discriminator"]
-        g = judge(batch) if self.judge == "network" else self._product(batch, t)
-        return lambda c: (
-            self._weight_of_game * generator_loss(c, g)
-            + self.beta * self.distance(c, t)
-            + self.supervision * self._labelled(c, batch)
-        )
+            return {role: self.players[role](batch) for role in roles}
 
     @property
-    def _weight_of_game(self) -> float:
-        # As often as it is left out, so much more it counts where it is played.
-        return self.adversarial * self.alpha * self.interval
+    def plays(self) -> bool:
+        """Whether the game is played in this update; if not, C learns from T and the labels, and D does not look."""
+        return self.updates_teacher and self.adversarial > 0
 
-    def _judged(self, batch: Batch, c: Tensor, t: Tensor, progress: float) -> tuple[Tensor, Tensor]:
-        """The d-steps: D's loss, and then its scores g of all labels `(B, K)`, without gradient."""
-        discriminator = self.players["discriminator"]
-        learns = self.judge == "network" and self.adversarial > 0
-        for _ in range(self.d_steps if learns else 1):
-            g = discriminator(batch) if self.judge == "network" else self._product(batch, c)
-            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
-            loss = discriminator_loss(g, batch.targets, z)
-            if learns:
-                discriminator.learn(loss, progress)
-        if not learns:
-            return loss, g.detach()
-        with torch.no_grad():
-            return loss, discriminator(batch)
-
-    def _labelled(self, logits: Tensor, batch: Batch) -> Tensor:
-        """−log p(y|x) `(B,)` where it counts; where it does not, it is 0 and costs nothing."""
-        if not self.supervision:
-            return logits.new_zeros(len(logits), dtype=torch.float32)
-        return cross_entropy(logits, batch.targets)
-
-    def _report(self, label: Tensor, **terms: Tensor) -> Losses:
-        return report(label=label, **terms) if self.supervision else report(**terms)
-
-    def _product(self, batch: Batch, logits: Tensor) -> Tensor:
-        return _SURE * (2 * label_weights(batch.targets, logits.detach()) - 1)
+    def _terms(
+        self,
+        logits: Tensor,
+        batch: Batch,
+        other: Tensor,
+        scores: Tensor | None,
+        progress: float,
+        *,
+        game: float,
+        follow: float,
+    ) -> Terms:
+        """The loss of C or T: what D says of its labels, how far it is from the other, and the true label."""
+        terms = {}
+        if scores is not None:
+            tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+            loss = generator_loss(logits, scores, estimator=self.estimator, tau=tau, generator=self.generator)
+            terms["adversarial"] = (self.adversarial * game, loss)
+        terms["distillation"] = (follow, self.distance(logits, other))
+        if self.supervision:
+            terms["label"] = (self.supervision, cross_entropy(logits, batch.targets))
+        return terms
 
     def _labels(self, logits: Tensor) -> Tensor:
         return generated_labels(logits, estimator=self.estimator, generator=self.generator)
-
-    def _adversarial(self, logits: Tensor, scores: Tensor, tau: float) -> Tensor:
-        return generator_loss(logits, scores, estimator=self.estimator, tau=tau, generator=self.generator)

@@ -2,66 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import MappingProxyType
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import l2
-from kdgan.methods.base import Learning, Losses, Method, check_range, report
-from kdgan.methods.player import Optimization
+from kdgan.methods.base import RATES, Method, Shared, Signals, check_range
+from kdgan.methods.player import Terms
 
 
 class Mimic(Method):
-    """Minimises the squared difference between the logits of C and T; the labels reach C through T alone.
+    """Minimises the squared difference between the logits of C and T; the labels reach C through T alone."""
 
-    Args:
-        student: C.
-        teacher: T, trained; kept as it is.
-    """
+    name = "mimic"
+    description = "The student learns to give the same logits as a trained teacher (least squares)."
+    colour = "#56b4e9"
+    cost = 1.6
 
-    roles = ("student", "teacher")
-    trains = ("student",)
-    pretrained = ("teacher",)
-
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module,
-        *,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
-    ) -> None:
-        super().__init__({"student": student, "teacher": teacher}, optimization, seed)
-
-    def step(self, batch: Batch, progress: float) -> Losses:
-        """One step of C."""
-        loss = self.lesson(batch)(self.student(batch))
-        self.student.learn(loss, progress)
-        return report(distillation=loss)
-
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The squared difference."""
-        t = self.target(batch)
-        return lambda c: l2(c, t)
-
-    def target(self, batch: Batch) -> Tensor:
-        """The logits to follow, `(B, K)`."""
-        return self.players["teacher"](batch)
+        return {"distillation": (1.0, l2(logits, signals["teacher"]))}
 
 
 class Noisy(Mimic):
     """NOISY: MIMIC with a randomly perturbed teacher (Sau & Balasubramanian, 2016).
 
-    Each instance's logits are multiplied by (1 + ξ), ξ ~ N(0, σ²) for each label, with probability `share`.
+    The logits of each example are multiplied by (1 + ξ), ξ ~ N(0, σ²) for each label, with probability `share`.
 
     Args:
         student: C.
         teacher: T, trained; kept as it is.
         sigma: σ, at least 0.
-        share: probability that an instance is perturbed, in [0, 1].
+        share: probability that an example is perturbed, in [0, 1].
+        shared: see `Shared`.
     """
+
+    name = "noisy"
+    description = "Like mimic, with random noise on the teacher's logits as a regulariser."
+    colour = "#009e73"
+    search_space = MappingProxyType({**RATES, "sigma": (0.03, 0.5), "share": (0.2, 1.0)})
 
     def __init__(
         self,
@@ -70,17 +52,16 @@ class Noisy(Mimic):
         *,
         sigma: float = 0.3,
         share: float = 0.5,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
+        **shared: Unpack[Shared],
     ) -> None:
         check_range("sigma", sigma, 0)
         check_range("share", share, 0, 1)
-        super().__init__(student, teacher, optimization=optimization, seed=seed)
+        super().__init__(student, teacher, **shared)
         self.sigma, self.share = sigma, share
 
-    def target(self, batch: Batch) -> Tensor:
-        """The perturbed logits to follow, `(B, K)`."""
-        logits = super().target(batch)
+    def signals(self, batch: Batch) -> Signals:
+        """The perturbed logits of T."""
+        logits = super().signals(batch)["teacher"]
         noise = torch.randn(logits.shape, generator=self.generator, device=logits.device) * self.sigma
         chosen = torch.rand(len(logits), 1, generator=self.generator, device=logits.device) < self.share
-        return logits * (1 + noise * chosen)
+        return {"teacher": logits * (1 + noise * chosen)}

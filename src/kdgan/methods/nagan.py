@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import MappingProxyType
+from typing import Unpack
 
-import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import EstimatorName, annealed, discriminator_loss, generated_labels, generator_loss
-from kdgan.methods.base import Learning, Losses, Method, check_game, report
-from kdgan.methods.player import Optimization
+from kdgan.methods.base import RATES, Method, Shared, Signals, check_game
+from kdgan.methods.player import Losses, Terms
 
 
 class NaGAN(Method):
@@ -22,10 +22,20 @@ class NaGAN(Method):
         estimator: of the gradient of the expectation over p_c, see `kdgan.losses.ESTIMATORS`.
         tau_start: τ of the concrete distribution at the start; falls exponentially.
         tau_end: τ at the end.
-        d_steps: steps of D in each update, on the same instances with fresh samples.
+        d_steps: steps of D in each update, on the same examples with fresh samples.
         c_steps: steps of C in each update.
+        shared: see `Shared`.
     """
 
+    name = "nagan"
+    description = (
+        "The student plays against a discriminator that tells its labels from true ones; no teacher."
+    )
+    colour = "#cc79a7"
+    cost = 4.0
+    search_space = MappingProxyType(
+        {**RATES, "student_pretraining": (0.0, 0.3), "estimator": ("exact", "concrete", "reinforce-baseline")}
+    )
     roles = trains = pretrained = ("student", "discriminator")
     student_pretraining = 0.1
 
@@ -39,38 +49,31 @@ class NaGAN(Method):
         tau_end: float = 0.1,
         d_steps: int = 1,
         c_steps: int = 1,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__({"student": student, "discriminator": discriminator}, optimization, seed)
+        super().__init__(student, discriminator, **shared)
         check_game(estimator, tau_start, tau_end, d_steps=d_steps, c_steps=c_steps)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.c_steps = d_steps, c_steps
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """The d-steps, where D learns, then the c-steps."""
-        discriminator = self.players["discriminator"]
-        tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-
-        c = self.student(batch)
-        for _ in range(self.d_steps if self.all_learn else 1):
-            z_c = generated_labels(c, estimator=self.estimator, generator=self.generator)
-            with torch.set_grad_enabled(self.all_learn):
-                g = discriminator(batch)
-            d_loss = discriminator_loss(g, batch.targets, z_c)
-            if self.all_learn:
-                discriminator.learn(d_loss, progress)
-
-        if self.all_learn:
-            with torch.no_grad():
-                g = discriminator(batch)
+        C, D = self.student, self.players["discriminator"]  # noqa: N806 - the paper's symbols
+        losses: Losses = {}
+        c = C(batch)
+        for _ in range(self.d_steps if self.updates_teacher and D.learns else 0):
+            z = generated_labels(c, estimator=self.estimator, generator=self.generator)
+            loss = discriminator_loss(D(batch), batch.targets, z)
+            losses |= D.learn({"discriminator": (1.0, loss)}, progress)
+        signals = self.signals(batch)
         for step in range(self.c_steps):
-            c = self.student(batch) if step else c
-            ad_c = generator_loss(c, g, estimator=self.estimator, tau=tau, generator=self.generator)
-            self.student.learn(ad_c, progress)
-        return report(discriminator=d_loss, adversarial=ad_c)
+            c = C(batch) if step else c
+            losses |= C.learn(self.student_loss(c, batch, signals, progress), progress)
+        return losses
 
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """E_{y~p_c}[log(1 − p_d(x, y))], which needs no sampling here."""
-        g = self.players["discriminator"](batch)
-        return lambda c: generator_loss(c, g)
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """E_{y~p_c}[log(1 − p_d(x, y))]."""
+        tau = annealed(progress, start=self.tau[0], end=self.tau[1])
+        g = signals["discriminator"]
+        loss = generator_loss(logits, g, estimator=self.estimator, tau=tau, generator=self.generator)
+        return {"adversarial": (1.0, loss)}

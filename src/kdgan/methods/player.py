@@ -14,6 +14,20 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
 
+Losses = dict[str, Tensor]
+"""The mean of each term over a batch, by name, detached."""
+Terms = Mapping[str, tuple[float, Tensor]]
+"""The terms of a loss by name, each with its weight and its values `(B,)`; the loss is their weighted sum."""
+
+
+def total(terms: Terms) -> Tensor:
+    """The weighted sum of the terms, `(B,)`."""
+    weighted = [value if weight == 1 else weight * value for weight, value in terms.values()]
+    loss = weighted[0]
+    for value in weighted[1:]:
+        loss = loss + value
+    return loss
+
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
@@ -90,17 +104,30 @@ class Player:
             logits: Tensor = forward(self.role, self.module, batch)
         return logits
 
-    def learn(self, loss: Tensor, progress: float) -> None:
-        """One step of the optimizer down the mean of `loss`, one value per instance `(B,)`."""
+    def learn(self, terms: Terms, progress: float) -> Losses:
+        """One step of the optimizer down the mean, over the batch, of the weighted sum of `terms`.
+
+        Args:
+            terms: by name, each with its weight and its values `(B,)`.
+            progress: share of training that is done, which the learning rate follows.
+
+        Returns:
+            The mean of each term, detached.
+        """
         assert self.optimizer is not None, "a player that is kept as it is does not learn"
         assert self.optimization is not None
+        rate = self.optimization.rate(progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.optimization.rate(progress)
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss.mean().backward()  # type: ignore[no-untyped-call]
+        loss = total(terms).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
         torch.clear_autocast_cache()
+        if len(terms) == 1 and next(iter(terms.values()))[0] == 1:
+            return {name: loss.detach() for name in terms}
+        return {name: value.detach().mean() for name, (_, value) in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and the optimizer's state."""

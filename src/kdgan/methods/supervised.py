@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import MappingProxyType
+from typing import Unpack
 
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
 from kdgan.losses import cross_entropy
-from kdgan.methods.base import Learning, Losses, Method, report
-from kdgan.methods.player import Optimization
+from kdgan.methods.base import RATES, Method, Shared, Signals
+from kdgan.methods.player import Losses, Terms
 
 
 class Supervised(Method):
@@ -20,32 +21,31 @@ class Supervised(Method):
         student: the network; with `role="teacher"` it is called with privileged information too.
         smoothing: share of the label spread evenly over all K, in [0, 1).
         role: which player this one is.
+        shared: see `Shared`.
     """
 
+    name = "supervised"
+    description = "The control: the student learns from the labels alone, without a teacher."
+    colour = "#8a8f98"
+    cost = 1.0
+    search_space = MappingProxyType({**RATES, "smoothing": (0.0, 0.3)})
     roles = trains = ("student",)
+    pretrained = ()
 
     def __init__(
-        self,
-        student: nn.Module,
-        *,
-        smoothing: float = 0.0,
-        optimization: Learning = Optimization(),
-        seed: int = 0,
-        role: str = "student",
+        self, student: nn.Module, *, smoothing: float = 0.0, role: str = "student", **shared: Unpack[Shared]
     ) -> None:
         if not 0 <= smoothing < 1:
             raise UsageError(f"smoothing must be in [0, 1), not {smoothing}")
-        self.trains = (role,)  # type: ignore[misc]  # of this one player, whatever its role
-        super().__init__({role: student}, optimization, seed)
+        self.roles = self.trains = (role,)
+        super().__init__(student, **shared)
         self.role, self.smoothing = role, smoothing
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of the network."""
         player = self.players[self.role]
-        loss = self.lesson(batch)(player(batch))
-        player.learn(loss, progress)
-        return report(label=loss)
+        return player.learn(self.student_loss(player(batch), batch, {}, progress), progress)
 
-    def lesson(self, batch: Batch) -> Callable[[Tensor], Tensor]:
+    def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The cross entropy."""
-        return lambda logits: cross_entropy(logits, batch.targets, smoothing=self.smoothing)
+        return {"label": (1.0, cross_entropy(logits, batch.targets, smoothing=self.smoothing))}

@@ -1,19 +1,19 @@
 """Ready-made players."""
 
-from kdgan.nets.build import build
-from kdgan.nets.classifiers import Blind, ResidualBlock, WithPrivileged, lenet, mlp, resnet
-from kdgan.nets.text import ImageText, TextEncoder, image_tagger, widths
+from kdgan.nets.build import build, hidden_widths
+from kdgan.nets.classifiers import ResidualBlock, WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.text import ImageText, TextEncoder, normed, projected
 
 __all__ = [
-    "Blind",
     "ImageText",
     "ResidualBlock",
     "TextEncoder",
     "WithPrivileged",
     "build",
-    "image_tagger",
+    "hidden_widths",
     "lenet",
     "mlp",
+    "normed",
+    "projected",
     "resnet",
-    "widths",
 ]

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import nn
 
 from kdgan.errors import UsageError
-from kdgan.nets.classifiers import Blind, WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.text import normed, projected
+from kdgan.references import find_object, is_reference
 
-_FORMS = "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH"
+_FORMS = (
+    "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
+    "normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
+)
+_OF_IMAGES, _OF_FEATURES = ("lenet", "resnet"), ("normed", "projected")
 
 
-def build(name: str, shape: Sequence[int], classes: int, *, privileged: int = 0) -> nn.Module:
+def build(
+    name: str, shape: Sequence[int], classes: int, *, privileged: int = 0, dropout: float = 0.0
+) -> nn.Module:
     """A fresh player, initialised from torch's global random generator.
 
     Args:
-        name: `mlp-800-800`, `lenet-20-50-500`, `resnet-32`, `resnet-32-16`; the numbers are its sizes.
+        name: `mlp-800-800`, `lenet-20-50-500`, `resnet-32`, `resnet-32-16`; the numbers are its sizes. Or
+            `module:function`, of your own, called as `function(shape, classes, privileged=privileged)`.
         shape: of one input, (C, H, W) or (F,).
         classes: K.
         privileged: how many numbers of privileged information the player sees besides; 0 for none.
+        dropout: of networks for features.
 
     Returns:
         A module called with inputs, or with inputs and privileged information.
@@ -28,21 +39,59 @@ def build(name: str, shape: Sequence[int], classes: int, *, privileged: int = 0)
     Raises:
         UsageError: for a name of another form, or an image network on inputs that are no images.
     """
+    if is_reference(name):
+        return _own(name, shape, classes, privileged)
     form, *numbers = name.split("-")
     if form not in _BUILDERS or not all(number.isdecimal() and int(number) for number in numbers):
         raise UsageError(f"unknown network {name!r}: write {_FORMS}")
     sizes = [int(number) for number in numbers]
-    if form not in ("mlp", "blind") and len(shape) != 3:
+    if form in _OF_IMAGES and len(shape) != 3:
         raise UsageError(
             f"network {name!r} takes images, and an input here has shape {tuple(shape)}: use mlp-..."
         )
-    if not privileged or form == "blind":
-        return _BUILDERS[form](name, shape, sizes, classes)
+    if form in _OF_FEATURES and (len(shape) != 1 or privileged):
+        raise UsageError(f"network {name!r} takes features alone, and an input here has shape {tuple(shape)}")
+    if form in _OF_FEATURES:
+        return (normed if form == "normed" else projected)(shape[0], sizes, classes, dropout)
+    if not privileged:
+        made: nn.Module = _BUILDERS[form](name, shape, sizes, classes)
+        return made
     if form == "mlp":
         return WithPrivileged(nn.Flatten(), mlp(math.prod(shape) + privileged, sizes, classes))
     width = 128
     features = nn.Sequential(_BUILDERS[form](name, shape, sizes, width), nn.ReLU())
     return WithPrivileged(features, mlp(width + privileged, [width], classes))
+
+
+def hidden_widths(name: str, *forms: str) -> list[int]:
+    """The hidden widths in a name such as `mlp-800-800`.
+
+    Args:
+        name: of a network.
+        forms: what it may begin with.
+
+    Raises:
+        UsageError: for a name of another form.
+    """
+    form, *numbers = name.split("-")
+    if form not in forms or not all(number.isdecimal() and int(number) for number in numbers):
+        known = " or ".join(f"{form}-WIDTH-WIDTH, such as {form}-800-800" for form in forms)
+        raise UsageError(f"unknown network {name!r} for tags: write {known}")
+    return [int(number) for number in numbers]
+
+
+def _own(name: str, shape: Sequence[int], classes: int, privileged: int) -> nn.Module:
+    made = find_object(name)
+    try:
+        made = made(tuple(shape), classes, privileged=privileged)
+    except Exception as error:  # of any kind: it is the user's code
+        raise UsageError(
+            f"network {name} cannot be made as {name.rpartition(':')[2]}(shape, classes, privileged=...): "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"network {name} gives {type(made).__name__}, not a module of torch")
+    return made
 
 
 def _mlp(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> nn.Module:
@@ -61,15 +110,10 @@ def _resnet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> 
     return resnet(shape, sizes[0], sizes[1] if len(sizes) == 2 else 16, classes)
 
 
-def _blind(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> nn.Module:
-    if sizes:
-        raise UsageError(f"network {name!r} sees nothing and takes no sizes: write blind")
-    return Blind(classes)
-
-
-_BUILDERS: dict[str, Callable[[str, Sequence[int], list[int], int], nn.Module]] = {
+_BUILDERS: dict[str, Callable[..., Any]] = {
     "mlp": _mlp,
     "lenet": _lenet,
     "resnet": _resnet,
-    "blind": _blind,
+    "normed": normed,
+    "projected": projected,
 }

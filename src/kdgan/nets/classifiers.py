@@ -21,7 +21,7 @@ def mlp(features: int, hidden: Sequence[int] = (800, 800), classes: int = 10) ->
     """A multilayer perceptron with ReLU; the paper's student on MNIST is 784–800–800–10.
 
     Args:
-        features: numbers per instance; inputs of any shape `(B, ...)` are flattened to it.
+        features: numbers per example; inputs of any shape `(B, ...)` are flattened to it.
         hidden: width of each hidden layer; none makes it a linear classifier.
         classes: K.
     """
@@ -165,19 +165,3 @@ class WithPrivileged(nn.Module):
         joined = torch.cat([self.features(inputs).flatten(1), privileged.flatten(1)], 1)
         logits: Tensor = self.head(joined)
         return logits
-
-
-class Blind(nn.Module):
-    """Logits that depend on the label alone: what a discriminator can learn that does not see x.
-
-    Args:
-        classes: K.
-    """
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(torch.zeros(classes))
-
-    def forward(self, inputs: Tensor, privileged: Tensor | None = None) -> Tensor:
-        """The same logits for every instance, `(B, K)`."""
-        return self.logits.expand(len(inputs), -1)

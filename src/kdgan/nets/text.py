@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdgan.errors import UsageError
 from kdgan.nets.classifiers import mlp
 
-Reader = Literal["lstm", "bag"]
+TextReading = Literal["lstm", "bag"]
 
 
 class TextEncoder(nn.Module):
@@ -20,7 +20,7 @@ class TextEncoder(nn.Module):
     Args:
         words: how many ids there are; 0 pads and counts for nothing.
         size: of the result, and of the word embeddings where none are given.
-        reader: `lstm` reads the words in their order (the paper's), `bag` takes the sum of their embeddings,
+        kind: `lstm` reads the words in their order (the paper's), `bag` takes the sum of their embeddings,
             for words without an order such as tags.
         embeddings: pretrained ones `(words, E)`, trained on from there; None draws them.
     """
@@ -29,11 +29,11 @@ class TextEncoder(nn.Module):
     """How much faster an embedding learns than other weights: a batch holds few words, and each of them rarely."""
 
     def __init__(
-        self, words: int, size: int = 100, *, reader: Reader = "lstm", embeddings: Tensor | None = None
+        self, words: int, size: int = 100, *, kind: TextReading = "lstm", embeddings: Tensor | None = None
     ) -> None:
         super().__init__()
-        if reader not in ("lstm", "bag"):
-            raise UsageError(f"unknown reader of texts {reader!r}: choose lstm or bag")
+        if kind not in ("lstm", "bag"):
+            raise UsageError(f"unknown text encoder {kind!r}: choose lstm or bag")
         width = size if embeddings is None else embeddings.shape[1]
         self.embedding = nn.Embedding(words, width, padding_idx=0)
         if embeddings is not None and embeddings.shape[0] != words:
@@ -43,7 +43,7 @@ class TextEncoder(nn.Module):
             drawn = 0.05 * self.embedding.weight if embeddings is None else embeddings
             # Adam's steps have one size whatever the gradient's, so multiplied weights learn that much faster.
             self.embedding.weight[1:] = drawn[1:] / self.SPEED
-        self.lstm = nn.LSTM(width, size, batch_first=True) if reader == "lstm" else None
+        self.lstm = nn.LSTM(width, size, batch_first=True) if kind == "lstm" else None
         self.project = nn.Identity() if width == size else nn.Linear(width, size, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -100,42 +100,31 @@ class ImageText(nn.Module):
         return logits
 
 
-def image_tagger(name: str, features: int, classes: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """C of the same experiment, an MLP on image features alone.
+def normed(features: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """An MLP on features, with layer normalisation (Ba et al., 2016) before each ReLU.
+
+    On validation photos it recommends better than the paper's C: see docs/findings.md.
 
     Args:
-        name: `mlp-800-800`, the paper's: a linear map to 100 numbers, as in T, and hidden layers of these widths; or
-            `normed-800-800`: hidden layers on all features, each with layer normalisation (Ba et al., 2016) before
-            its ReLU, which leaves the map out. On validation photos it recommends better: see docs/findings.md.
-        features: numbers per image.
+        features: numbers per example.
+        hidden: widths of the hidden layers.
         classes: K.
-        dropout: share of every hidden layer, and with the map also of the features, that is left out in training.
-
-    Raises:
-        UsageError: for a name of another form.
+        dropout: share of every hidden layer that is left out in training.
     """
-    hidden = widths(name, "mlp", "normed")
-    if name.startswith("normed"):
-        return _mlp(features, hidden, classes, dropout, normed=True)
+    return _mlp(features, hidden, classes, dropout, normed=True)
+
+
+def projected(features: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """C of the paper's second experiment: a linear map of the features to 100 numbers, as in T, then an MLP.
+
+    Args:
+        features: numbers per example.
+        hidden: widths of the hidden layers.
+        classes: K.
+        dropout: share of the features and of every hidden layer that is left out in training.
+    """
     size = 100
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, size), _mlp(size, hidden, classes, dropout))
-
-
-def widths(name: str, *forms: str) -> list[int]:
-    """The hidden widths in a name such as `mlp-800-800`.
-
-    Args:
-        name: of a network.
-        forms: what it may begin with.
-
-    Raises:
-        UsageError: for a name of another form.
-    """
-    form, *numbers = name.split("-")
-    if form not in forms or not all(number.isdecimal() and int(number) for number in numbers):
-        known = " or ".join(f"{form}-WIDTH-WIDTH, such as {form}-800-800" for form in forms)
-        raise UsageError(f"unknown network {name!r} for tags: write {known}")
-    return [int(number) for number in numbers]
 
 
 def _mlp(

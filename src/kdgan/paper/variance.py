@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from kdgan.data.feed import Feed
-from kdgan.files import replacing
+from kdgan.errors import UsageError
 from kdgan.losses import EstimatorName, generator_loss
-from kdgan.methods.kdgan import KDGAN
+from kdgan.methods import KDGAN, Method
 from kdgan.methods.player import forward
-from kdgan.experiments.comparison import Comparison, task_name
-from kdgan.experiments.pool import Report, Task, run_tasks
-from kdgan.training.config import Config
-from kdgan.training.loop import Loop
-from kdgan.tasks.run import Machine, Run
 
+BATCHES = 32
+"""Minibatches that a variance is estimated from."""
 ESTIMATES: dict[str, tuple[EstimatorName, float]] = {
     "exact": ("exact", 1.0),
     "concrete, τ = 1": ("concrete", 1.0),
@@ -36,38 +28,31 @@ ESTIMATES: dict[str, tuple[EstimatorName, float]] = {
 DISTILLATION = "distillation"
 """The name of ∇L_DS among them."""
 
+MEASURED = tuple(
+    f"{what}/{name}"
+    for name in (DISTILLATION, *ESTIMATES)
+    for what in ("variance", "signal", "bias")
+    if (what, name) != ("bias", DISTILLATION)
+)
+"""All that is measured, by name."""
 
-class VarianceRun(Run):
-    """A run of KDGAN that measures, at each evaluation, the gradients C could have got from the next batches.
 
-    Of each of `BATCHES` minibatches, with fresh views and samples, it takes the gradient in C's weights of
-    L_DS and of L_AD by every estimator, all three networks kept as they are. A record holds for each:
-    `variance/NAME`, the trace of the covariance over minibatches, `signal/NAME`, the squared norm of the mean,
-    and for estimators `bias/NAME`, the squared norm of the mean difference to the exact gradient. What
-    averaging over few minibatches adds to a squared norm is taken out, so it may be slightly below 0.
-    """
-
-    BATCHES = 32
-    _playing = False
-
-    def _play(self, folder: Path, student: Loop | None) -> Loop:
-        self._playing = True  # not before: pretrained players are shared with runs that measure nothing
-        return super()._play(folder, student)
-
-    def _measure(self) -> dict[str, float]:
-        measured = super()._measure()
-        if self._playing and isinstance(self.method, KDGAN):
-            # What is measured must not change what is trained: the run's own generator stays out of it.
-            generator = torch.Generator(self.machine.device).manual_seed(self.config.seed)
-            feed = self._feed(self.config.seed + 1)
-            measured |= gradient_variances(self.method, feed, self.BATCHES, generator)
-        return measured
+def variances(method: Method, feed: Feed, seed: int) -> dict[str, float]:
+    """The probe of a study, see `kdgan.training.trainer.Probe`: `gradient_variances` over `BATCHES` minibatches."""
+    if not isinstance(method, KDGAN):
+        raise UsageError("the variance of gradients is measured in a game of KDGAN")
+    # What is measured must not change what is trained: the method's own generator stays out of it.
+    generator = torch.Generator(method.generator.device).manual_seed(seed)
+    return gradient_variances(method, feed, BATCHES, generator)
 
 
 def gradient_variances(
     method: KDGAN, feed: Feed, batches: int, generator: torch.Generator
 ) -> dict[str, float]:
     """Variance and signal of the student's gradients in a game as it stands, for L_DS and every estimator.
+
+    Of each minibatch, with fresh views and samples, the gradient in C's weights is taken of L_DS and of L_AD by every
+    estimator, all three networks kept as they are.
 
     Args:
         method: the game; its networks are not changed.
@@ -76,7 +61,9 @@ def gradient_variances(
         generator: source of the samples of labels.
 
     Returns:
-        `variance/NAME`, `signal/NAME` and `bias/NAME`, as in `VarianceRun`.
+        For each gradient `variance/NAME`, the trace of the covariance over minibatches, `signal/NAME`, the squared norm
+        of the mean, and for estimators `bias/NAME`, the squared norm of the mean difference to the exact gradient. What
+        averaging over few minibatches adds to a squared norm is taken out, so it may be slightly below 0.
     """
     weights = [weight for weight in method.student.module.parameters() if weight.requires_grad]
     gradients, errors = _Spread(), _Spread()
@@ -131,51 +118,3 @@ def _gradients(
 def _flat(loss: Tensor, weights: Sequence[Tensor]) -> Tensor:
     gradients = torch.autograd.grad(loss.mean(), weights, retain_graph=True)
     return torch.cat([gradient.flatten() for gradient in gradients])
-
-
-def measure_variance(
-    comparison: Comparison,
-    machine: Machine,
-    store: Path,
-    file: Path,
-    *,
-    workers: int,
-    threads: int,
-    console: Console,
-) -> list[str]:
-    """Makes the runs of a comparison as `VarianceRun`, and writes what they measured into a CSV file.
-
-    Its columns: seed, student_updates, gradient, variance, signal, bias (empty for ∇L_DS).
-
-    Returns:
-        What each failed run said.
-    """
-    runs = comparison.runs()
-    tasks = [Task(task_name(*key), _variance_task, (config, machine, store)) for key, config in runs.items()]
-    failures = run_tasks(tasks, workers=workers, threads=threads, console=console, done=lambda *_: None)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as opened:
-        table = csv.writer(opened, lineterminator="\n")
-        table.writerow(["seed", "student_updates", "gradient", "variance", "signal", "bias"])
-        for (_, seed), config in runs.items():
-            metrics = _folder(store, config) / "metrics.jsonl"
-            if not metrics.exists():
-                continue
-            before = config.pretraining_steps("student")
-            for line in metrics.read_text(encoding="utf-8").splitlines():
-                record = json.loads(line)
-                for name in (DISTILLATION, *ESTIMATES):
-                    values = [record.get(f"{what}/{name}", "") for what in ("variance", "signal", "bias")]
-                    table.writerow([seed, record["step"] + before, name, *values])
-    return failures
-
-
-def _variance_task(
-    config: Config, machine: Machine, store: Path, report: Report, stop: Callable[[], bool]
-) -> None:
-    watched = replace(machine, progress=lambda what, done, total: report(done / total), stop=stop)
-    VarianceRun(config, watched).train(_folder(store, config), store / "pretrained")
-
-
-def _folder(store: Path, config: Config) -> Path:
-    return store / "variance" / config.name

@@ -23,8 +23,8 @@ class Cost:
     Attributes:
         parameters: numbers that were learned.
         bytes: of parameters and buffers as they are kept in memory.
-        flops: floating-point operations of the matrix products and convolutions for one instance.
-        milliseconds: median time for one instance, alone in its batch, on the device the network is on.
+        flops: floating-point operations of the matrix products and convolutions for one example.
+        milliseconds: median time for one example, alone in its batch, on the device the network is on.
     """
 
     parameters: int
@@ -34,11 +34,11 @@ class Cost:
 
 
 def cost(module: nn.Module, data: Batch, *, role: str = "student") -> Cost:
-    """Measures a network on the first instance of `data`, in `eval()` mode; its mode is put back.
+    """Measures a network on the first example of `data`, in `eval()` mode; its mode is put back.
 
     Args:
         module: the network.
-        data: at least one instance, on the network's device.
+        data: at least one example, on the network's device.
         role: privileged information goes to all but the student.
     """
     one = data[:1]

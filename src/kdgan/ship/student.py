@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdgan.data.split import Scale
 from kdgan.errors import UsageError
 from kdgan.nets import build
+from kdgan.references import is_reference
 from kdgan.training import checkpoint
 
 
@@ -22,50 +27,101 @@ class Student:
         module: in `eval()` mode; takes inputs in standard units `(B, ...)`, gives logits `(B, K)`.
         network: its name for `kdgan.nets.build`.
         shape: of one input.
-        classes: label names.
-        scale: brings raw inputs (images in [0, 1]) to standard units.
+        labels: names of the K labels: classes, or tags.
+        scale: brings raw inputs (images in [0, 1], features) to standard units.
+        features: what gave the inputs, `kdgan.tagging.images.networks.Network.identity`; None where the inputs are the
+            examples themselves, or nobody knows.
     """
 
     module: nn.Module
     network: str
     shape: tuple[int, ...]
-    classes: tuple[str, ...]
+    labels: tuple[str, ...]
     scale: Scale
+    features: Mapping[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Writes the student to one safetensors file."""
         tree = {
             "network": self.network,
             "shape": list(self.shape),
-            "classes": list(self.classes),
+            "labels": list(self.labels),
             "mean": self.scale.mean,
             "std": self.scale.std,
+            "features": None if self.features is None else dict(self.features),
             "weights": self.module.state_dict(),
         }
         checkpoint.save(path, tree)
 
     @staticmethod
-    def load(path: Path) -> Student:
-        """The student in that file.
+    def load(path: Path | str, module: nn.Module | None = None) -> Student:
+        """The student in that file, or in that folder of a run.
+
+        Args:
+            path: of the file, `student.safetensors`, or of the folder that holds it.
+            module: takes the weights, where the network is one of your own: nothing that a file names is imported.
 
         Raises:
-            UsageError: if the file is missing or damaged.
+            UsageError: if the file is missing, damaged or something else.
         """
+        path = Path(path)
+        path = path / "student.safetensors" if path.is_dir() else path
         if not path.is_file():
             raise UsageError(f"{path} does not exist: has its run finished?")
         tree = checkpoint.load(path)
         try:
-            shape, classes = tuple(tree["shape"]), tuple(tree["classes"])
-            with torch.random.fork_rng(devices=[]):
-                module = build(tree["network"], shape, len(classes))
+            shape, labels = tuple(tree["shape"]), tuple(tree["labels"])
+            if module is None and is_reference(tree["network"]):
+                raise UsageError(f"{path} has the network {tree['network']}: pass a fresh one as module=")
+            if module is None:
+                with torch.random.fork_rng(devices=[]):
+                    module = build(tree["network"], shape, len(labels))
             module.load_state_dict(tree["weights"])
             scale = Scale(tree["mean"], tree["std"])
-        except (KeyError, RuntimeError) as error:
+            features = tree["features"]
+        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise UsageError(f"{path} does not hold a student of kdgan") from error
-        return Student(module.eval(), tree["network"], shape, classes, scale)
+        return Student(module.eval(), tree["network"], shape, labels, scale, features)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Class probabilities `(B, K)` of raw inputs `(B, ...)`."""
+        """Label probabilities `(B, K)` of raw inputs `(B, ...)`.
+
+        Raises:
+            UsageError: if the inputs are not those of this student.
+        """
+        if tuple(inputs.shape[1:]) != self.shape:
+            raise UsageError(
+                f"this student takes inputs of shape {self.shape}, not {tuple(inputs.shape[1:])}"
+            )
+        if not inputs.isfinite().all():
+            raise UsageError("inputs must be finite: there is NaN or infinity among them")
         with torch.no_grad():
             logits: Tensor = self.module(self.scale(inputs))
         return logits.softmax(-1)
+
+    def ranked(self, inputs: Tensor | NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:
+        """For each input the likeliest labels with their probabilities, the best first.
+
+        Raises:
+            UsageError: as for a call.
+        """
+        values, places = self(torch.as_tensor(inputs).float()).sort(dim=1, descending=True, stable=True)
+        return [
+            [(self.labels[place], value) for value, place in zip(row[:most], ranked[:most], strict=True)]
+            for row, ranked in zip(values.tolist(), places.tolist(), strict=True)
+        ]
+
+    def check_features(self, network: Mapping[str, Any]) -> None:
+        """Checks that features of this network are what the student was trained on, as far as that is known.
+
+        Raises:
+            UsageError: if they are not.
+        """
+        known = self.features or {}
+        # The same network may lie in a file of another name.
+        other = [name for name in known if name != "network" and known[name] != network.get(name)]
+        if other:
+            message = ", ".join(f"{name} {known[name]} there, {network.get(name)} here" for name in other)
+            raise UsageError(
+                f"this student was trained on features of another network, or scaled otherwise: {message}"
+            )

@@ -46,7 +46,7 @@ def as_features(values: ArrayLike | torch.Tensor, what: str = "features", width:
         raise UsageError(
             f"{what} have {array.shape[1]} columns; expected {width}, as those that were fitted have"
         )
-    with np.errstate(over="ignore"):  # said below
+    with np.errstate(over="ignore"):  # see below
         array = np.ascontiguousarray(array, dtype=np.float32)
     bad = ~np.isfinite(array).all(1)
     if bad.any():

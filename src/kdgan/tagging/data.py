@@ -65,7 +65,7 @@ class Photos:
 
 
 @dataclass(frozen=True, slots=True)
-class TagData:
+class TagExamples:
     """One choice of target tags, and photos that have at least one of them.
 
     Attributes:
@@ -167,7 +167,7 @@ def choose(
     held_out: int | None = None,
     length: int = 32,
     vocabulary: int = 20_000,
-) -> TagData:
+) -> TagExamples:
     """Target tags, and the photos that have one of them and some text beside it.
 
     Where the table does not say which photos are for testing, `set_aside` does: the same for every seed and choice, so
@@ -218,7 +218,7 @@ def choose(
     rows = _split(photos, kept, min(1000, len(kept) // 6) if held_out is None else held_out, chance)
     counted = Counter(word for row in rows["train"] for word in words[row])
     known_words = sorted(counted, key=lambda word: (-counted[word], word))[:vocabulary]
-    return TagData(
+    return TagExamples(
         tags=tuple(chosen),
         vocabulary=tuple(known_words),
         features=photos.features,

@@ -106,7 +106,7 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
 
 
 def _lines(path: Path, seen: Callable[[bytes], None]) -> Iterator[bytes]:
-    """The lines of a file, each without its end; `seen` is told all that was read."""
+    """The lines of a file, each without its end; `seen` is called with all that was read."""
 
     def too_long() -> None:
         raise wrong(f"{path} has a line of more than {LONGEST >> 20} MiB: expected a word and its numbers")

@@ -1,4 +1,4 @@
-"""A small world for first runs and tests: generated scenes with captions and tags. Nothing in it is a photograph.
+"""Generated scenes for first runs and tests, with captions and tags. Nothing in it is a photograph.
 
 A scene has a place (beach, forest, town, mountains), a time of day, and a few things in it. What can be seen goes
 into a picture of coloured shapes with noise. The caption tells the place, most things, and what no picture shows:
@@ -54,7 +54,7 @@ _REASONS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Scenes:
     """Generated scenes.
 
     Attributes:
@@ -69,7 +69,7 @@ class World:
 
 
 @lru_cache(maxsize=1)
-def world(count: int = 3000, seed: int = 0) -> World:
+def scenes(count: int = 3000, seed: int = 0) -> Scenes:
     """Scenes, the same for the same seed."""
     chance = np.random.default_rng(mixed(seed, "world"))
     pictures = np.empty((count, SIDE, SIDE, 3), dtype=np.uint8)
@@ -84,14 +84,14 @@ def world(count: int = 3000, seed: int = 0) -> World:
         captions.append(_caption(place, time, things, reason, chance))
         tags.append(_tags(place, time, things, reason, chance))
     photos = Photos(
-        name="world",
+        name="scenes",
         features=_features(pictures),
         words=[caption.split() for caption in captions],
         tags=tags,
         parts=None,
         names=[f"scene {row}" for row in range(count)],
     )
-    return World(photos, pictures, captions)
+    return Scenes(photos, pictures, captions)
 
 
 def _picture(place: str, time: str, things: list[str], chance: np.random.Generator) -> NDArray[np.uint8]:
@@ -124,8 +124,8 @@ def _inside(form: str, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArra
 
 
 def _caption(place: str, time: str, things: list[str], reason: str, chance: np.random.Generator) -> str:
-    told = [thing for thing in things if chance.random() < 0.8]
-    seen = f"a {' and a '.join(told)} " if told else ""
+    mentioned = [thing for thing in things if chance.random() < 0.8]
+    seen = f"a {' and a '.join(mentioned)} " if mentioned else ""
     where = {"town": "in town", "beach": "at the beach", "forest": "in the forest"}.get(
         place, "in the mountains"
     )

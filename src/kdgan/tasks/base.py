@@ -1,108 +1,106 @@
-"""What a run is about: the instances, the form of the players, and how a player is judged."""
+"""What is learned, from which examples, and how a player is judged: all that a run must know of its data."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from kdgan.data.augment import Augmentation, augmentation
+from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.reading import load
-from kdgan.data.split import split
 from kdgan.errors import UsageError
-from kdgan.files import sha256_of
-from kdgan.nets import build
-from kdgan.training.config import Config
-from kdgan.training.evaluate import accuracy
 from kdgan.ship.student import Student
+from kdgan.tasks.config import Config
+from kdgan.tasks.metrics import Metric, evaluated, own_metrics
+from kdgan.training.evaluate import logits_of
 
-# A worker makes many runs on the same data.
-_load = lru_cache(maxsize=1)(load)
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A test example as a page shows it.
+
+    Attributes:
+        name: what it is called.
+        labels: its true ones.
+        picture: as PNG, where there is one.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    picture: bytes | None = None
 
 
 class Task(ABC):
-    """The data of one seed with what depends on their kind; `Run` knows nothing of either.
+    """The data of one seed with all that depends on their kind: read, build, measure, save, load.
 
     Attributes:
-        train: the instances to learn from, on the CPU.
+        config: of the run.
+        train: the examples to learn from, on the CPU.
         validation: others, for choosing and watching; may be empty.
         test: for the one measurement at the end.
+        labels: names of the K labels.
         augment: other views of inputs, or None.
+        metrics: names of what `metrics_of` gives; the first is the one that comparisons are about.
+        count_shown: how many test examples `shown` gives.
     """
 
+    metrics: ClassVar[tuple[str, ...]]
+    count_shown: ClassVar[int] = 0
+    config: Config
     train: Batch
     validation: Batch
     test: Batch
+    labels: tuple[str, ...]
     augment: Augmentation | None = None
+
+    @staticmethod
+    @abstractmethod
+    def read(config: Config, data_dir: Path | None) -> Any:
+        """The data as they are in their files, the same for every seed; in a form that can go to other processes."""
 
     @abstractmethod
     def build(self, network: str, role: str) -> nn.Module:
         """A fresh player of that name for that role, from torch's global random generator."""
 
     @abstractmethod
-    def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
-        """How good a player is on instances: measures by name, the one that stands for all first, in per cent."""
+    def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """How good logits `(N, K)` are, by name, in per cent."""
 
     @abstractmethod
-    def save(self, module: nn.Module, network: str, path: Path) -> None:
-        """Writes a trained student into a file of its own, with all that it takes to use it."""
-
-
-def unchanged(config: Config) -> None:
-    """Checks that a file of data is the one that a run was configured with.
-
-    Raises:
-        UsageError: if it is not.
-    """
-    if config.data_sha256 is not None and sha256_of(Path(config.data)) != config.data_sha256:
-        raise UsageError(f"{config.data} is no longer what it was when this run was configured")
-
-
-class Classification(Task):
-    """Labels, and players that take what the source gives.
-
-    Args:
-        config: says which data.
-        data_dir: where they are, or None.
-
-    Raises:
-        UsageError: if the configuration does not fit the data.
-    """
-
-    def __init__(self, config: Config, data_dir: Path | None) -> None:
-        source = _load(
-            config.data,
-            data_dir=data_dir,
-            target=config.target,
-            privileged=config.privileged,
-            image_size=config.image_size,
-        )
-        unchanged(config)
-        if source.kind == "vector" and config.augment not in ("none", "noise"):
-            raise UsageError(
-                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none or noise"
-            )
-        augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
-        self.split = split(source, labels=config.labels, seed=config.seed)
-        self.train, self.validation = self.split.train, self.split.validation
-        self.test = self.split.test
-        background = self.split.background if source.kind == "image" else torch.zeros(1)
-        self.augment = augmentation(config.augment, background)
-
-    def build(self, network: str, role: str) -> nn.Module:
-        """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""
-        privileged = 0 if role == "student" else self.split.privileged
-        return build(network, self.split.shape, len(self.split.classes), privileged=privileged)
+    def student(self, module: nn.Module) -> Student:
+        """A trained student with all that it takes to use it."""
 
     def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
-        """The accuracy."""
-        return {"accuracy": accuracy(module, data, role=role)}
+        """How good a player is on examples, by name: the metrics of the task, then those of one's own."""
+        logits = logits_of(module, data, role=role)
+        return {**self.metrics_of(logits, data.targets), **evaluated(self.own_metrics, logits, data.targets)}
 
-    def save(self, module: nn.Module, network: str, path: Path) -> None:
-        """As a `Student`."""
-        data = self.split
-        Student(module, network, data.shape, data.classes, data.scale).save(path)
+    @property
+    def own_metrics(self) -> Mapping[str, Metric]:
+        """Metrics of one's own by name."""
+        return own_metrics(self.config.metrics)
+
+    def save(self, module: nn.Module, path: Path) -> None:
+        """Writes a trained student into a file of its own."""
+        self.student(module).save(path)
+
+    def load(self, path: Path) -> Student:
+        """The student in a file that `save` wrote for these data.
+
+        Raises:
+            UsageError: if there is none, or it learned other labels.
+        """
+        student = Student.load(path)
+        if student.labels != self.labels:
+            raise UsageError(
+                f"{self.config.data.title} has other labels than those that the student of {path} learned"
+            )
+        return student
+
+    def shown(self) -> Sequence[Shown]:
+        """Test examples that are worth a look, in the order of the test part, from its first."""
+        return ()

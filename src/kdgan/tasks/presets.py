@@ -1,16 +1,18 @@
-"""Sensible settings for each kind of data, the same for every method: what a command uses where nothing is said."""
+"""Sensible settings for each kind of data, the same for every method: what a command uses where nothing is given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from kdgan.data.reading import load
 from kdgan.files import sha256_of
-from kdgan.methods import find
-from kdgan.training.config import Config
+from kdgan.methods import CONTROL
+from kdgan.tasks.config import ClassesData, Config, TagsData
+from kdgan.training.config import Training
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -65,27 +67,80 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 FIRST_SEED = 100
 """Tuning uses seeds from here up; results are reported for seeds below."""
 
+_TAGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "student": "normed-800-800",
+        "teacher": "mlp-1200-1200",
+        "batch": 128,
+        "lr": 1e-3,
+        "weight_decay": 1.0,
+        "dropout": 0.3,
+        "smoothing": 0.0,
+        "evaluations": 5,
+        "steps": 1500,
+    }
+)
 
-def configuration(method: str, given: Mapping[str, Any], *, data_dir: Path | None = None) -> Config:
-    """The configuration of a run of `method`: what is `given`, and the data's preset for what is None there.
+
+def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path | None = None) -> Config:
+    """The configuration of runs on classes, of the control with seed 0.
+
+    Args:
+        data: fields of `ClassesData`; None for what was not given.
+        given: fields of `Config` and `Training`, likewise: the data's preset has what is None there.
+        data_dir: where the files of mnist or cifar10 are.
 
     Raises:
-        UsageError: for an unknown method, or data that cannot be read.
+        UsageError: for data that cannot be read.
     """
-    find(method)
-    data = str(given["data"])
-    known = PRESETS.get(data)
+    source = str(data["source"])
+    known = PRESETS.get(source)
     if known is None:
-        source = load(
-            data,
+        found = load(
+            source,
             data_dir=data_dir,
-            target=given.get("target"),
-            privileged=given.get("privileged", ()),
-            image_size=given.get("image_size"),
+            target=data.get("target"),
+            privileged=data.get("privileged", ()),
+            image_size=data.get("image_size"),
         )
-        known = PRESETS["image" if source.kind == "image" else "vector"]
-    said = {name: value for name, value in given.items() if value is not None}
-    if "steps" in said:
-        said.setdefault("teacher_steps", said["steps"])
-    content = None if data in PRESETS else sha256_of(Path(data))
-    return Config(**{**known, **said, "data_sha256": content, "method": method, "seed": 0})
+        known = PRESETS[found.kind]
+    content = None if source in PRESETS else sha256_of(Path(source))
+    own = {name: value for name, value in data.items() if value is not None}
+    labels = {"labels": known["labels"]} if "labels" in known else {}
+    examples = ClassesData(**{**labels, **own, "source": source, "sha256": content})
+    return _config(examples, {name: value for name, value in known.items() if name != "labels"}, given)
+
+
+def tags(data: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
+    """The configuration of runs on photos with tags, with the paper's widths; of the control with seed 0.
+
+    Args:
+        data: fields of `TagsData`; None for what was not given.
+        given: fields of `Config` and `Training`, likewise.
+    """
+    own = {name: value for name, value in data.items() if value is not None}
+    scenes = own["source"] == "scenes"
+    usual = {"count": 12 if scenes else 200, "dropout": _TAGS["dropout"]}
+    content = None if scenes else sha256_of(Path(own["source"]))
+    # T, which reads the text, knows the training photos by heart long before C does, and is of no more use then.
+    steps = given.get("steps") or _TAGS["steps"]
+    known = {name: value for name, value in _TAGS.items() if name != "dropout"}
+    known["teacher_steps"] = max(1, round(0.4 * steps))
+    return _config(TagsData(**{**usual, **own, "sha256": content}), known, given, teacher_follows=False)
+
+
+def _config(
+    data: ClassesData | TagsData,
+    known: Mapping[str, Any],
+    given: Mapping[str, Any],
+    *,
+    teacher_follows: bool = True,
+) -> Config:
+    values = {name: value for name, value in given.items() if value is not None}
+    if "steps" in values and teacher_follows:
+        values.setdefault("teacher_steps", values["steps"])
+    values = {**known, **values}
+    of_training = {each.name for each in fields(Training)}
+    training = Training(**{name: value for name, value in values.items() if name in of_training})
+    rest = {name: value for name, value in values.items() if name not in of_training}
+    return Config(data=data, method=CONTROL, training=training, **rest)

@@ -1,7 +1,7 @@
-"""Ranking measures of tag recommendation: P@k, R@k, F@k, MAP and MRR.
+"""Ranking metrics of tag recommendation: P@k, R@k, F@k, MAP and MRR.
 
 An image's tags are ranked by score, the highest first; equal scores by tag index, the lower first. Every
-measure is computed per image and then averaged over images. Images without a true tag have no ranking to
+metric is computed per image and then averaged over images. Images without a true tag have no ranking to
 measure: they are left out and counted. All values lie in [0, 1].
 """
 
@@ -20,7 +20,7 @@ from kdgan.tagging.arrays import Array, as_tags, matrix
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The measures of each image that has a true tag, in the order of the images, `(M,)` each; see `ranking`.
+    """The metrics of each image that has a true tag, in the order of the images, `(M,)` each; see `ranking`.
 
     `precision`, `recall` and `f_measure` map k to P@k, R@k and F@k; `kept` `(N,)` says which of the N images
     these are.

@@ -1,60 +1,76 @@
-"""Tag recommendation as a task of a run: the student sees the photo, the others also what its owner wrote."""
+"""Tag recommendation: the student sees the photo, the others also what its owner wrote."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.split import Scale
 from kdgan.errors import UsageError
-from kdgan.nets import Blind, ImageText, TextEncoder, image_tagger, widths
-from kdgan.tagging.data import TagData, choose, read_photos
+from kdgan.nets import ImageText, TextEncoder, build, hidden_widths
+from kdgan.references import is_reference
+from kdgan.ship.student import Student
+from kdgan.tagging.data import Photos, TagExamples, choose, read_photos
 from kdgan.tagging.embeddings import Embeddings, read_embeddings
+from kdgan.tagging.images.reading import read_image
+from kdgan.tagging.scenes import scenes
+from kdgan.tasks.base import Shown, Task
+from kdgan.tasks.config import Config, TagsData
 from kdgan.tasks.ranking import ranking
-from kdgan.ship.recommender import Recommender
-from kdgan.tagging.scenes import world
-from kdgan.training.config import Config
-from kdgan.training.evaluate import logits_of
-from kdgan.tasks.run import Run
-from kdgan.tasks.base import Task
+
+SCENES = "scenes"
+"""The source that stands for generated scenes."""
+SIDE = 160
+"""Of the pictures that a page shows, in pixels."""
+Pixels: TypeAlias = NDArray[np.uint8]
 
 
-class TagTask(Task):
+class Tags(Task):
     """Photos of one choice of target tags; the true label of a photo with m tags gives each 1/m.
 
     Args:
-        config: `data` is a Parquet file, or `world` for generated scenes; `tags`, `tag_count`, `reader` and
-            `embeddings` as they say.
+        config: says which photos, tags and texts.
+        photos: what `read` gave.
 
     Raises:
         UsageError: if the configuration does not fit the data.
     """
 
-    def __init__(self, config: Config) -> None:
-        if config.tags is None:
-            raise UsageError("tags must be popular or random")
+    metrics = ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")
+    count_shown = 6
+
+    def __init__(self, config: Config, photos: Photos) -> None:
+        assert isinstance(config.data, TagsData)
         if config.augment not in ("none", "noise"):
             raise UsageError(
                 f"augmentation {config.augment!r} is for images, and these are features: use none or noise"
             )
-        self.config = config
-        self.photos = (
-            world().photos if config.data == "world" else read_photos(Path(config.data), config.data_sha256)
-        )
-        self.data: TagData = choose(self.photos, config.tags, count=config.tag_count, seed=config.seed)
+        self.config, self.settings, self.photos = config, config.data, photos
+        self.data: TagExamples = choose(photos, config.data.choice, count=config.data.count, seed=config.seed)
+        self.labels = self.data.tags
         known = torch.from_numpy(self.data.features)
         self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])
         self.augment = augmentation(config.augment, torch.zeros(1))
         self.train, self.validation, self.test = (
             self._part(part) for part in ("train", "validation", "test")
         )
+
+    @staticmethod
+    def read(config: Config, data_dir: Path | None) -> Photos:
+        """The photos."""
+        data = config.data
+        return scenes().photos if data.source == SCENES else read_photos(Path(data.source), data.sha256)
 
     def _part(self, part: str) -> Batch:
         rows = self.data.rows[part]
@@ -65,53 +81,75 @@ class TagTask(Task):
             privileged=torch.from_numpy(self.data.tokens[rows]),
         )
 
-    def features(self, part: str) -> NDArray[np.float32]:
-        """Image features of a part as they were read, `(N, F)`."""
-        return self.data.features[self.data.rows[part]]
-
     @cached_property
     def embeddings(self) -> Embeddings | None:
         """Pretrained embeddings of the words of the texts, read when they are first asked for; None without a file.
 
         Raises:
-            UsageError: if the file is not of the form that `kdgan.tagging.embeddings` reads, or another one than it was.
+            UsageError: if the file is not of the form that `kdgan.tagging.embeddings` reads, or not the one it was.
         """
-        config = self.config
-        if config.embeddings is None:
+        settings = self.settings
+        if settings.embeddings is None:
             return None
-        if config.embeddings_sha256 is None:
+        if settings.embeddings_sha256 is None:
             raise UsageError("embeddings need embeddings_sha256, see kdgan.tagging.embeddings.named")
-        return read_embeddings(Path(config.embeddings), config.embeddings_sha256, self.data.vocabulary)
+        return read_embeddings(Path(settings.embeddings), settings.embeddings_sha256, self.data.vocabulary)
 
     def build(self, network: str, role: str) -> nn.Module:
-        """`mlp-WIDTH-WIDTH` on the product of image and text; for the student, `kdgan.nets.image_tagger`."""
-        features, count, dropout = self.data.features.shape[1], len(self.data.tags), self.config.dropout
-        if network == "blind":
-            return Blind(count)
+        """`mlp-WIDTH-WIDTH` on the product of image and text; for the student, a network for features."""
+        features, count, dropout = self.data.features.shape[1], len(self.labels), self.settings.dropout
+        words = len(self.data.vocabulary)
+        if is_reference(network):
+            return build(network, (features,), count, privileged=0 if role == "student" else words + 2)
         if role == "student":
-            return image_tagger(network, features, count, dropout=dropout)
-        hidden = widths(network, "mlp")
-        words, given = len(self.data.vocabulary), self.embeddings
+            hidden_widths(network, "normed", "projected")
+            return build(network, (features,), count, dropout=dropout)
+        hidden, given = hidden_widths(network, "mlp"), self.embeddings
         table = None if given is None else given.table(words)
-        text = TextEncoder(words + 2, reader=self.config.reader, embeddings=table)
+        text = TextEncoder(words + 2, kind=self.settings.text_encoder, embeddings=table)
         return ImageText(features, text, hidden, count, dropout=dropout)
 
-    def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
-        """MAP, then the other ranking measures, in per cent."""
-        scores: Tensor = logits_of(module, data, role=role)
-        found = ranking(scores.cpu().numpy(), (data.targets > 0).cpu().numpy()).means()
-        return {name: 100 * found[name] for name in ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")}
+    def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """MAP, then the other ranking metrics."""
+        found = ranking(logits.cpu().numpy(), (targets > 0).cpu().numpy()).means()
+        return {name: 100 * found[name] for name in self.metrics}
 
-    def save(self, module: nn.Module, network: str, path: Path) -> None:
-        """As a `Recommender`."""
-        assert isinstance(module, nn.Sequential)
-        Recommender(
-            module, network, self.data.features.shape[1], self.data.tags, self.scale, self.photos.network
-        ).save(path)
+    def student(self, module: nn.Module) -> Student:
+        """The student, with the tags, the scale of features, and the network that gave them."""
+        shape = (self.data.features.shape[1],)
+        return Student(module, self.config.student, shape, self.labels, self.scale, self.photos.network)
 
+    def shown(self) -> Sequence[Shown]:
+        """The first test photos, with pictures where they lie beside the table."""
+        return [
+            Shown(
+                self.data.names[row],
+                tuple(self.labels[place] for place in np.flatnonzero(self.data.targets[row])),
+                self._picture(int(row)),
+            )
+            for row in self.data.rows["test"][: self.count_shown]
+        ]
 
-class TagRun(Run):
-    """A run of any method on photos and tags."""
+    def _picture(self, row: int) -> bytes | None:
+        pixels = self._pixels(row)
+        if pixels is None:
+            return None
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        buffer = io.BytesIO()
+        picture.resize((SIDE, SIDE), Image.Resampling.NEAREST).save(buffer, "PNG")
+        return buffer.getvalue()
 
-    def _task(self) -> Task:
-        return TagTask(self.config)
+    def _pixels(self, row: int) -> Pixels | None:
+        if self.settings.source == SCENES:
+            scene: Pixels = scenes().pictures[row]
+            return scene
+        folder = Path(self.settings.source).resolve().parent
+        path = (folder / self.data.names[row]).resolve()
+        # A name out of a table must not reach beyond the table's own folder.
+        if not path.is_relative_to(folder):
+            return None
+        try:
+            picture: Pixels = read_image(path, SIDE).transpose(1, 2, 0)
+        except UsageError:
+            return None  # a table of features need not have images beside it
+        return picture

@@ -1,7 +1,7 @@
-"""One loop for every method: run, evaluate, checkpoint, resume, progress, devices."""
+"""One trainer for everything: settings, the loop, checkpoints, resuming, progress, devices."""
 
-from kdgan.training.config import Config
-from kdgan.tasks.run import Machine, Outcome, Run
-from kdgan.ship.student import Student
+from kdgan.training.config import Training
+from kdgan.training.execution import Execution
+from kdgan.training.trainer import Trained, Trainer
 
-__all__ = ["Config", "Machine", "Outcome", "Run", "Student"]
+__all__ = ["Execution", "Trained", "Trainer", "Training"]

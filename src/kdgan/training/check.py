@@ -1,4 +1,4 @@
-"""Whether players and data fit, told before training rather than by a traceback in its midst."""
+"""Whether players and data fit, found before training rather than by a traceback in its midst."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kdgan.methods.player import evaluating, forward
 
 
 def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
-    """Calls every player with a few instances, in `eval()` mode.
+    """Calls every player with a few examples, in `eval()` mode.
 
     Args:
         modules: by role.
@@ -64,6 +64,6 @@ def _classes(role: str, module: nn.Module, few: Batch) -> int:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(few):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UsageError(
-            f"the {role} must give logits of shape ({len(few)}, K) for {len(few)} instances, not {found}"
+            f"the {role} must give logits of shape ({len(few)}, K) for {len(few)} examples, not {found}"
         )
     return logits.shape[1]

@@ -16,7 +16,7 @@ import torch
 from kdgan.data.feed import Feed
 from kdgan.errors import Interrupted, RunError
 from kdgan.files import replacing
-from kdgan.methods.base import Losses, Method
+from kdgan.methods import Losses, Method
 from kdgan.training import checkpoint
 
 WINDOW = 20
@@ -37,7 +37,7 @@ class Loop:
         evaluations: how often, evenly over the steps.
         bfloat16: compute forward passes in bfloat16 where that is safe (autocast).
         checkpoint_seconds: time between two checkpoints.
-        progress: told the number of finished steps about every `WINDOW` steps.
+        progress: called with the number of finished steps about every `WINDOW` steps.
         stop: asked after every step; True saves and raises `Interrupted`.
     """
 
@@ -158,8 +158,7 @@ class Loop:
             self.method.load_state_dict(state["method"])
             checkpoint.restore_random_state(state["random"], self.device)
             self.seconds, self._sums = state["seconds"], state["sums"]
-            # Before, every step had the same terms, and one number counted them all.
-            self._counts = state.get("counts") or dict.fromkeys(self._sums, state.get("summed", 0))
+            self._counts = state["counts"]
             self.progress(done)
         return done
 

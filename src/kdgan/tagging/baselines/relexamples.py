@@ -45,6 +45,11 @@ class RelExamples:
         UsageError: for arguments other than these.
     """
 
+    description = "Linear classifiers of relevant positive and negative photos (Li & Snoek, 2013)."
+    """What it is, in a sentence."""
+    cost = 20.0
+    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+
     def __init__(
         self,
         positives: int = 500,

@@ -54,6 +54,11 @@ class TagProp:
         UsageError: for arguments other than these.
     """
 
+    description = "Neighbours pass on their tags with learned weights (Guillaumin et al., 2009)."
+    """What it is, in a sentence."""
+    cost = 20.0
+    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+
     def __init__(
         self,
         neighbours: int = 200,

@@ -1,1 +1,1 @@
-"""."""
+"""Photos as pixels, and pixels as features."""

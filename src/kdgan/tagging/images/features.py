@@ -27,8 +27,8 @@ from kdgan.data.source import unreadable
 from kdgan.errors import RunError, UsageError, wrong
 from kdgan.files import replacing, write_json
 from kdgan.tagging.data import FEATURE_NETWORK
-from kdgan.tagging.images.reading import downloaded, read_image
 from kdgan.tagging.images.networks import Floats, Network, Scaling, load_network
+from kdgan.tagging.images.reading import downloaded, read_image
 from kdgan.training import checkpoint
 
 __all__ = [
@@ -100,7 +100,7 @@ def extract(
             raise wrong(f"{name} must be at least 1, not {value}")
     computed, failed = 0, dict[int, str]()
     try:
-        _claim(folder, images, network, shard)
+        _bind(folder, images, network, shard)
         with _bar(progress) as bar:
             task = bar.add_task("computing features", total=len(images))
             for number, start in enumerate(range(0, len(images), shard)):
@@ -262,7 +262,7 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"features-{number:05}.safetensors"
 
 
-def _claim(folder: Path, images: Sequence[Path], network: Network, shard: int) -> None:
+def _bind(folder: Path, images: Sequence[Path], network: Network, shard: int) -> None:
     """Ties the folder to network and list, or refuses if it is tied to others."""
     paths = "\n".join(map(str, images)).encode("utf-8", "surrogateescape")
     wanted = network.identity | {
@@ -271,22 +271,22 @@ def _claim(folder: Path, images: Sequence[Path], network: Network, shard: int) -
         "list": hashlib.sha256(paths).hexdigest(),
         "shard": shard,
     }
-    held = _manifest(folder)
-    if held is None:
+    there = _manifest(folder)
+    if there is None:
         write_json(folder / MANIFEST, wanted)
         return
     for key, value in wanted.items():
-        if held.get(key) != value:
+        if there.get(key) != value:
             raise wrong(
-                f"{folder} holds features with {key} {held.get(key)!r}, not {value!r}: name another folder, or "
+                f"{folder} holds features with {key} {there.get(key)!r}, not {value!r}: name another folder, or "
                 "delete this one"
             )
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
-        held = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return {str(key): value for key, value in held.items()}
+        there = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return {str(key): value for key, value in there.items()}
     except FileNotFoundError:
         return None
     except OSError as error:

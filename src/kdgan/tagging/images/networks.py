@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from kdgan.data.source import listing, unreadable
 from kdgan.errors import wrong
+from kdgan.references import find_object, is_reference
 
 Floats: TypeAlias = NDArray[np.float32]
 DEFAULT_SIZE = 224
@@ -99,7 +99,7 @@ def load_network(
         path = Path(name)
         run, size, output = _onnx(path, size, output, threads)
         label, digest = path.name, hashlib.sha256(path.read_bytes()).hexdigest()
-    elif re.fullmatch(r"[\w.]+:[\w.]+", name):
+    elif is_reference(name):
         if output is not None:
             raise wrong(f"output {output!r} is for ONNX files, and {name} has only one")
         run, digest = _function(name)
@@ -142,18 +142,7 @@ def _vectors(values: Any, rows: int, name: str) -> Floats:
 
 
 def _function(name: str) -> tuple[Callable[[Floats], Any], str]:
-    module_name, attribute = name.split(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-        function: Any = module
-        for part in attribute.split("."):
-            function = getattr(function, part)
-    except Exception as error:  # importing runs the user's code
-        raise wrong(f"cannot import {name} ({type(error).__name__}: {error})") from error
-    finally:
-        sys.path.remove(here)
+    function: Any = find_object(name)
     if not callable(function):
         raise wrong(f"{name} is a {type(function).__name__}: expected a function, or a module of torch")
     device = torch.device("cpu")
@@ -166,7 +155,7 @@ def _function(name: str) -> tuple[Callable[[Floats], Any], str]:
             features = function(torch.from_numpy(inputs).to(device))
         return features.float().cpu().numpy() if isinstance(features, torch.Tensor) else features
 
-    source = getattr(module, "__file__", None)
+    source = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
     return run, hashlib.sha256(Path(source).read_bytes() if source else b"").hexdigest()
 
 

@@ -1,0 +1,36 @@
+"""`kdgan evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdgan.cli.options import File
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the student of a finished run on the test data of its configuration."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run (--out of kdgan train, or one of OUT/runs of kdgan compare and kdgan tags compare)."""
+    data_dir: File = None
+    """Folder with the files of mnist or cifar10, as in training."""
+    device: str = "auto"
+    """cpu, cuda, or auto."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.tasks.run import evaluate_run
+        from kdgan.training.devices import find_device
+        from kdgan.training.execution import Execution
+
+        found = evaluate_run(self.folder, Execution(find_device(self.device), self.data_dir))
+        metrics = ", ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
+        print(  # noqa: T201
+            f"{metrics} (in %, of {found.examples:,} test examples; {found.parameters:,} parameters, "
+            f"{found.config.data.title}, {found.config.method})"
+        )

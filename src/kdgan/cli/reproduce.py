@@ -1,0 +1,86 @@
+"""`kdgan reproduce`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdgan.cli.options import (
+    Count,
+    File,
+    Names,
+    PhotosOptions,
+    TrainingOptions,
+    check_failures,
+    names_in,
+    typed,
+)
+from kdgan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Carry out one of the paper's experiments, or what its reviewers asked for, from frozen settings.
+
+    The same command again continues where it stopped, on another machine too if it gets the folder --out.
+    """
+
+    study: Annotated[str, tyro.conf.Positional]
+    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or judges."""
+    cells: Names = None
+    """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
+    seeds: Count = None
+    """How many. Default: the study's own number, such as 10 for the tables."""
+    first_seed: int = 0
+    """The first of them. Seeds that nothing was decided by are worth more than those that were looked at before."""
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    data_dir: File = None
+    """Folder with the files of mnist and cifar10; without it they are downloaded once."""
+    photos: tyro.conf.OmitArgPrefixes[PhotosOptions] = dataclasses.field(default_factory=PhotosOptions)
+    workers: Count = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    out: Path = Path("runs/reproduce")
+    """Holds runs, which studies share, and reports. Several commands may work in it at a time."""
+    results: Path = Path("results")
+    """Gets the raw figures: STUDY/CELL.csv and the like."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.experiments.study import Places, carry_out
+        from kdgan.paper.cells import PHOTOS, cell
+        from kdgan.paper.studies import GAME, find
+        from kdgan.tasks.presets import FIRST_SEED
+        from kdgan.training.display import console
+
+        chosen = [] if self.cells is None else names_in(self.cells)
+        study = find(self.study, chosen)
+        if not set(study.cells) & set(PHOTOS):
+            self.photos.unused(self.study)
+        many = study.seeds if self.seeds is None else self.seeds
+        if many < 1:
+            raise UsageError(f"--seeds must be at least 1, not {many}")
+        seeds = range(self.first_seed, self.first_seed + many)
+        if not 0 <= seeds[0] <= seeds[-1] < FIRST_SEED:
+            raise UsageError(
+                f"seeds must be in 0 to {FIRST_SEED - 1}, as those from {FIRST_SEED} up are for kdgan tune: "
+                f"got {seeds[0]} to {seeds[-1]}"
+            )
+        execution = self.training.execution(self.data_dir, self.workers)
+        fields, changes = self.photos.fields(), self.training.changes()
+        failures = carry_out(
+            self.study,
+            study,
+            [cell(name, fields, changes) for name in chosen or study.cells],
+            seeds,
+            execution,
+            Places(self.out, self.results),
+            console=console(),
+            command=typed(),
+            lead=[GAME],
+        )
+        print(f"reports: {self.out / self.study}   results: {self.results / self.study}")  # noqa: T201
+        check_failures(failures)

@@ -1,0 +1,68 @@
+"""`kdgan tags features`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from kdgan.cli.options import Count, Name
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which image network, and what it takes."""
+
+    network: str
+    """An ONNX file, or module:function of a function on float32 images (B, 3, H, W)."""
+    output: Name = None
+    """Name of the output of an ONNX network, where it has several."""
+    size: Count = None
+    """Side of its images in pixels, where the network does not say."""
+    largest: float = 1.0
+    """Value of white: 1 or 255."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Taken from each colour after that."""
+    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Each colour is divided by it."""
+    threads: int = 1
+    """Of the network."""
+
+    def load(self) -> Any:
+        """The network."""
+        from kdgan.tagging.images.networks import Scaling, load_network
+
+        scaling = Scaling(self.largest, self.mean, self.deviation)
+        return load_network(
+            self.network, size=self.size, output=self.output, scaling=scaling, threads=self.threads
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Compute the features of downloaded images, and join them with their table. Goes on where it stopped."""
+
+    table: Annotated[Path, tyro.conf.Positional]
+    """photos.parquet of kdgan tags prepare."""
+    images: Path
+    """Folder that img2dataset wrote with --output_format files."""
+    out: Path
+    """The table with features to write."""
+    network: tyro.conf.OmitArgPrefixes[NetworkOptions]
+    batch: int = 32
+    """Images at a time."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        from kdgan.tagging.images.features import attach, extract, load_features, photos_in
+        from kdgan.tagging.images.reading import downloaded
+
+        wanted = photos_in(self.table)
+        found = {photo: path for photo, path in downloaded(self.images).items() if photo in wanted}
+        network, folder = self.network.load(), self.out.with_suffix(".features")
+        extracted = extract(list(found.values()), network, folder, batch=self.batch)
+        rows = attach(self.table, list(found), load_features(folder), self.out, network.identity)
+        unreadable = len(extracted.unreadable)
+        print(f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable")  # noqa: T201

@@ -1,0 +1,56 @@
+"""`kdgan tags recommend`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdgan.cli.tags.features import NetworkOptions
+from kdgan.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recommend:
+    """Recommend tags for photos with a trained student: no text needed."""
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """JPEG, PNG or WebP files."""
+    student: Path
+    """student.safetensors of a run of kdgan tags compare."""
+    network: tyro.conf.OmitArgPrefixes[NetworkOptions]
+    most: int = 5
+    """Tags for each photo."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        import numpy as np
+
+        from kdgan.ship.student import Student
+        from kdgan.tagging.images.reading import read_image
+
+        if self.most < 1:
+            raise UsageError(f"--most must be at least 1, not {self.most}")
+        student, network = Student.load(self.student), self.network.load()
+        student.check_features(network.identity)
+        unreadable = []
+        for start in range(0, len(self.images), _AT_A_TIME):
+            pictures = {}
+            for path in self.images[start : start + _AT_A_TIME]:
+                try:
+                    pictures[path] = read_image(path, network.size)
+                except UsageError as error:  # the others have tags all the same
+                    unreadable.append(str(error))
+            if pictures:
+                features = network(np.stack(list(pictures.values())))
+                for path, tags in zip(pictures, student.ranked(features, self.most), strict=True):
+                    shown = "  ".join(f"{tag} {100 * chance:.0f} %" for tag, chance in tags)
+                    print(f"{path}: {shown}", flush=True)  # noqa: T201
+        if unreadable:
+            raise UsageError("; ".join(unreadable))
+
+
+_AT_A_TIME = 32
+"""Images that are in memory together."""

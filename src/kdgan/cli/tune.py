@@ -1,0 +1,108 @@
+"""`kdgan tune`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from kdgan.cli.options import (
+    ClassesOptions,
+    Count,
+    File,
+    MethodsOptions,
+    Name,
+    Names,
+    PhotosOptions,
+    TrainingOptions,
+    method_names,
+)
+from kdgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdgan.experiments.study import Cell
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Search settings for each method with the same number of trials, on validation data of other seeds.
+
+    Writes tuned.json for kdgan compare --settings. The same command again continues; a higher --trials adds some.
+    """
+
+    data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
+    training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
+    methods: Names = None
+    """Which, joined with commas; your own as module:Class. Default: those of the cell, or all but codis3."""
+    cell: Name = None
+    """A cell of kdgan reproduce table1, such as mnist-100, or of table2, popular or random: its methods and
+    configuration, in place of --data."""
+    photos: tyro.conf.OmitArgPrefixes[PhotosOptions] = dataclasses.field(default_factory=PhotosOptions)
+    trials: int = 12
+    """Of each method; the first is its defaults, the second what is known of it."""
+    known: File = None
+    """Settings of an earlier search, or found by hand, as in a tuned.json. Default: a cell's frozen settings."""
+    seeds: int = 2
+    """Of each trial; they are numbered from 100, so that no reported seed is used."""
+    workers: Count = None
+    """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    out: File = None
+    """Folder of the search. Default: runs/tune-DATA."""
+
+    def __call__(self) -> None:
+        """Carry out the command."""
+        try:
+            from kdgan.experiments.tuning import tune
+        except ModuleNotFoundError as error:
+            raise UsageError("kdgan tune needs Optuna: pip install 'kdgan[tune]'") from error
+        from kdgan.experiments.tuned import read_tuned
+        from kdgan.training.display import console
+
+        if self.seeds < 1 or self.trials < 1:
+            raise UsageError("--trials and --seeds must be at least 1")
+        execution = self.training.execution(self.data.data_dir, self.workers)
+        known: dict[str, Any] = {}
+        if self.cell is None:
+            self.photos.unused("--data")
+            methods = method_names(MethodsOptions.methods if self.methods is None else self.methods)
+            config = self.data.config(self.training, execution)
+        else:
+            cell, methods = self._of_cell(self.cell)
+            known |= cell.settings
+            config = cell.base
+            config = dataclasses.replace(config, training=dataclasses.replace(config.training, evaluations=1))
+        if self.known is not None:
+            known |= read_tuned(self.known)
+        name = self.cell or Path(self.data.data).stem
+        found = tune(
+            config,
+            {method.rpartition(":")[2]: method for method in methods},
+            execution,
+            self.out or Path("runs") / f"tune-{name}",
+            trials=self.trials,
+            seeds=self.seeds,
+            console=console(),
+            known=known,
+        )
+        print(f"settings: {found}")  # noqa: T201
+
+    def _of_cell(self, name: str) -> tuple[Cell, list[str]]:
+        """A cell, and those of its methods that have something to search."""
+        from kdgan.paper.cells import PHOTOS, cell
+        from kdgan.paper.studies import TABLE_1, TABLE_2
+        from kdgan.tasks.config import BASELINES
+
+        if name not in PHOTOS:
+            self.photos.unused(name)
+        found = cell(name, self.photos.fields(), self.training.changes())
+        all_methods = [
+            method for method in (TABLE_2 if name in PHOTOS else TABLE_1) if method not in BASELINES
+        ]
+        methods = all_methods if self.methods is None else method_names(self.methods)
+        for method in methods:
+            if method not in all_methods:
+                raise UsageError(f"--methods: {method} is not in {name}, which has {', '.join(all_methods)}")
+        return found, methods

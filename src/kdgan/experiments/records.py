@@ -1,0 +1,200 @@
+"""What runs found, as rows of CSV files: the outcome of each run, and its curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeAlias, get_type_hints
+
+from kdgan.errors import UsageError
+from kdgan.files import replacing
+from kdgan.tasks.run import Outcome
+
+Points: TypeAlias = Sequence[tuple[int, float]]
+"""(updates of the student, value)."""
+Curves: TypeAlias = Mapping[tuple[str, int], Mapping[str, Points]]
+"""By variant and seed, and then by metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run: one row of results.csv, which has these columns with a column for each metric in place of `metrics`.
+
+    Attributes:
+        data: what data.
+        labels: labelled examples.
+        method: the variant's name.
+        seed: of the run.
+        metrics: see `kdgan.tasks.Outcome`; each is a finite number.
+        student_updates: of C, pretraining included; None without a network.
+        seconds: the run's own training time.
+        pretraining_seconds: that of the shared teacher and discriminator it builds on.
+        student_parameters: numbers in C.
+        teacher_parameters: numbers in T.
+
+    Raises:
+        UsageError: for numbers that are not finite, and text with line breaks.
+    """
+
+    data: str
+    labels: int
+    method: str
+    seed: int
+    metrics: Mapping[str, float]
+    student_updates: int | None
+    seconds: float
+    pretraining_seconds: float
+    student_parameters: int | None
+    teacher_parameters: int | None
+
+    def __post_init__(self) -> None:
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"} | dict(
+            self.metrics
+        )
+        for name, value in numbers.items():
+            good = value.isprintable() if isinstance(value, str) else value is None or abs(value) < math.inf
+            if not good:
+                where = f"{name} of {self.method!r}, seed {self.seed}"
+                raise UsageError(f"{where}: {value!r} is not printable or finite")
+
+
+def record_of(data: str, method: str, seed: int, outcome: Outcome) -> Record:
+    """The row of a run."""
+    return Record(
+        data=data,
+        labels=outcome.labels,
+        method=method,
+        seed=seed,
+        metrics=outcome.metrics,
+        student_updates=outcome.student_updates,
+        seconds=outcome.seconds,
+        pretraining_seconds=outcome.pretraining_seconds,
+        student_parameters=outcome.student_parameters,
+        teacher_parameters=outcome.teacher_parameters,
+    )
+
+
+_BEFORE = ("data", "labels", "method", "seed")
+_AFTER = ("student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters")
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Writes records as CSV, atomically. Numbers keep every bit; None, and a metric that a run lacks, are empty."""
+    rows = list(records)
+    metrics = list(dict.fromkeys(name for record in rows for name in record.metrics))
+    lines: list[list[Any]] = [[*_BEFORE, *metrics, *_AFTER]]
+    for record in rows:
+        values = [record.metrics.get(name) for name in metrics]
+        lines.append([*_fields(record, _BEFORE), *values, *_fields(record, _AFTER)])
+    write_csv(path, lines)
+
+
+def read_records(path: Path) -> list[Record]:
+    """What `write_records` wrote.
+
+    Raises:
+        UsageError: naming the file and, where it applies, the row (the header is row 1) and the column: for a missing
+            file, other columns, or a cell of the wrong type.
+    """
+    hints = {name: hint for name, hint in get_type_hints(Record).items() if name != "metrics"}
+    header, *rows = _cells(path) or [[]]
+    metrics = header[len(_BEFORE) : len(header) - len(_AFTER)]
+    if header != [*_BEFORE, *metrics, *_AFTER] or not metrics or len(set(header)) < len(header):
+        expected = ",".join([*_BEFORE, "METRIC...", *_AFTER])
+        raise UsageError(f"{path}, row 1: expected the columns {expected}; got {','.join(header)!r}")
+    records = []
+    for number, row in enumerate(rows, start=2):
+        where = f"{path}, row {number}"
+        if len(row) != len(header):
+            raise UsageError(f"{where}: expected {len(header)} cells, data to {header[-1]}, got {len(row)}")
+        values = {
+            name: _from_cell(f"{where}, column {name}", cell, hints.get(name, float | None))
+            for name, cell in zip(header, row, strict=True)
+        }
+        measured = {name: values.pop(name) for name in metrics}
+        found = {name: value for name, value in measured.items() if value is not None}
+        records.append(Record(**values, metrics=found))
+    return records
+
+
+def write_curves(path: Path, curves: Curves, metrics: Sequence[str]) -> None:
+    """Writes the curves of some metrics as CSV, atomically: method, seed, student_updates, and a column for each."""
+    lines: list[Sequence[object]] = [["method", "seed", "student_updates", *metrics]]
+    for (method, seed), by_metric in curves.items():
+        at: dict[int, dict[str, float]] = {}
+        for name in metrics:
+            for updates, value in by_metric.get(name, ()):
+                at.setdefault(updates, {})[name] = value
+        for updates, found in sorted(at.items()):
+            lines.append([method, seed, updates, *(found.get(name) for name in metrics)])
+    write_csv(path, lines)
+
+
+def read_curves(path: Path) -> dict[tuple[str, int], dict[str, list[tuple[int, float]]]]:
+    """What `write_curves` wrote.
+
+    Raises:
+        UsageError: if the file cannot be read, or holds something else.
+    """
+    curves: dict[tuple[str, int], dict[str, list[tuple[int, float]]]] = {}
+    try:
+        for row in read_csv(path):
+            by_metric = curves.setdefault((row.pop("method"), int(row.pop("seed"))), {})
+            updates = int(row.pop("student_updates"))
+            for name, cell in row.items():
+                if cell:
+                    by_metric.setdefault(name, []).append((updates, float(cell)))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} does not hold curves") from error
+    return curves
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, by the names in its first.
+
+    Raises:
+        UsageError: if it cannot be read.
+    """
+    header, *rows = _cells(path) or [[]]
+    return [dict(zip(header, row, strict=False)) for row in rows]
+
+
+def write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV file, atomically; None becomes an empty cell."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    with replacing(path) as temporary:
+        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
+
+
+def _fields(record: Record, names: Iterable[str]) -> list[Any]:
+    return [getattr(record, name) for name in names]
+
+
+def _cells(path: Path) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the results file: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: not a results file: {error}") from error
+
+
+def _from_cell(where: str, cell: str, hint: Any) -> Any:
+    if hint is str and cell.isprintable():
+        return cell
+    if cell == "" and hint in (float | None, int | None):
+        return None
+    whole = hint in (int, int | None)
+    with suppress(ValueError):  # the message below is for these and for numbers that are not finite
+        if whole:
+            return int(cell)
+        if hint is not str and math.isfinite(number := float(cell)):
+            return number
+    expected = "printable text" if hint is str else f"a {'whole' if whole else 'finite'} number"
+    raise UsageError(f"{where}: expected {expected}, got {cell!r}")

@@ -1,0 +1,223 @@
+"""A study: comparisons that answer a question together, with the table and the figure that show it. A study is data."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from kdgan.errors import UsageError
+from kdgan.experiments.comparison import Compared, Comparison, Variant, compare
+from kdgan.experiments.page import Picture, write_page
+from kdgan.experiments.records import Curves, read_curves, read_records, write_curves, write_records
+from kdgan.experiments.statistics import Row, rows_of
+from kdgan.experiments.tables import Column, Table, table
+from kdgan.files import write_json
+from kdgan.tasks.config import Config
+from kdgan.training.config import differences, read_json
+from kdgan.training.execution import Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One comparison of a study.
+
+    Attributes:
+        name: such as `mnist-100`.
+        base: what all its runs share.
+        settings: the frozen settings of each method, empty for defaults.
+    """
+
+    name: str
+    base: Config
+    settings: Mapping[str, Mapping[str, Any]]
+
+    def variant(self, method: str) -> Variant:
+        """A method with its frozen settings."""
+        return Variant.of(method, self.settings.get(method, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The raw figures of a cell, as they lie in files.
+
+    Attributes:
+        cell: its name.
+        rows: of its records.
+        curves: of its runs, where they were kept.
+    """
+
+    cell: str
+    rows: Sequence[Row]
+    curves: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Something to find out.
+
+    Attributes:
+        question: in a sentence.
+        text: what was done.
+        cells: names of its parts.
+        variants: what is compared in a cell.
+        columns: of its table, made from the rows of a cell.
+        note: what the numbers are.
+        figure: draws its results, if it has a figure.
+        caption: of that.
+        seeds: how many, unless asked otherwise.
+        curves: metrics whose curves are kept.
+        probe: what runs measure besides, see `kdgan.tasks.Config`.
+        tabulate: gives the cells of the table where a row is no variant; None for a row for each.
+    """
+
+    question: str
+    text: str
+    cells: tuple[str, ...]
+    variants: Callable[[Cell], Mapping[str, Variant]]
+    columns: Sequence[Column]
+    note: str
+    figure: Callable[[Sequence[Results]], Figure] | None = None
+    caption: str = ""
+    seeds: int = 10
+    curves: tuple[str, ...] = ("accuracy",)
+    probe: str | None = None
+    tabulate: Callable[[Sequence[Results]], Sequence[Sequence[str]]] | None = None
+
+    def comparison(self, cell: Cell, seeds: Sequence[int]) -> Comparison:
+        """What is compared in a cell."""
+        return Comparison(replace(cell.base, probe=self.probe), self.variants(cell), seeds)
+
+    def table(self, results: Sequence[Results]) -> Table:
+        """Its table."""
+        if self.tabulate is not None:
+            return Table(self.columns, self.tabulate(results), self.note)
+        return table([row for each in results for row in each.rows], self.columns, self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a study keeps what it makes.
+
+    Attributes:
+        out: holds the runs, which studies share, and gets `STUDY/` with pages for people.
+        results: gets the raw figures, `STUDY/CELL.csv` and the like, small enough to commit.
+    """
+
+    out: Path
+    results: Path
+
+
+def carry_out(
+    name: str,
+    study: Study,
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    execution: Execution,
+    places: Places,
+    *,
+    console: Console,
+    command: Sequence[str],
+    lead: Sequence[str] = (),
+) -> list[str]:
+    """Carries out what is missing of a study, and writes the raw figures of these cells, and pages.
+
+    Each cell gets `CELL.csv` (a row for each run), `CELL-curves.csv` and `CELL.json` (the command and the
+    configurations) in the results, and a report of its own.
+
+    Args:
+        name: of the study.
+        study: what it is.
+        cells: in the order in which to do them.
+        seeds: of the runs.
+        execution: where and how.
+        places: where all goes.
+        console: where progress and tables go.
+        command: as it was typed.
+        lead: what its page says first.
+
+    Returns:
+        What each failed run said.
+
+    Raises:
+        UsageError: where the results hold figures of other runs: committed ones must not make way for a trial's.
+    """
+    folder, failures = places.results / name, list[str]()
+    comparisons = {cell.name: study.comparison(cell, seeds) for cell in cells}
+    for cell, comparison in comparisons.items():
+        _check(folder / f"{cell}.json", comparison, command)
+    for comparison in comparisons.values():
+        comparison.check(execution)
+    for cell, comparison in comparisons.items():
+        console.print(f"{name}, {cell}: {len(comparison.runs())} runs")
+        out = places.out / name / cell
+        found = compare(
+            comparison, execution, out, console=console, command=shlex.join(command), store=places.out
+        )
+        failures += found.failures
+        _write(folder, cell, study, found)
+        write_json(folder / f"{cell}.json", _described(comparison, command))
+    write_study_page(study, folder, places.out / name / "report.html", lead)
+    return failures
+
+
+def read_results(folder: Path) -> list[Results]:
+    """The raw figures of all cells that are in a folder."""
+    results = []
+    for file in sorted(folder.glob("*.csv")):
+        if not file.stem.endswith("-curves"):
+            curves = file.with_name(f"{file.stem}-curves.csv")
+            rows = rows_of(read_records(file), file.stem)
+            results.append(Results(file.stem, rows, read_curves(curves) if curves.exists() else {}))
+    return results
+
+
+def write_study_page(study: Study, folder: Path, path: Path, lead: Sequence[str] = ()) -> None:
+    """Writes the page of a study from its raw figures in `folder`; same figures, same bytes."""
+    results = read_results(folder)
+    pictures = [] if study.figure is None else [Picture(study.figure(results), study.caption)]
+    shown = {"In numbers": study.table(results)}
+    write_page(path, study.question, [*lead, study.text], pictures=pictures, tables=shown)
+
+
+def _write(folder: Path, cell: str, study: Study, found: Compared) -> None:
+    write_records(folder / f"{cell}.csv", found.records)
+    names = [name for name in study.curves if any(name in curves for curves in found.curves.values())]
+    if names:
+        write_curves(folder / f"{cell}-curves.csv", found.curves, names)
+
+
+def _check(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
+    if not file.exists():
+        return
+    there, now = read_json(file), _described(comparison, command)
+    message = differences(there.get("base", {}), now["base"])
+    lost = sorted(set(there.get("seeds", ())) - set(now["seeds"]))
+    if not message and lost:
+        seeds = [f"seeds {min(some)} to {max(some)}" for some in (there["seeds"], now["seeds"])]
+        message = f"{seeds[0]} there and {seeds[1]} now, see --first-seed and --seeds"
+    if not message and there.get("variants") != now["variants"]:
+        message = "other settings of the methods"
+    if message:
+        raise UsageError(f"{file} tells of other runs ({message}): choose another --results, or delete it")
+
+
+def _described(comparison: Comparison, command: Sequence[str]) -> dict[str, Any]:
+    """The command and the configurations. Of data in files only the names: folders are one machine's own."""
+    shared = comparison.base.shared()
+    data = shared["data"]
+    named = {name: Path(data[name]).name for name in ("source", "embeddings") if data.get(name)}
+    described = {
+        "command": shlex.join(command),
+        "seeds": list(comparison.seeds),
+        "base": {**shared, "data": {**data, **named}},
+        "variants": {name: variant.plain() for name, variant in comparison.variants.items()},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(described))
+    return plain

@@ -1,0 +1,81 @@
+"""What worker processes do: one run, or the pretraining of one player. Imports nothing that a run does not need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kdgan.experiments.pool import Job, Reporter
+from kdgan.methods import find
+from kdgan.references import find_object
+from kdgan.tasks.config import BASELINES, Config
+from kdgan.tasks.run import NetworkRun, Outcome, data_of, remember, run_of
+from kdgan.training.config import digest
+from kdgan.training.execution import Execution
+
+
+def run_name(name: str, seed: int) -> str:
+    """What a run is called."""
+    return f"{name} seed {seed}"
+
+
+def run_folder(store: Path, config: Config) -> Path:
+    """Where the run of a configuration lies."""
+    return store / "runs" / config.name
+
+
+def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -> list[Job]:
+    """Every run by its name, after the pretraining that it shares with others of its seed."""
+    jobs: dict[str, Job] = {}
+    players: dict[str, str] = {}
+    for name, config in configs.items():
+        if config.method in BASELINES:
+            cost = float(find_object(BASELINES[config.method]).cost) * config.training.steps
+            jobs[name] = Job(name, carry_out, (config, execution, store), cost=cost)
+            continue
+        kind, training, needs = find(config.method), config.training, []
+        for role in training.pretrained(kind):
+            # Runs that differ in what the player depends on need another one of the same role and seed.
+            needed = digest(config.pretraining(role))
+            if needed not in players:
+                again = sum(1 for other in players.values() if other.startswith(run_name(role, config.seed)))
+                players[needed] = run_name(role, config.seed) + (f", no. {again + 1}" if again else "")
+                cost = training.pretraining_steps(role, kind) * (1.0 if role == "student" else 2.0)
+                arguments = (config, execution, store, role)
+                jobs[players[needed]] = Job(players[needed], pretrain, arguments, cost=cost)
+            needs.append(players[needed])
+        # Where others learn seldom, C still sees one of them in every update.
+        alone = min(kind.cost, find("mimic").cost)
+        cost = training.steps * (alone + (kind.cost - alone) / training.teacher_every)
+        jobs[name] = Job(name, carry_out, (config, execution, store), tuple(needs), cost)
+    return list(jobs.values())
+
+
+def pretrain(
+    config: Config, execution: Execution, store: Path, role: str, report: Reporter, stop: Callable[[], bool]
+) -> float:
+    """Trains one player on the labels; its time in seconds."""
+    run = run_of(config, _watched(execution, report, stop))
+    assert isinstance(run, NetworkRun)
+    return run.pretrain(role, store / "pretrained").seconds
+
+
+def carry_out(
+    config: Config, execution: Execution, store: Path, report: Reporter, stop: Callable[[], bool]
+) -> Outcome:
+    """Carries out one run."""
+    run = run_of(config, _watched(execution, report, stop))
+    return run.train(run_folder(store, config), store / "pretrained")
+
+
+def preparation(config: Config, execution: Execution) -> Callable[[], None]:
+    """Puts the data of a configuration into a worker, so that each need not read them from their files."""
+    return partial(remember, config.data.files, data_of(config, execution.data_dir))
+
+
+def _watched(execution: Execution, report: Reporter, stop: Callable[[], bool]) -> Execution:
+    progress: Any = lambda what, done, total: report(done / total)  # noqa: E731
+    return replace(execution, progress=progress, stop=stop)

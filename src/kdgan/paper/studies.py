@@ -1,0 +1,397 @@
+"""The paper's tables and figures, and the questions its reviewers asked: each a few lines of data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from kdgan.errors import UsageError
+from kdgan.experiments import tables
+from kdgan.experiments.comparison import Variant
+from kdgan.experiments.statistics import Row, mean_interval
+from kdgan.experiments.study import Cell, Results, Study
+from kdgan.experiments.tables import NOTHING, Column, plus_minus
+from kdgan.methods import CONTROL, hyperparameters
+from kdgan.paper import figures
+from kdgan.paper.cells import CLASSES, PHOTOS, published
+from kdgan.paper.variance import MEASURED
+from kdgan.tasks.config import BASELINES
+
+GAME = (
+    "A small network, the student, is to classify as well as it can. While it is trained there is more than it will "
+    "have later: a larger network, the teacher. In KDGAN (Wang et al., NeurIPS 2018) student and teacher learn from "
+    "each other, and a third network, the discriminator, learns to tell their labels from true ones; both learn to "
+    "pass its judgement."
+)
+"""What all pages begin with."""
+
+TABLE_1 = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
+"""The control without a teacher, the paper's methods, and three networks in co-distillation."""
+TABLE_2 = (*BASELINES, CONTROL, "distn", "mimic", "noisy", "codis", "nagan", "kdgan")
+"""Baselines that see the photo alone, the control, and the paper's methods."""
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "kdgan": {},
+        "kdgan: no game": {"adversarial": 0.0},
+        "kdgan: labels through D alone": {"supervision": 0.0},
+        "kdgan: labels and game, no distillation": {"beta": 0.0, "gamma": 0.0},
+        "kdgan: T learns nothing from C": {"gamma": 0.0},
+        "kdgan: no distillation": {"beta": 0.0, "gamma": 0.0, "supervision": 0.0},
+        "kdgan: C pretrained for a tenth": {"student_pretraining": 0.1},
+        "kdgan: views not moved": {"epsilon": 0.0},
+        "kdgan: all learn in every update": {"teacher_every": 1},
+        "kdgan: concrete, τ annealed": {"estimator": "concrete"},
+        "kdgan: concrete, τ = 1": {"estimator": "concrete", "tau_start": 1.0, "tau_end": 1.0},
+        "kdgan: concrete, τ = 0.1": {"estimator": "concrete", "tau_start": 0.1, "tau_end": 0.1},
+        "kdgan: reinforce": {"estimator": "reinforce"},
+        "kdgan: reinforce, baseline": {"estimator": "reinforce-baseline"},
+        "kdgan: D does not see x": {"discriminator": "kdgan.paper.ablations:blind"},
+        "kdgan: D is the product of labels": {"method": "kdgan.paper.ablations:LabelOracle"},
+    }
+)
+"""What each variant takes from KDGAN, or puts in its place."""
+JUDGES = ("kdgan", "kdgan: no game", "kdgan: D is the product of labels")
+"""Of the ablations, those that say what a discriminator that learns is worth."""
+WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "alpha": (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
+        "beta": (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0),
+        "gamma": (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0),
+    }
+)
+"""The paper's search ranges (Figure 4)."""
+WIDTHS = (25, 50, 100, 200, 400, 800)
+"""Of both hidden layers of the student, for accuracy against size."""
+
+
+def _methods(*names: str) -> Any:
+    return lambda cell: {name: cell.variant(name) for name in names}
+
+
+def _changes(cell: Cell, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Variant]:
+    return {name: cell.variant("kdgan").changed(change) for name, change in changes.items()}
+
+
+def _ablations(cell: Cell) -> Mapping[str, Variant]:
+    # MIMIC's teacher is T as it was before the game.
+    return {"mimic": cell.variant("mimic"), **_changes(cell, ABLATIONS)}
+
+
+def _judges(cell: Cell) -> Mapping[str, Variant]:
+    return _changes(cell, {name: ABLATIONS[name] for name in JUDGES})
+
+
+def _weights(cell: Cell) -> Mapping[str, Variant]:
+    game = cell.variant("kdgan")
+    usual = {**hyperparameters("kdgan"), **game.hyper}
+    # Where a weight has its usual value the game is that of the table, and said in the same way shares its run.
+    return {"kdgan": game} | {
+        f"kdgan: {name} = {value:g}": game if value == usual[name] else game.changed({name: value})
+        for name, values in WEIGHTS.items()
+        for value in values
+    }
+
+
+def _sizes(cell: Cell) -> Mapping[str, Variant]:
+    return {
+        f"{method}: {width}": cell.variant(method).changed({"student": f"mlp-{width}-{width}"})
+        for width in WIDTHS
+        for method in (CONTROL, "mimic", "codis", "kdgan")
+    }
+
+
+def _published(metric: str, header: str) -> Column:
+    def text(row: Row) -> str:
+        value = published(metric, row.cell, row.name)
+        return NOTHING if value is None else f"{value:.2f}"
+
+    return Column(header, text)
+
+
+def _teacher(metric: str, *, interval: bool) -> Column:
+    return tables.mean(f"teacher/{metric}", "teacher", interval=interval)
+
+
+def _sizes_table(results: Sequence[Results]) -> list[list[str]]:
+    """By method and size: accuracy, and the smallest that is within half a point of the largest."""
+    cells = []
+    found: dict[str, dict[int, list[Row]]] = {}
+    for row in (row for each in results for row in each.rows):
+        by_size = found.setdefault(row.name.partition(":")[0], {})
+        by_size.setdefault(row.runs[0].student_parameters or 0, []).append(row)
+    for method, by_size in found.items():
+        means = {
+            size: mean_interval(run.metrics["accuracy"] for row in rows for run in row.runs)
+            for size, rows in by_size.items()
+        }
+        enough = min(size for size, each in means.items() if each.mean >= means[max(means)].mean - 0.5)
+        for size in sorted(by_size):
+            teacher = by_size[size][0].runs[0].teacher_parameters
+            cells.append(
+                [
+                    method,
+                    f"{size:,}",
+                    plus_minus(means[size]),
+                    NOTHING if teacher is None else f"{teacher / size:.1f}",
+                    "smallest within 0.5 points of the largest" if size == enough else "",
+                ]
+            )
+    return cells
+
+
+def _variance_table(results: Sequence[Results]) -> list[list[str]]:
+    """By gradient: means over the game and over seeds."""
+    cells = []
+    for each in results:
+        for gradient, label in figures.GRADIENTS.items():
+            means = [_mean(each, f"{what}/{gradient}") for what in ("variance", "signal", "bias")]
+            shown = [NOTHING if mean is None else f"{mean:.2e}" for mean in means]
+            noise, signal = means[:2]
+            shown.insert(2, f"{noise / signal:.1f}" if noise and signal and signal > 0 else NOTHING)
+            if noise is not None:
+                cells.append([each.cell, label, *shown])
+    return cells
+
+
+def _mean(results: Results, name: str) -> float | None:
+    values = [value for curves in results.curves.values() for _, value in curves.get(name, ())]
+    return math.fsum(values) / len(values) if values else None
+
+
+def _plain(*headers: str, words: Sequence[str]) -> list[Column]:
+    return [Column(header, str, words=header in words) for header in headers]
+
+
+_IN_PERCENT = (
+    "In %, on test data after the last step; ± half of the 95 % interval; differences paired by seed."
+)
+
+_TABLE_1: dict[str, Any] = {
+    "variants": _methods(*TABLE_1),
+    "columns": [
+        tables.cell(),
+        tables.name(),
+        tables.seeds(),
+        tables.mean("accuracy"),
+        tables.less_than("kdgan", "accuracy", "KDGAN − it"),
+        tables.best_epoch("accuracy"),
+        _teacher("accuracy", interval=False),
+        _published("accuracy", "paper"),
+        tables.seconds(decimals=False),
+    ],
+    "note": (
+        "Test accuracy in % after the last step; ± half of the 95 % interval. KDGAN − it: points, paired by seed. Best "
+        "epoch: what choosing it on test data would have added. Teacher: T at the end. Paper: the published mean. "
+        "Seconds: own + shared pretraining, beside other work."
+    ),
+}
+
+_VARIANTS: dict[str, Any] = {
+    "columns": [
+        tables.cell(),
+        tables.name("variant"),
+        tables.seeds(),
+        tables.mean("accuracy"),
+        tables.minus("kdgan", "accuracy", "it − KDGAN"),
+        _teacher("accuracy", interval=True),
+        Column("seconds", lambda row: f"{row.average('seconds'):.0f}"),
+    ],
+    "note": (
+        f"Accuracy. {_IN_PERCENT} Teacher: T after the game; in the row of mimic, whose T stays as it is, T before it."
+    ),
+}
+
+_TAG_VARIANTS: dict[str, Any] = {
+    "cells": PHOTOS,
+    "columns": [
+        tables.cell("tags"),
+        tables.name("variant"),
+        tables.seeds(),
+        tables.mean("P@3"),
+        tables.minus("kdgan", "P@3", "it − KDGAN, P@3"),
+        tables.mean("MAP"),
+        tables.minus("kdgan", "MAP", "it − KDGAN, MAP"),
+    ],
+    "note": _IN_PERCENT,
+    "curves": ("P@3",),
+}
+
+_WEIGHTS_TEXT = (
+    "α divides the discriminator's attention between student and teacher, β is how closely the student "
+    "follows the teacher, γ how closely the teacher follows the student. One is changed at a time."
+)
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        "table1": Study(
+            question="Which method trains the best student?",
+            text=(
+                "Seven methods, and co-distillation of three networks, which costs what KDGAN costs. All get the same "
+                "labelled images of a seed, the same views of them, the same number of student updates and the same "
+                "pretrained teacher. On MNIST their settings come from a search with as many trials for each, on "
+                "validation images of other seeds; on CIFAR-10 they are each method's defaults."
+            ),
+            cells=tuple(CLASSES),
+            **_TABLE_1,
+        ),
+        "table2": Study(
+            question="Which method recommends the right tags?",
+            text=(
+                "At training time each photo comes with the text that its owner wrote; later there is the photo alone. "
+                "Teacher and discriminator see both, the student sees the photo, and so do the baselines."
+            ),
+            cells=PHOTOS,
+            variants=_methods(*TABLE_2),
+            columns=[
+                tables.cell("tags"),
+                tables.name(),
+                tables.seeds(),
+                *(tables.mean(metric, interval=False) for metric in ("P@3", "P@5", "F@3", "F@5")),
+                tables.mean("MAP"),
+                tables.mean("MRR", interval=False),
+                tables.less_than("kdgan", "MAP", "KDGAN − it, MAP"),
+                tables.mean("teacher/MAP", "teacher's MAP", interval=False),
+                _published("MAP", "paper's MAP"),
+            ],
+            note=(
+                "On test photos after the last step, means over seeds, in %; ± half of the 95 % interval. KDGAN − it: "
+                "points, paired by seed. Teacher: T at the end, which also sees the text: an upper bound, no "
+                "competitor; that of mimic is T before any game. The paper's photos were others."
+            ),
+            curves=(),
+        ),
+        "samples": Study(
+            question="How many labels does each method need?",
+            text="The columns of Table 1 as curves: accuracy against the number of labelled images.",
+            cells=tuple(cell for cell in CLASSES if cell.startswith("mnist")),
+            figure=figures.samples,
+            caption="Error against the number of labels, both on logarithmic scales; bars: 95 % intervals.",
+            **_TABLE_1,
+        ),
+        "figure3a": Study(
+            question="Does a teacher make the game faster and steadier?",
+            text="NaGAN is the same game without a teacher: the student against the discriminator alone.",
+            cells=("mnist-100",),
+            variants=_methods("nagan", "kdgan"),
+            figure=figures.training_curves("accuracy"),
+            caption="Training curves: NaGAN against KDGAN; band: lowest to highest seed.",
+            **_VARIANTS,
+        ),
+        "figure3b": Study(
+            question="Does a teacher make the game faster and steadier on photos with tags?",
+            text=(
+                "NaGAN is the same game without a teacher: the student against the discriminator alone. The student "
+                "sees features of a photo; in training the others see what its owner wrote, too. P@3 is the share of "
+                "right tags among the first three."
+            ),
+            variants=_methods("nagan", "kdgan"),
+            figure=figures.training_curves("P@3"),
+            caption="Training curves on photos with tags, P@3; band: lowest to highest seed.",
+            **_TAG_VARIANTS,
+        ),
+        "figure4": Study(
+            question="How much do the weights of the game matter?",
+            text=_WEIGHTS_TEXT,
+            cells=("mnist-100",),
+            variants=_weights,
+            figure=figures.weights("accuracy"),
+            caption="Accuracy of KDGAN when one of its weights changes; bars: 95 % intervals.",
+            seeds=3,
+            **_VARIANTS,
+        ),
+        "figure5": Study(
+            question="How much do the weights of the game matter on photos with tags?",
+            text=f"{_WEIGHTS_TEXT} P@3 is the share of right tags among the first three.",
+            variants=_weights,
+            figure=figures.weights("P@3"),
+            caption="P@3 of KDGAN on photos with tags when one of its weights changes; bars: 95 % intervals.",
+            seeds=3,
+            **{**_TAG_VARIANTS, "curves": ()},
+        ),
+        "figure7": Study(
+            question="Which part of the student's gradient is noise?",
+            text=(
+                "The paper's argument rests on the distillation gradient having less variance than the adversarial "
+                "one. Here both are measured on the networks of a real game, for every way to estimate the second."
+            ),
+            cells=("mnist-100",),
+            variants=_methods("kdgan"),
+            columns=_plain(
+                "cell",
+                "gradient of C",
+                "variance",
+                "signal",
+                "variance / signal",
+                "squared bias",
+                words=("cell", "gradient of C"),
+            ),
+            note=(
+                "Means over the game and over seeds. Variance: trace of the covariance between minibatches. Signal: "
+                "squared norm of the mean gradient; the ratio of both does not depend on how a loss is weighed. "
+                "Squared bias: squared norm of the mean difference to the exact gradient. What sampling adds is taken "
+                "out of the last two, so that they may be slightly below 0."
+            ),
+            figure=figures.variance,
+            caption="Variance of the student's gradients while the game is played.",
+            seeds=3,
+            curves=MEASURED,
+            probe="kdgan.paper.variance:variances",
+            tabulate=_variance_table,
+        ),
+        "ablations": Study(
+            question="Which part of KDGAN earns what it gains?",
+            text="Each row takes one part away, or puts something simpler in its place.",
+            cells=("mnist-100", "mnist-1000"),
+            variants=_ablations,
+            seeds=5,
+            **_VARIANTS,
+        ),
+        "judges": Study(
+            question="What is a discriminator worth that learns?",
+            text=(
+                "KDGAN beside itself without the game, and with a label oracle in place of the discriminator, on more "
+                "seeds than the other ablations."
+            ),
+            cells=("mnist-100", "mnist-1000"),
+            variants=_judges,
+            **_VARIANTS,
+        ),
+        "sizes": Study(
+            question="How small can the student be?",
+            text="The same methods with students of six widths.",
+            cells=("mnist-1000",),
+            variants=_sizes,
+            columns=_plain(
+                "method",
+                "parameters",
+                "accuracy",
+                "teacher's parameters to its",
+                "remark",
+                words=("method", "remark"),
+            ),
+            note="Test accuracy in % after the last step; ± half of the 95 % interval over seeds.",
+            figure=figures.sizes,
+            caption="Accuracy against the size of the student; bars: 95 % intervals.",
+            seeds=3,
+            tabulate=_sizes_table,
+        ),
+    }
+)
+"""By name, as `kdgan reproduce` takes them."""
+
+
+def find(name: str, cells: Sequence[str]) -> Study:
+    """The study of that name, if it has these cells.
+
+    Raises:
+        UsageError: if it has not, or there is none.
+    """
+    if name not in STUDIES:
+        raise UsageError(f"unknown study {name!r}: choose from {', '.join(sorted(STUDIES))}")
+    for cell in cells:
+        if cell not in STUDIES[name].cells:
+            raise UsageError(f"{name} has no cell {cell!r}: choose from {', '.join(STUDIES[name].cells)}")
+    return STUDIES[name]

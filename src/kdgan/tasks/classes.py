@@ -1,0 +1,78 @@
+"""Classification: each example has one of K classes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.augment import augmentation
+from kdgan.data.reading import load
+from kdgan.data.source import Source
+from kdgan.data.split import split
+from kdgan.errors import UsageError
+from kdgan.nets import build
+from kdgan.ship.student import Student
+from kdgan.tasks.base import Task
+from kdgan.tasks.config import ClassesData, Config, check_unchanged
+from kdgan.tasks.metrics import accuracy
+
+_load = lru_cache(maxsize=1)(load)  # for many runs on the same data
+
+
+class Classes(Task):
+    """Classes, and players that take what the source gives.
+
+    Args:
+        config: says which data.
+        source: what `read` gave.
+
+    Raises:
+        UsageError: if the configuration does not fit the data.
+    """
+
+    metrics = ("accuracy",)
+
+    def __init__(self, config: Config, source: Source) -> None:
+        assert isinstance(config.data, ClassesData)
+        if source.kind == "vector" and config.augment not in ("none", "noise"):
+            raise UsageError(
+                f"augmentation {config.augment!r} is for images, and {source.name} has none: use none or noise"
+            )
+        augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
+        self.config = config
+        self.split = split(source, labels=config.data.labels, seed=config.seed)
+        self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
+        self.labels = self.split.classes
+        background = self.split.background if source.kind == "image" else torch.zeros(1)
+        self.augment = augmentation(config.augment, background)
+
+    @staticmethod
+    def read(config: Config, data_dir: Path | None) -> Source:
+        """The source."""
+        data: Any = config.data
+        source = _load(
+            data.source,
+            data_dir=data_dir,
+            target=data.target,
+            privileged=data.privileged,
+            image_size=data.image_size,
+        )
+        check_unchanged(data)
+        return source
+
+    def build(self, network: str, role: str) -> nn.Module:
+        """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""
+        privileged = 0 if role == "student" else self.split.privileged
+        return build(network, self.split.shape, len(self.labels), privileged=privileged)
+
+    def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """The accuracy."""
+        return {"accuracy": accuracy(logits, targets)}
+
+    def student(self, module: nn.Module) -> Student:
+        """The student, with the classes and the scale of its inputs."""
+        return Student(module, self.config.student, self.split.shape, self.labels, self.split.scale)

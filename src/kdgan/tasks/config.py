@@ -1,0 +1,192 @@
+"""What a run is: everything that its result depends on, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from kdgan.errors import UsageError
+from kdgan.files import sha256_of
+from kdgan.methods import find, hyperparameters
+from kdgan.training.config import Training, digest
+
+BASELINES: Mapping[str, str] = {
+    "knn": "kdgan.tagging.baselines.knn:KNN",
+    "tprop": "kdgan.tagging.baselines.tagprop:TagProp",
+    "tfeat": "kdgan.tagging.baselines.tagfeature:TagFeature",
+    "rexmp": "kdgan.tagging.baselines.relexamples:RelExamples",
+}
+"""Methods without a network, which recommend tags from the photo alone: by name, where each is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassesData:
+    """Examples of which each has one of K classes.
+
+    Attributes:
+        source: digits, mnist, cifar10, or a path.
+        sha256: of its content, where it is one file, so that a run depends on its configuration alone.
+        labels: labelled examples; None for all outside validation.
+        target: label column of a table.
+        privileged: privileged columns of a table.
+        image_size: side to which a folder's images are brought, in pixels.
+    """
+
+    kind: ClassVar = "classes"
+    source: str
+    sha256: str | None = None
+    labels: int | None = None
+    target: str | None = None
+    privileged: tuple[str, ...] = ()
+    image_size: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What results call it."""
+        return self.source
+
+    @property
+    def files(self) -> tuple[object, ...]:
+        """What reading depends on."""
+        return self.kind, self.source, self.sha256, self.target, self.privileged, self.image_size
+
+
+@dataclass(frozen=True, slots=True)
+class TagsData:
+    """Photos with tags, and the text that their owners wrote.
+
+    Attributes:
+        source: a Parquet file, or `scenes` for generated ones.
+        sha256: of the file's content.
+        choice: whether the most `popular` tags are the labels, or `random` ones.
+        count: how many tags.
+        text_encoder: how texts are read: `lstm`, or `bag` for words without an order.
+        embeddings: file of pretrained word embeddings for texts; None draws them.
+        embeddings_sha256: of its content.
+        dropout: share of image features and hidden layers that is left out in training.
+    """
+
+    kind: ClassVar = "tags"
+    source: str
+    sha256: str | None = None
+    choice: Literal["popular", "random"] = "popular"
+    count: int = 200
+    text_encoder: Literal["lstm", "bag"] = "lstm"
+    embeddings: str | None = None
+    embeddings_sha256: str | None = None
+    dropout: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What results call it."""
+        return f"{Path(self.source).stem}, {self.choice} tags"
+
+    @property
+    def files(self) -> tuple[object, ...]:
+        """What reading depends on."""
+        return self.kind, self.source, self.sha256
+
+
+Data: TypeAlias = ClassesData | TagsData
+KINDS: Mapping[str, type[Data]] = {kind.kind: kind for kind in (ClassesData, TagsData)}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One run: a method on data from a seed.
+
+    Attributes:
+        data: of one kind, which says what is learned.
+        method: its name or reference, see `kdgan.methods.find`; or one of `BASELINES`.
+        seed: of the subset, the initial weights, the order, the views and all sampling.
+        hyper: hyperparameters of the method that differ from its defaults.
+        student: network of C, as `kdgan.nets.build` names it.
+        teacher: network of T, and of D unless the next says otherwise.
+        discriminator: network of D; None for the teacher's form.
+        augment: augmentation of the training inputs, by name.
+        metrics: further ones of your own, `module:function` of logits `(N, K)` and targets.
+        probe: `module:function` that looks at the method at every evaluation, see `kdgan.training.trainer.Probe`.
+        training: how players are trained.
+    """
+
+    data: Data
+    method: str
+    seed: int = 0
+    hyper: dict[str, Any] = field(default_factory=dict)
+    student: str = "mlp-800-800"
+    teacher: str = "mlp-1200-1200"
+    discriminator: str | None = None
+    augment: str = "none"
+    metrics: tuple[str, ...] = ()
+    probe: str | None = None
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if self.method not in BASELINES:
+            find(self.method)
+        elif not isinstance(self.data, TagsData):
+            raise UsageError(f"{self.method} recommends tags: it is for photos with tags alone")
+
+    @property
+    def name(self) -> str:
+        """A name for the run's folder that no other configuration has: method, seed, and a digest of the rest."""
+        method = self.method.rpartition(":")[2]
+        return f"{method}-seed{self.seed}-{digest(self.plain())}"
+
+    def network(self, role: str) -> str:
+        """The network that plays a role."""
+        if role == "student":
+            return self.student
+        return self.discriminator or self.teacher if role == "discriminator" else self.teacher
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON would give it back, with every hyperparameter of the method: a default may change."""
+        defaults = {} if self.method in BASELINES else hyperparameters(self.method)
+        values = {**asdict(self), "hyper": {**defaults, **self.hyper}}
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return {**plain, "data": {"kind": self.data.kind, **plain["data"]}}
+
+    def shared(self) -> dict[str, Any]:
+        """What all runs of a comparison have in common."""
+        return {
+            name: value for name, value in self.plain().items() if name not in ("method", "seed", "hyper")
+        }
+
+    def pretraining(self, role: str) -> dict[str, Any]:
+        """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
+        wanted = ("data", "seed", "augment", *(("metrics",) if role == "student" else ()))
+        values = {name: value for name, value in self.plain().items() if name in wanted}
+        return {**values, "network": self.network(role), **self.training.pretraining(role, find(self.method))}
+
+
+def from_plain(values: Mapping[str, Any]) -> Config:
+    """The configuration that `Config.plain` gave.
+
+    Raises:
+        UsageError: if the values are not those of a configuration.
+    """
+    try:
+        data = dict(values["data"])
+        kind = KINDS[data.pop("kind")]
+        tuples = {name: tuple(data[name]) for name in ("privileged",) if name in data}
+        if set(values) != {each.name for each in fields(Config)}:
+            raise KeyError("a field is missing or unknown")
+        given = {**values, "metrics": tuple(values["metrics"]), "training": Training(**values["training"])}
+        return Config(**{**given, "data": kind(**{**data, **tuples})})
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError("this is not the configuration of a run of this version of kdgan") from error
+
+
+def check_unchanged(data: Data) -> None:
+    """Checks that a file of data is the one that a run was configured with.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if data.sha256 is not None and sha256_of(Path(data.source)) != data.sha256:
+        raise UsageError(f"{data.source} is no longer what it was when this run was configured")

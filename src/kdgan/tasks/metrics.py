@@ -1,0 +1,59 @@
+"""How good a student is: numbers from its logits and the targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+from kdgan.errors import UsageError
+from kdgan.references import find_object
+
+Metric: TypeAlias = Callable[[Tensor, Tensor], float]
+"""Logits `(N, K)` and targets, class indices `(N,)` or label weights `(N, K)`, to a number; more is better."""
+
+
+def accuracy(logits: Tensor, targets: Tensor) -> float:
+    """Per cent of examples whose highest-scored label is true; for label weights: one of those with the largest."""
+    best = logits.argmax(-1)
+    if targets.ndim == 1:
+        return 100 * (best == targets).double().mean().item()
+    right = targets.gather(1, best.unsqueeze(1)).squeeze(1) == targets.amax(1)
+    return 100 * right.double().mean().item()
+
+
+def own_metrics(given: Iterable[str] | Mapping[str, Metric]) -> dict[str, Metric]:
+    """Metrics of one's own by name: of references `module:function`, the function's name.
+
+    Raises:
+        UsageError: for a reference that leads to nothing that can be called.
+    """
+    if isinstance(given, Mapping):
+        found = dict(given)
+    else:
+        found = {reference.rpartition(":")[2]: find_object(reference) for reference in given}
+    for name, metric in found.items():
+        if not callable(metric):
+            raise UsageError(
+                f"metric {name} is no function of logits and targets, but {type(metric).__name__}"
+            )
+    return found
+
+
+def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """The numbers that metrics of one's own give.
+
+    Raises:
+        UsageError: for one that is no finite number.
+    """
+    found = {}
+    for name, metric in metrics.items():
+        try:
+            found[name] = float(metric(logits, targets))
+        except Exception as error:  # of any kind: it is the user's code
+            raise UsageError(f"metric {name} fails ({type(error).__name__}: {error})") from error
+        if not math.isfinite(found[name]):
+            raise UsageError(f"metric {name} gives {found[name]}, which is no finite number")
+    return found

@@ -1,0 +1,194 @@
+"""The one trainer behind `distill`, `kdgan train` and every comparison: pretraining, then the method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from kdgan.data.augment import Augmentation
+from kdgan.data.batch import Batch
+from kdgan.data.feed import Feed
+from kdgan.data.own import make_feed
+from kdgan.data.seeds import mixed
+from kdgan.files import locked
+from kdgan.methods import Method, create, find, name_of, pretraining
+from kdgan.training.config import Training
+from kdgan.training.evaluate import logits_of
+from kdgan.training.execution import Execution
+from kdgan.training.loop import Loop
+
+Probe = Callable[[Method, Feed, int], dict[str, float]]
+"""Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a trainer did.
+
+    Attributes:
+        history: a record for each evaluation of the student: `step`, its updates so far, `seconds`, the mean of each
+            loss since the last, and the metrics.
+        seconds: of training, by what was trained: `teacher`, ..., and the name of the method.
+        updates: of the student.
+    """
+
+    history: list[dict[str, Any]]
+    seconds: Mapping[str, float]
+    updates: int
+
+
+class Trainer:
+    """Trains the players of one method: those that it wants trained on the labels, then all as it says.
+
+    What a player sees and how it starts depends on the seed and its role alone, so that methods of one seed have the
+    same teacher, and the same examples in the same views at the same update of the student.
+
+    Args:
+        method: its name, reference or class.
+        modules: the players by role, on the device; trained in place. More than the method needs do no harm.
+        train: the examples, on the device; or a loader of batches.
+        training: the settings.
+        seed: of order, views and samples.
+        hyper: hyperparameters of the method that differ from its defaults.
+        execution: where and how.
+        augment: other views of the inputs, or None.
+        measure: gives the student's metrics by name; asked at every evaluation.
+        probe: what else to measure then, once the method is at work.
+        trained: roles that are not trained on the labels first, since they are trained.
+        frozen: roles that are kept as they are.
+
+    Attributes:
+        method: the method, made at once, so that what is wrong is found before anything is written.
+
+    Raises:
+        UsageError: if the method does not take these hyperparameters or lacks a player.
+    """
+
+    def __init__(
+        self,
+        method: str | type[Method],
+        modules: Mapping[str, nn.Module],
+        train: Batch | DataLoader[Any],
+        training: Training,
+        *,
+        seed: int,
+        hyper: Mapping[str, Any] | None = None,
+        execution: Execution | None = None,
+        augment: Augmentation | None = None,
+        measure: Callable[[], dict[str, float]] | None = None,
+        probe: Probe | None = None,
+        trained: Iterable[str] = (),
+        frozen: Iterable[str] = (),
+    ) -> None:
+        self.kind, self.name = find(method), name_of(method)
+        self.modules, self.data, self.training, self.seed = modules, train, training, seed
+        self.execution, self.augment = execution or Execution(), augment
+        self.measure, self.probe = measure, probe
+        learning = {role: None if role in frozen else training.optimization(role) for role in modules}
+        self.method = create(
+            self.kind,
+            modules,
+            hyper,
+            optimization=learning,
+            seed=mixed(seed, self.name),
+            epsilon=training.epsilon,
+            teacher_every=training.teacher_every,
+        )
+        self.pretrained = tuple(role for role in training.pretrained(self.kind) if role not in trained)
+
+    def train(self, folder_of: Callable[[str], Path | None] = lambda what: None) -> Trained:
+        """All that is missing, in the folders where what is trained is kept (None keeps nothing).
+
+        Args:
+            folder_of: for a role that is trained on the labels, or the method's name, its folder.
+
+        Raises:
+            RunError: if a loss diverges.
+            Interrupted: if `execution.stop` said so.
+        """
+        loops = {role: self.pretrain(role, folder_of(role)) for role in self.pretrained}
+        first = loops.get("student")
+        early = first.steps if first else 0
+        loops[self.name] = last = self.play(folder_of(self.name), early)
+        later = [{**record, "step": record["step"] + early} for record in last.history]
+        seconds = {what: loop.seconds for what, loop in loops.items()}
+        updates = early + (self.training.steps - early) * self.method.c_steps
+        return Trained([*(first.history if first else []), *later], seconds, updates)
+
+    def pretrain(self, role: str, folder: Path | None = None) -> Loop:
+        """Trains one player on the labels alone; its folder may be shared with other methods of the seed."""
+        training, is_student = self.training, role == "student"
+        method = pretraining(
+            role,
+            self.modules[role],
+            smoothing=training.smoothing if role in ("teacher", "peer") else 0.0,
+            optimization=training.pretraining_optimization(role),
+            seed=mixed(self.seed, role, "pretraining"),
+            # As in the updates that follow, and in those of every other method.
+            epsilon=training.epsilon if is_student else 0.0,
+        )
+        # The student's pretraining is the beginning of its run; the others have their own order and views.
+        feed = self._feed(self.seed if is_student else mixed(self.seed, role), self.data)
+        loop = self._loop(role, method, feed, training.pretraining_steps(role, self.kind), folder)
+        if is_student:
+            loop.evaluate = self.measure
+            loop.evaluations = max(1, round(training.evaluations * training.student_share(self.kind)))
+        with nullcontext() if folder is None else locked(folder, self.execution.stop):
+            torch.manual_seed(mixed(self.seed, role, "run"))
+            loop.run()
+        return loop
+
+    def play(self, folder: Path | None = None, early: int = 0) -> Loop:
+        """The method itself, over players that are pretrained.
+
+        Args:
+            folder: keeps its state.
+            early: updates that the student has had in its pretraining.
+        """
+        data, teacher = self.data, self.method.players.get("teacher")
+        if isinstance(data, Batch) and self.augment is None and teacher is not None and not teacher.learns:
+            # The same views come again and again, so a teacher that stays as it is need see them only once.
+            data = replace(data, teacher_logits=logits_of(teacher.module, data, role="teacher"))
+        feed = self._feed(self.seed, data)
+        steps = self.training.steps - early
+        loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
+        loop.evaluate, loop.evaluations = self._look, self.training.evaluations
+        torch.manual_seed(mixed(self.seed, "run"))
+        loop.run()
+        return loop
+
+    def _look(self) -> dict[str, float]:
+        """The metrics and, where it was asked for, what the probe finds."""
+        found = {} if self.measure is None else self.measure()
+        if self.probe is not None:
+            # What is measured must not change what is trained, so it gets batches of its own.
+            found |= self.probe(self.method, self._feed(self.seed + 1, self.data), self.seed)
+        return found
+
+    def _feed(self, seed: int, data: Batch | DataLoader[Any]) -> Feed:
+        return make_feed(
+            data, self.training.batch, seed=seed, device=self.execution.device, augment=self.augment
+        )
+
+    def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path | None) -> Loop:
+        execution = self.execution
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        return Loop(
+            method,
+            feed,
+            steps,
+            execution.device,
+            folder,
+            bfloat16=self.training.precision == "bfloat16",
+            checkpoint_seconds=execution.checkpoint_seconds,
+            progress=lambda done: execution.progress(what, done, steps),
+            stop=execution.stop,
+        )
