@@ -10,10 +10,13 @@ import re
 import sys
 from pathlib import Path
 
-from kdgan.paper.paper_figures import FIGURES, read_table
-from kdgan.experiments.statistics import CONTROL, mean_interval, paired_difference, read_results, summarise
-from kdgan.paper.study_tables import TABLES
-from kdgan.experiments.tables import markdown, markdown_table, plus_minus
+from kdgan.experiments import tables
+from kdgan.experiments.records import read_csv, read_records
+from kdgan.experiments.statistics import mean_interval, paired_difference, rows_of
+from kdgan.experiments.study import read_results
+from kdgan.experiments.tables import markdown, plus_minus
+from kdgan.methods import CONTROL
+from kdgan.paper.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md")
@@ -36,16 +39,19 @@ def table(what: str) -> str:
         return settings_table(name)
     if name.startswith("changes/"):
         return changes_table(ROOT / what)
-    if name in TABLES:
-        return TABLES[name](ROOT / what).markdown()
-    return markdown_table(summarise(read_results(ROOT / what)))
+    if name in STUDIES:
+        return STUDIES[name].table(read_results(ROOT / what)).markdown()
+    rows = rows_of(read_records(ROOT / what))
+    metrics = ["accuracy"]
+    columns = [tables.cell("data"), *tables.of_comparison(metrics)]
+    return tables.table(rows, columns, tables.note_of_comparison(rows, metrics)).markdown()
 
 
 def settings_table(cell: str) -> str:
     """What `kdgan tune` chose for each method, and how it did on validation data beside the defaults."""
     folder = ROOT / "results" / "tuning" / cell
     rows = []
-    trials = read_table(folder / "trials.csv")
+    trials = read_csv(folder / "trials.csv")
     for method, found in json.loads((folder / "tuned.json").read_text(encoding="utf-8"))["methods"].items():
         first = next(row for row in trials if row["method"] == method)
         values = {
@@ -53,13 +59,11 @@ def settings_table(cell: str) -> str:
             for name, value in found["settings"].items()
         }
         chosen = ", ".join(f"{name} {value}" for name, value in values.items())
-        best = f"{found['validation_accuracy']:.2f}"
-        rows.append(
-            [method, str(found["trials"]), f"{float(first['validation_accuracy']):.2f}", best, chosen]
-        )
+        best = f"{found['validation']:.2f}"
+        rows.append([method, str(found["trials"]), f"{float(first['validation']):.2f}", best, chosen])
     headers = ("method", "trials", "defaults", "best", "settings")
     note = (
-        "Mean validation accuracy in % over the seeds of the search; the best of few trials flatters itself."
+        "Mean on validation data in % over the seeds of the search; the best of few trials flatters itself."
     )
     return f"{markdown(headers, rows, words=('method', 'settings'))}\n{note}\n"
 
@@ -68,7 +72,7 @@ def changes_table(file: Path) -> str:
     """What changes did on validation data, paired with KDGAN as it is, or with the control where only that changed."""
     mine: dict[str, dict[int, float]] = {}
     taught: dict[str, dict[int, float]] = {}
-    for row in read_table(file):
+    for row in read_csv(file):
         seed = int(row["seed"])
         mine.setdefault(row["change"], {})[seed] = float(row["validation_accuracy"])
         if row.get("teacher_validation_accuracy"):
@@ -91,8 +95,8 @@ def changes_table(file: Path) -> str:
         if shown > 3
         else "In %; validation data of seeds from 100."
     )
-    table = markdown(headers[:shown], [row[:shown] for row in rows], words=("change",))
-    return f"{table}\n{note}\n"
+    text = markdown(headers[:shown], [row[:shown] for row in rows], words=("change",))
+    return f"{text}\n{note}\n"
 
 
 def main() -> None:
@@ -108,9 +112,10 @@ def main() -> None:
                 document.write_text(after, encoding="utf-8")
     if "--figures" in sys.argv:
         (ROOT / "docs" / "figures").mkdir(exist_ok=True)
-        for name, (draw, _) in FIGURES.items():
-            if (ROOT / "results" / name).is_dir():
-                draw(ROOT / "results" / name).savefig(ROOT / "docs" / "figures" / f"{name}.png", dpi=110)
+        for name, study in STUDIES.items():
+            if study.figure is not None and (ROOT / "results" / name).is_dir():
+                figure = study.figure(read_results(ROOT / "results" / name))
+                figure.savefig(ROOT / "docs" / "figures" / f"{name}.png", dpi=110)
     if "--check" in sys.argv and stale:
         sys.exit(f"{', '.join(stale)}: tables differ from the result files; run python docs/tables.py")
 

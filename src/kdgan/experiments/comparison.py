@@ -15,7 +15,7 @@ from rich.console import Console
 from kdgan.experiments import tables
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
-from kdgan.experiments.statistics import rows_of
+from kdgan.experiments.statistics import rows_of, title_of
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
 from kdgan.methods import METHODS, Method, described, find, name_of
 from kdgan.references import find_object, reference_to
@@ -188,7 +188,7 @@ def compare(
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
         metrics = (*task.metrics, *task.own_metrics)
-        rows = rows_of(found.records)
+        rows = rows_of(found.records, title_of(found.records))
         write_report(
             out / "report.html",
             found.records,

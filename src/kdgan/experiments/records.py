@@ -32,7 +32,7 @@ class Record:
         seed: of the run.
         metrics: see `kdgan.tasks.Outcome`; each is a finite number.
         student_updates: of C, pretraining included; None without a network.
-        seconds: the run's own training time.
+        seconds: the run's own training time; None where it was not kept.
         pretraining_seconds: that of the shared teacher and discriminator it builds on.
         student_parameters: numbers in C.
         teacher_parameters: numbers in T.
@@ -47,8 +47,8 @@ class Record:
     seed: int
     metrics: Mapping[str, float]
     student_updates: int | None
-    seconds: float
-    pretraining_seconds: float
+    seconds: float | None
+    pretraining_seconds: float | None
     student_parameters: int | None
     teacher_parameters: int | None
 

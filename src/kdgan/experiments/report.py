@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kdgan.errors import UsageError
 from kdgan.experiments import figures, tables
 from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.records import Curves, Record
-from kdgan.experiments.statistics import Interval, Row, is_control, rows_of
+from kdgan.experiments.statistics import Interval, Row, is_control, rows_of, title_of
 from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, signed
 from kdgan.methods import CONTROL
 
@@ -28,7 +27,7 @@ def write_report(
     failures: Sequence[str] = (),
     examples: Sequence[Example] = (),
 ) -> None:
-    """Writes the page about one data set and number of labels, atomically; same input, same bytes.
+    """Writes the page about one data set, atomically; same input, same bytes.
 
     Args:
         path: of the file.
@@ -41,15 +40,11 @@ def write_report(
         examples: what the variants say of test examples.
 
     Raises:
-        UsageError: where there is no run, or where runs of several data sets or numbers of labels are mixed.
+        UsageError: where there is no run, or where runs of several data sets are mixed.
     """
-    rows = rows_of(records)
-    cells = sorted({row.cell for row in rows})
-    if len(cells) != 1:
-        found = "; ".join(cells) or "no runs"
-        raise UsageError(
-            f"a report is about one data set and number of labels, got {found}; write one for each"
-        )
+    records = list(records)
+    title = title_of(records)
+    rows = rows_of(records, title)
     metric = metrics[0]
     note = tables.note_of_comparison(rows, metrics) + tables.NOTE_OF_REPORT
     failed = f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."
@@ -57,7 +52,7 @@ def write_report(
     every = [run for row in rows for run in row.runs]
     write_page(
         path,
-        f"{cells[0]}: which method trains the best student?",
+        f"{title}: which method trains the best student?",
         outcome(rows, metric),
         caveats=[*([failed] if failures else []), *caveats(rows)],
         pictures=_pictures(rows, curves, metric, colours),
@@ -170,13 +165,14 @@ def _worth(distilled: Row, control: Row, metric: str) -> str:
         "so distilling did harm",
         "so whether distilling was worth it stays open",
     )
-    times = [
-        seconds_text(row.average("seconds") + row.average("pretraining_seconds"))
-        for row in (distilled, control)
-    ]
+    times = [_whole(row) for row in (distilled, control)]
     took = f"a run of {distilled.name} took {times[0]} s, one of the control {times[1]} s"
     against = _against(distilled.name, difference, "the control without a teacher", verdicts)
     return f"{against} With pretraining, {took}."
+
+
+def _whole(row: Row) -> str:
+    return seconds_text((row.average("seconds") or 0) + (row.average("pretraining_seconds") or 0))
 
 
 def _against(method: str, difference: Interval, other: str, verdicts: tuple[str, str, str]) -> str:

@@ -113,9 +113,10 @@ class Row:
         }
         return max(means, key=means.__getitem__, default=None)
 
-    def average(self, field: str) -> float:
-        """The mean of a field of its records that all of them have."""
-        return math.fsum(getattr(run, field) for run in self.runs) / len(self.runs)
+    def average(self, field: str) -> float | None:
+        """The mean of a field of its records; None where not all of them have it."""
+        values = [getattr(run, field) for run in self.runs]
+        return None if None in values else math.fsum(values) / len(values)
 
 
 def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
@@ -142,6 +143,21 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
         where = cell or f"{data}, {labels:,} labels"
         rows += [Row(where, name, runs, others) for name, runs in others.items()]
     return rows
+
+
+def title_of(records: Sequence[Record]) -> str:
+    """What the runs of one comparison are about: its data, and how many labels, which may differ by seed.
+
+    Raises:
+        UsageError: where there is no run, or where runs of several data sets are mixed.
+    """
+    data = sorted({record.data for record in records})
+    if len(data) != 1:
+        raise UsageError(f"a comparison is about one data set, got {', '.join(data) or 'no runs'}")
+    counts = sorted({record.labels for record in records})
+    return (
+        f"{data[0]}, {' to '.join(f'{count:,}' for count in dict.fromkeys([counts[0], counts[-1]]))} labels"
+    )
 
 
 def ordered(names: Iterable[str]) -> list[str]:

@@ -96,6 +96,7 @@ class Study:
 
     def table(self, results: Sequence[Results]) -> Table:
         """Its table."""
+        results = sorted(results, key=lambda each: (*self.cells, each.cell).index(each.cell))
         if self.tabulate is not None:
             return Table(self.columns, self.tabulate(results), self.note)
         return table([row for each in results for row in each.rows], self.columns, self.note)
@@ -170,11 +171,10 @@ def carry_out(
 def read_results(folder: Path) -> list[Results]:
     """The raw figures of all cells that are in a folder."""
     results = []
-    for file in sorted(folder.glob("*.csv")):
-        if not file.stem.endswith("-curves"):
-            curves = file.with_name(f"{file.stem}-curves.csv")
-            rows = rows_of(read_records(file), file.stem)
-            results.append(Results(file.stem, rows, read_curves(curves) if curves.exists() else {}))
+    for cell in sorted({file.stem.removesuffix("-curves") for file in folder.glob("*.csv")}):
+        records, curves = folder / f"{cell}.csv", folder / f"{cell}-curves.csv"
+        rows = rows_of(read_records(records), cell) if records.exists() else []
+        results.append(Results(cell, rows, read_curves(curves) if curves.exists() else {}))
     return results
 
 

@@ -112,8 +112,10 @@ def between(interval: Interval, pattern: str, number: Callable[[float], str] = "
     return pattern.format(number(interval.low), number(interval.high))
 
 
-def seconds_text(seconds: float) -> str:
+def seconds_text(seconds: float | None) -> str:
     """A duration in seconds, with a decimal below 100, e.g. "12.3" or "4,210"."""
+    if seconds is None:
+        return NOTHING
     return f"{seconds:.1f}" if seconds < 99.95 else f"{seconds:,.0f}"
 
 
@@ -194,12 +196,12 @@ def best_epoch(metric: str) -> Column:
     return Column("best epoch", text)
 
 
-def seconds(*, decimals: bool = True) -> Column:
+def seconds() -> Column:
     """Own and shared pretraining."""
-    number = seconds_text if decimals else "{:.0f}".format
 
     def text(row: Row) -> str:
-        return f"{number(row.average('seconds'))} + {number(row.average('pretraining_seconds'))}"
+        own, shared = row.average("seconds"), row.average("pretraining_seconds")
+        return f"{seconds_text(own)} + {seconds_text(shared)}"
 
     return Column("seconds", text)
 

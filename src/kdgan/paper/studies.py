@@ -180,7 +180,7 @@ _TABLE_1: dict[str, Any] = {
         tables.best_epoch("accuracy"),
         _teacher("accuracy", interval=False),
         _published("accuracy", "paper"),
-        tables.seconds(decimals=False),
+        tables.seconds(),
     ],
     "note": (
         "Test accuracy in % after the last step; ± half of the 95 % interval. KDGAN − it: points, paired by seed. Best "
@@ -197,7 +197,7 @@ _VARIANTS: dict[str, Any] = {
         tables.mean("accuracy"),
         tables.minus("kdgan", "accuracy", "it − KDGAN"),
         _teacher("accuracy", interval=True),
-        Column("seconds", lambda row: f"{row.average('seconds'):.0f}"),
+        Column("seconds", lambda row: tables.seconds_text(row.average("seconds"))),
     ],
     "note": (
         f"Accuracy. {_IN_PERCENT} Teacher: T after the game; in the row of mimic, whose T stays as it is, T before it."
