@@ -110,6 +110,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
     logits = widened(logits)
     if not smoothing and not targets.is_floating_point():
         check_targets(targets, logits)
+        if logits.ndim == 2:
+            return F.cross_entropy(logits, targets.long(), reduction="none", ignore_index=_NEVER)
         flat = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()
         return F.cross_entropy(*flat, reduction="none", ignore_index=_NEVER).view(targets.shape)
     weights = label_weights(targets, logits.detach())
@@ -162,7 +164,7 @@ _NEVER = -(2**31)
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     # Both are finite for finite logits, so a probability that underflows to 0 contributes 0, not NaN.
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
 
 
 def _log_softmax_pair(logits: Tensor, target_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

@@ -74,6 +74,7 @@ class Player:
     def __init__(self, role: str, module: nn.Module, optimization: Optimization | None) -> None:
         self.role, self.module, self.optimization = role, module, optimization
         self.optimizer: torch.optim.Optimizer | None = None
+        self._share = torch.empty(0)
         if optimization is not None:
             parameters = [p for p in module.parameters() if p.requires_grad]
             if not parameters:
@@ -100,9 +101,10 @@ class Player:
             return batch.teacher_logits
         if self.module.training != learns:
             self.module.train(learns)
-        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-            logits: Tensor = forward(self.role, self.module, batch)
-        return logits
+        if learns or not torch.is_grad_enabled():
+            return forward(self.role, self.module, batch)
+        with torch.no_grad():
+            return forward(self.role, self.module, batch)
 
     def learn(self, terms: Terms, progress: float) -> Losses:
         """One step of the optimizer down the mean, over the batch, of the weighted sum of `terms`.
@@ -116,17 +118,18 @@ class Player:
         """
         assert self.optimizer is not None, "a player that is kept as it is does not learn"
         assert self.optimization is not None
-        rate = self.optimization.rate(progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = total(terms).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (group,) = self.optimizer.param_groups
+        group["lr"] = self.optimization.rate(progress)
+        for parameter in group["params"]:
+            parameter.grad = None
+        loss = total(terms)
+        if self._share.shape != loss.shape or self._share.dtype != loss.dtype:
+            self._share = torch.full_like(loss, 1 / max(loss.numel(), 1))
+        # The gradient of the mean, without two more operations in the graph: small networks feel them.
+        loss.backward(self._share)  # type: ignore[no-untyped-call]
         self.optimizer.step()
         # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
         torch.clear_autocast_cache()
-        if len(terms) == 1 and next(iter(terms.values()))[0] == 1:
-            return {name: loss.detach() for name in terms}
         return {name: value.detach().mean() for name, (_, value) in terms.items()}
 
     def state_dict(self) -> dict[str, Any]:
