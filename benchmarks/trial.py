@@ -1,7 +1,7 @@
 """One run by hand, measured on images or photos that are neither trained on nor tested: a look before a study.
 
     python benchmarks/trial.py mnist-10000 codis --data-dir DIR steps=10000 teacher_lr=0.0005
-    python benchmarks/trial.py popular kdgan --table flickr.parquet reader=bag beta=1
+    python benchmarks/trial.py popular kdgan --table flickr.parquet --text-encoder bag beta=1
 
 starts from a cell of Table 1 or 2 with the frozen settings of the method, changes what follows as name=value, and adds
 a row to --csv, in the columns of results/changes. With classes it measures on all of the training part that has no
@@ -11,22 +11,23 @@ label there, tens of thousands of images, as a difference of a tenth of a point 
 
 import argparse
 import csv
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kdgan.data import Batch, load
+from kdgan.data import Batch
 from kdgan.data.split import balanced_order, scaled
 from kdgan.errors import UsageError
-from kdgan.methods import hyperparameters
-from kdgan.paper import table1, table2
-from kdgan.experiments.comparison import Comparison, Variant, run_of
+from kdgan.experiments.comparison import Comparison
+from kdgan.paper.cells import CLASSES, PHOTOS, cell
+from kdgan.paper.studies import TABLE_1, TABLE_2
+from kdgan.tasks.classes import Classes
+from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.training.config import Config
-from kdgan.tasks.run import Machine, first_of
+from kdgan.tasks.run import NetworkRun, data_of
+from kdgan.training import Execution
 
 COLUMNS = ("change", "seed", "validation_accuracy", "teacher_validation_accuracy", "seconds")
 
@@ -44,28 +45,20 @@ def changes(words: list[str]) -> dict[str, Any]:
 
 
 def configuration(given: argparse.Namespace) -> Config:
-    if given.cell in table2.CELLS:
-        comparison = table2.table2(given.table, given.cell, [given.seed], {})
-    else:
-        comparison = table1.table1(given.cell, [given.seed], {})
-    frozen = comparison.variants[given.method]
-    own = {**frozen.hyper, **frozen.config, "evaluations": 1, **changes(given.changes)}
-    # The control's own smoothing has the name of the one that the configuration has for pretraining.
-    shared = {field.name for field in dataclasses.fields(Config)} - set(hyperparameters(given.method))
-    variant = Variant(
-        given.method,
-        {name: value for name, value in own.items() if name not in shared},
-        {name: value for name, value in own.items() if name in shared},
-    )
-    return Comparison(comparison.base, {given.method: variant}, [given.seed]).runs()[given.method, given.seed]
+    """The run's."""
+    photos = {"source": str(given.table), "text_encoder": given.text_encoder} if given.table else None
+    base = cell(given.cell, photos)
+    variant = base.variant(given.method).changed({"evaluations": 1, **changes(given.changes)})
+    runs = Comparison(base.base, {given.method: variant}, [given.seed]).runs()
+    return runs[given.method, given.seed]
 
 
-def judged(run: Any, config: Config, images: int | None) -> Batch:
+def judged(run: NetworkRun, config: Config, images: int | None) -> Batch:
     """What the players are measured on."""
-    if config.tags is not None:
-        return run.validation_data
-    source = load(config.data, data_dir=run.machine.data_dir)
-    rest = balanced_order(source.train.targets, config.seed)[config.labels :]
+    if not isinstance(run.task, Classes):
+        return run.validation
+    source = data_of(config, run.execution.data_dir)
+    rest = balanced_order(source.train.targets, config.seed)[len(run.task.train) :]
     return scaled(source.train[rest[:images]], run.task.split.scale)
 
 
@@ -73,13 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cell", choices=(*table1.CELLS, *table2.CELLS))
-    parser.add_argument("method", choices=table1.METHODS)
+    parser.add_argument("cell", choices=(*CLASSES, *PHOTOS))
+    parser.add_argument("method", choices=TABLE_1)
     parser.add_argument("changes", nargs="*", metavar="name=value")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="from 100, as seeds below are reported")
     parser.add_argument("--name", help="of the row; what is changed by default")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--text-encoder", default="bag", choices=("lstm", "bag"))
     parser.add_argument(
         "--images", type=int, help="with classes: how many to measure on, balanced; all by default"
     )
@@ -88,20 +82,22 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     if given.seed < FIRST_SEED:
         parser.error(f"seeds below {FIRST_SEED} are reported and decide nothing")
-    if given.cell in table2.CELLS and (given.table is None or given.method not in table2.METHODS):
-        parser.error(f"{given.cell} needs --table, and a method of {', '.join(table2.METHODS)}")
+    methods = [method for method in TABLE_2 if method not in BASELINES]
+    if given.cell in PHOTOS and (given.table is None or given.method not in methods):
+        parser.error(f"{given.cell} needs --table, and a method of {', '.join(methods)}")
     if given.images is not None and given.images < 1:
         parser.error("--images must be at least 1")
     torch.set_num_threads(1)
     try:
         config = configuration(given)
-        run = run_of(config, Machine(data_dir=given.data_dir))
+        run = NetworkRun(config, Execution(data_dir=given.data_dir))
     except (UsageError, TypeError) as error:
         parser.error(str(error))
     outcome = run.train(given.out / "runs" / config.name, given.out / "pretrained")
     data = judged(run, config, given.images)
+    primary = run.task.metrics[0]
     found = [
-        first_of(run.task.measure(run.modules[role], data, role=role)) if role in run.modules else None
+        run.task.measure(run.modules[role], data, role=role)[primary] if role in run.modules else None
         for role in ("student", "teacher")
     ]
     row = [given.name or " ".join([given.method, *given.changes]), given.seed, *found, outcome.seconds]

@@ -21,17 +21,16 @@ from kdgan.data import Batch
 from kdgan.data.feed import TensorFeed
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
+from kdgan.experiments.comparison import Comparison
 from kdgan.files import replacing
-from kdgan.methods.pretraining import pretraining
-from kdgan.paper import table2
-from kdgan.experiments.comparison import run_of
+from kdgan.methods import CONTROL, pretraining
+from kdgan.paper.cells import PHOTOS, cell
+from kdgan.tasks.config import Config
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.experiments.statistics import CONTROL
-from kdgan.tasks.ranking import ranking
-from kdgan.training.config import Config
+from kdgan.tasks.run import NetworkRun
+from kdgan.training import Execution
 from kdgan.training.evaluate import logits_of
 from kdgan.training.loop import Loop
-from kdgan.tasks.run import Machine
 
 WEIGHTS = (0.15, 0.3, 0.6)
 FOLDS, STUDENTS = 5, 3
@@ -45,8 +44,8 @@ class Photos:
     """
 
     def __init__(self, config: Config) -> None:
-        self.run = run_of(config, Machine())
-        self.config, self.train, self.validation = config, self.run.train_data, self.run.validation_data
+        self.run = NetworkRun(config, Execution())
+        self.config, self.train, self.validation = config, self.run.task.train, self.run.validation
 
     def network(self, role: str, number: int) -> nn.Module:
         """A player with initial weights of its own."""
@@ -56,19 +55,21 @@ class Photos:
 
     def taught(self, role: str, number: int, data: Batch) -> nn.Module:
         """Such a player, trained on the labels of `data`."""
-        config, module = self.config, self.network(role, number)
+        config, training, module = self.config, self.config.training, self.network(role, number)
         student = role == "student"
         method = pretraining(
             role,
             module,
-            optimization=config.optimization(role) if student else config.pretraining_optimization(role),
-            smoothing=config.hyper["smoothing"] if student else config.smoothing,
+            optimization=(training.optimization if student else training.pretraining_optimization)(role),
+            smoothing=config.hyper["smoothing"] if student else training.smoothing,
             seed=mixed(config.seed, role, number),
         )
-        feed = TensorFeed(data, config.batch, seed=mixed(config.seed, number), augment=self.run.task.augment)
+        feed = TensorFeed(
+            data, training.batch, seed=mixed(config.seed, number), augment=self.run.task.augment
+        )
         torch.manual_seed(mixed(config.seed, role, "run", number))
-        steps = config.steps if student else config.teacher_steps
-        Loop(method, feed, steps, torch.device("cpu"), bfloat16=config.precision == "bfloat16").run()
+        steps = training.steps if student else training.teacher_steps
+        Loop(method, feed, steps, torch.device("cpu"), bfloat16=training.precision == "bfloat16").run()
         return module
 
     def student(self, number: int, targets: Tensor) -> Tensor:
@@ -93,7 +94,7 @@ class Photos:
 
     def measured(self, logits: Tensor) -> float:
         """MAP in %."""
-        return 100 * ranking(logits.numpy(), (self.validation.targets > 0).numpy()).means()["MAP"]
+        return self.run.task.metrics_of(logits, self.validation.targets)["MAP"]
 
 
 def rows(photos: Photos) -> list[list[Any]]:
@@ -102,12 +103,12 @@ def rows(photos: Photos) -> list[list[Any]]:
     plain = [photos.student(number, labels) for number in range(STUDENTS)]
     together = torch.stack([logits.log_softmax(1) for logits in plain]).mean(0)
     found = [[CONTROL, plain[0]], [f"mean of {STUDENTS} students", together]]
-    for name, said in (
+    for name, labelled in (
         ("T that learned them", photos.learned()),
         ("T that did not see them", photos.unseen()),
     ):
         for weight in WEIGHTS:
-            targets = (1 - weight) * labels + weight * said
+            targets = (1 - weight) * labels + weight * labelled
             found.append([f"{weight:g} of the target from a {name}", photos.student(0, targets)])
     return [[name, photos.measured(logits)] for name, logits in found]
 
@@ -116,9 +117,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cell", choices=table2.CELLS)
+    parser.add_argument("cell", choices=PHOTOS)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--reader", default="bag")
+    parser.add_argument("--text-encoder", default="bag")
     parser.add_argument("--seeds", type=int, default=3, help="from 100, as seeds below are reported")
     parser.add_argument("--csv", type=Path, default=Path("runs/worth-of-text.csv"))
     given = parser.parse_args()
@@ -129,8 +130,9 @@ def main() -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
         began = time.perf_counter()
         try:
-            comparison = table2.table2(given.table, given.cell, [seed], {"reader": given.reader})
-            of_seed = rows(Photos(comparison.runs()[CONTROL, seed]))
+            photos = cell(given.cell, {"source": str(given.table), "text_encoder": given.text_encoder})
+            runs = Comparison(photos.base, {CONTROL: photos.variant(CONTROL)}, [seed]).runs()
+            of_seed = rows(Photos(runs[CONTROL, seed]))
         except UsageError as error:
             parser.error(str(error))
         seconds = round((time.perf_counter() - began) / len(of_seed), 1)
