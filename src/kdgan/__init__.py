@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdgan import data, losses, methods, nets, tagging
     from kdgan.data.batch import Batch
-    from kdgan.distillation import Report, Result, distill
+    from kdgan.distillation import Result, distill
     from kdgan.errors import KdganError, RunError, UsageError
     from kdgan.methods import Method
+    from kdgan.ship.report import Report
     from kdgan.ship.student import Student
     from kdgan.training.config import Training
 
@@ -39,7 +40,7 @@ _HOME = {
     "Batch": "kdgan.data.batch",
     "KdganError": "kdgan.errors",
     "Method": "kdgan.methods",
-    "Report": "kdgan.distillation",
+    "Report": "kdgan.ship.report",
     "Result": "kdgan.distillation",
     "RunError": "kdgan.errors",
     "Student": "kdgan.ship.student",

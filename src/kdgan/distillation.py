@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.own import Data, LoaderFeed, Unbatched, checked, collected, training_data
-from kdgan.errors import UsageError
+from kdgan.data.own import Data, checked, collected, sample_of, training_data, updates_in
 from kdgan.files import locked
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, hyperparameters, name_of
-from kdgan.ship.cost import Cost, cost
+from kdgan.ship.cost import cost
+from kdgan.ship.report import Report
 from kdgan.tasks.metrics import Metric, accuracy, evaluated, own_metrics
+from kdgan.training import identity
 from kdgan.training.check import check_players
 from kdgan.training.config import Training, bind_folder
 from kdgan.training.devices import find_device, precision_on
@@ -30,47 +30,6 @@ from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution, unseen
 from kdgan.training.players import build_players, is_trained, on_device
 from kdgan.training.trainer import Trainer
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was gained and what it costs.
-
-    Attributes:
-        method: its name.
-        metrics: on validation data, by role and name: of `student`, `control` and `teacher`, as far as there are such,
-            and of `teacher before` where a trained one went on learning.
-        costs: of the student and, where there is one, the teacher.
-        updates: of the student, and of the control alike.
-        seconds: of training each of the players.
-        teacher_kept: whether the teacher was found trained, and so not trained on the labels first.
-    """
-
-    method: str
-    metrics: Mapping[str, Mapping[str, float]]
-    costs: Mapping[str, Cost]
-    updates: int
-    seconds: Mapping[str, float]
-    teacher_kept: bool
-
-    def __str__(self) -> str:
-        """A table for people."""
-        shown = list(self.metrics["student"])
-        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in shown)
-        lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>10}{'ms':>9}"]
-        names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
-        for role, found in self.metrics.items():
-            c = self.costs["student" if role == "control" else role.removesuffix(" before")]
-            values = "".join(f"{found[name]:>{max(10, len(name) + 2)}.2f}" for name in shown)
-            numbers = (
-                f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{c.flops / 1e6:>10.2f}{c.milliseconds:>9.3f}"
-            )
-            lines.append(f"{names.get(role, role):22}{values}{numbers}")
-        lines.append(
-            f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
-            "control alike."
-        )
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,123 +138,98 @@ def distill(
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     # What is wrong with the settings is found before the data are read.
     settings = replace(training or Training(precision=precision_on(where)), **given)
+    home = None if folder is None else Path(folder)
     with on_device(where, student, teacher), torch.random.fork_rng([where] if where.type == "cuda" else []):
         # Loaders and random transforms draw from the global generator too.
-        data = training_data(train)
+        data = training_data(train, where, augmented=augment is not None)
         held_out = checked(collected(validation, "validation"), "validation").to(where)
-        if augment is not None and not isinstance(data, Batch):
-            raise UsageError(
-                "augment is for a Batch, or a Dataset that gives the same each time: views of a DataLoader, or of a "
-                "Dataset with random views, are its own"
-            )
         torch.manual_seed(seed)
-        sample = data if isinstance(data, Batch) else LoaderFeed(data, where)(0)
-        for part in (sample.to(where), held_out):
+        for part in (sample_of(data, where), held_out):
             check_players({"student": student, "teacher": teacher}, part)
         kept = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
         keeps = kept and (teacher_lr is None or "teacher" not in kind.trains)
         players = build_players(kind, student, teacher, discriminator, keep_teacher=keeps, device=where)
         check_players(players, held_out)
         if steps is None and training is None:
-            settings = replace(settings, steps=_thirty_passes(data, settings.batch))
-        data = data.to(where) if isinstance(data, Batch) else data
+            settings = replace(settings, steps=min(max(updates_in(30, data, settings.batch), 3000), 20_000))
 
-        def measured(role: str, module: nn.Module) -> dict[str, float]:
-            logits = logits_of(module, held_out, role="teacher" if role.startswith("teacher") else "student")
-            targets = held_out.targets
-            return {"accuracy": accuracy(logits, targets), **evaluated(further, logits, targets)}
+        def measure(role: str, module: nn.Module) -> dict[str, float]:
+            logits = logits_of(module, held_out, role=role)
+            found = {"accuracy": accuracy(logits, held_out.targets)}
+            return {**found, **evaluated(further, logits, held_out.targets)}
 
-        shared: dict[str, Any] = {"seed": seed, "augment": augment}
-        bars = training_bars() if progress else nullcontext(unseen)
-        with bars as shown:
-            shared["execution"] = Execution(where, progress=shown)
-            trainer = Trainer(
+        with training_bars() if progress else nullcontext(unseen) as shown:
+
+            def trainer(of: str | type[Method], modules: Mapping[str, nn.Module], **options: Any) -> Trainer:
+                execution = Execution(where, progress=shown)
+                return Trainer(
+                    of, modules, data, settings, seed=seed, augment=augment, execution=execution, **options
+                )
+
+            main = trainer(
                 method,
                 players,
-                data,
-                settings,
                 hyper=hyper,
                 trained=("teacher",) if kept else (),
                 frozen=("teacher",) if keeps else (),
-                measure=lambda: measured("student", players["student"]),
-                **shared,
+                measure=lambda: measure("student", student),
             )
-            home = None if folder is None else Path(folder)
             if home is not None:
-                identity = {
-                    "method": trainer.name,
-                    "hyper": {**hyperparameters(kind), **(hyper or {})},
-                    "seed": seed,
-                }
-                identity |= {"training": asdict(settings), "augment": _called(augment)}
-                identity["data"] = [_fingerprint(part) for part in (data, held_out)]
-                # A network that was drawn is another one each time a program is started; one that was trained is not.
-                identity["teacher"] = _digest(teacher.state_dict().values()) if kept else None
-                identity["parameters"] = {
-                    role: sum(p.numel() for p in module.parameters()) for role, module in players.items()
-                }
-                bind_folder(home, "distill.json", _plain(identity))
+                values = _identity(main, players, hyper or {}, (data, held_out), teacher if kept else None)
+                bind_folder(home, "distill.json", values)
             beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
-            before = measured("teacher before", players["teacher"]) if kept and not keeps else None
+            before = measure("teacher", teacher) if kept and not keeps else None
             with nullcontext() if home is None else locked(home):
-                trained = trainer.train(lambda what: _within(home, what, trainer))
-                seconds = {what: value for what, value in trained.seconds.items() if what == trainer.name}
-                seconds |= {
-                    f"{what} pretraining": value
-                    for what, value in trained.seconds.items()
-                    if what != trainer.name
-                }
+                trained = main.train(_places(home, main.name))
+                seconds = dict(trained.seconds)
                 if beside is not None:
-                    alone = Trainer(CONTROL, {"student": beside}, data, settings, **shared)
-                    seconds["control"] = alone.train(lambda what: home / "control" if home else None).seconds[
-                        CONTROL
-                    ]
-        found = {"student": measured("student", student)}
+                    alone = trainer(CONTROL, {"student": beside}).train(_places(home, CONTROL, "control"))
+                    seconds["control"] = alone.seconds[CONTROL]
+        found = {"student": measure("student", student)}
         costs = {"student": cost(student, held_out)}
         if beside is not None:
-            found["control"] = measured("control", beside.eval())
+            found["control"] = measure("student", beside.eval())
         if "teacher" in kind.roles:
             found |= {"teacher before": before} if before is not None else {}
-            found["teacher"] = measured("teacher", players["teacher"])
+            found["teacher"] = measure("teacher", players["teacher"])
             costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
-    report = Report(trainer.name, found, costs, settings.steps, seconds, kept)
+    named_seconds = {
+        what if what in (main.name, "control") else f"{what} pretraining": t for what, t in seconds.items()
+    }
+    report = Report(main.name, found, costs, settings.steps, named_seconds, kept)
     return Result(student.eval(), report, players["teacher"].eval(), beside, trained.history)
 
 
-def _within(home: Path | None, what: str, trainer: Trainer) -> Path | None:
-    if home is None:
-        return None
-    return home / (what.rpartition(":")[2] if what == trainer.name else f"{what}-pretraining")
+def _identity(
+    trainer: Trainer,
+    players: Mapping[str, nn.Module],
+    hyper: Mapping[str, Any],
+    data: Iterable[Batch | DataLoader[Any]],
+    teacher: nn.Module | None,
+) -> dict[str, Any]:
+    """All that tells this call from others, as JSON holds it; `teacher` if it is trained.
+
+    A network that was drawn is another one each time a program is started; one that was trained is not.
+    """
+    own = {name: identity.of_object(value) for name, value in hyper.items()}
+    return {
+        "method": trainer.name,
+        "hyper": {**hyperparameters(trainer.kind), **own},
+        "training": asdict(trainer.training),
+        "seed": trainer.seed,
+        "augment": identity.of_object(trainer.augment),
+        "data": [identity.of_data(part) for part in data],
+        "teacher": None if teacher is None else identity.of_tensors(teacher.state_dict().values()),
+        "parameters": {role: sum(p.numel() for p in each.parameters()) for role, each in players.items()},
+    }
 
 
-def _called(value: object) -> str | None:
-    return None if value is None else str(getattr(value, "__qualname__", type(value).__qualname__))
+def _places(home: Path | None, method: str, name: str | None = None) -> Callable[[str], Path | None]:
+    """Where in a folder each thing that is trained is kept."""
 
+    def place(what: str) -> Path | None:
+        if home is None:
+            return None
+        return home / ((name or method.rpartition(":")[2]) if what == method else f"{what}-pretraining")
 
-def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON holds it: functions of one's own by their names."""
-    hyper = {name: _called(value) if callable(value) else value for name, value in identity["hyper"].items()}
-    return {**identity, "hyper": hyper}
-
-
-def _fingerprint(data: Batch | DataLoader[Any]) -> str | None:
-    """What tells data from others of the same form: a hash of tensors; None for what may differ at every look."""
-    if not isinstance(data, Batch):
-        return None
-    return _digest(part for part in (data.inputs, data.targets, data.privileged) if part is not None)
-
-
-def _digest(tensors: Iterable[Tensor]) -> str:
-    found = hashlib.blake2b(digest_size=8)
-    for tensor in tensors:
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
-def _thirty_passes(data: Batch | DataLoader[Any], batch: int) -> int:
-    """Updates in thirty passes, at least 3,000 and at most 20,000; the most where a stream has no length."""
-    try:
-        passes = 30 * len(data) // (batch if isinstance(data, Batch | Unbatched) else 1)
-    except TypeError:
-        return 20_000
-    return min(max(passes, 3000), 20_000)
+    return place

@@ -80,11 +80,39 @@ class Unbatched(DataLoader[Any]):
     """A Dataset that is to be batched by the feed, unlike a loader of the caller's own."""
 
 
-def training_data(data: Data) -> Batch | DataLoader[Any]:
-    """Tensors where that gives the same examples in every pass and fits in memory, else a loader.
+def training_data(data: Data, device: torch.device, *, augmented: bool = False) -> Batch | DataLoader[Any]:
+    """Tensors on the device where that gives the same examples in every pass and fits in memory, else a loader.
 
     A Dataset that gives another view of an example each time it is asked (random transforms) stays a Dataset.
+
+    Raises:
+        UsageError: for data without examples, numbers that are not finite, and a loader that is to be augmented.
     """
+    found = _tensors_or_loader(data)
+    if isinstance(found, Batch):
+        return found.to(device)
+    if augmented:
+        raise UsageError(
+            "augment is for a Batch, or a Dataset that gives the same each time: views of a DataLoader, or of a "
+            "Dataset with random views, are its own"
+        )
+    return found
+
+
+def sample_of(data: Batch | DataLoader[Any], device: torch.device) -> Batch:
+    """All examples of a batch, or the first batch of a loader, on the device."""
+    return data if isinstance(data, Batch) else LoaderFeed(data, device)(0)
+
+
+def updates_in(passes: int, data: Batch | DataLoader[Any], batch: int) -> int:
+    """Updates that so many passes take, with `batch` examples each; very many where a stream has no length."""
+    try:
+        return passes * len(data) // (batch if isinstance(data, Batch | Unbatched) else 1)
+    except TypeError:
+        return 2**31
+
+
+def _tensors_or_loader(data: Data) -> Batch | DataLoader[Any]:
     if isinstance(data, DataLoader):
         return data
     if isinstance(data, IterableDataset):

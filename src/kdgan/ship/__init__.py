@@ -1,5 +1,7 @@
-"""The student leaves: what it costs to keep and to run."""
+"""The student leaves: its file, what it costs, and what it gained."""
 
 from kdgan.ship.cost import Cost, cost
+from kdgan.ship.report import Report
+from kdgan.ship.student import Student
 
-__all__ = ["Cost", "cost"]
+__all__ = ["Cost", "Report", "Student", "cost"]

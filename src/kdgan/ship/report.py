@@ -1,0 +1,49 @@
+"""What a student gained by distillation, and what it costs beside its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kdgan.ship.cost import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was gained and what it costs.
+
+    Attributes:
+        method: its name.
+        metrics: on validation data, by role and name: of `student`, `control` and `teacher`, as far as there are such,
+            and of `teacher before` where a trained one went on learning.
+        costs: of the student and, where there is one, the teacher.
+        updates: of the student, and of the control alike.
+        seconds: of training each of the players.
+        teacher_kept: whether the teacher was found trained, and so not trained on the labels first.
+    """
+
+    method: str
+    metrics: Mapping[str, Mapping[str, float]]
+    costs: Mapping[str, Cost]
+    updates: int
+    seconds: Mapping[str, float]
+    teacher_kept: bool
+
+    def __str__(self) -> str:
+        """A table for people."""
+        shown = list(self.metrics["student"])
+        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in shown)
+        lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>10}{'ms':>9}"]
+        names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
+        for role, found in self.metrics.items():
+            c = self.costs["student" if role == "control" else role.removesuffix(" before")]
+            values = "".join(f"{found[name]:>{max(10, len(name) + 2)}.2f}" for name in shown)
+            numbers = (
+                f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{c.flops / 1e6:>10.2f}{c.milliseconds:>9.3f}"
+            )
+            lines.append(f"{names.get(role, role):22}{values}{numbers}")
+        lines.append(
+            f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
+            "control alike."
+        )
+        return "\n".join(lines)
