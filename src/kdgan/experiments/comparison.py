@@ -198,6 +198,7 @@ def compare(
             described={name: describe(variant) for name, variant in comparison.variants.items()},
             failures=found.failures,
             examples=_examples(found, task.shown()),
+            about=task.about,
         )
         table = tables.table(rows, tables.of_comparison(metrics), tables.note_of_comparison(rows, metrics))
         console.print(table.terminal(rows[0].cell))

@@ -26,6 +26,7 @@ def write_report(
     described: Mapping[str, str] | None = None,
     failures: Sequence[str] = (),
     examples: Sequence[Example] = (),
+    about: str = "",
 ) -> None:
     """Writes the page about one data set, atomically; same input, same bytes.
 
@@ -38,6 +39,7 @@ def write_report(
         described: what each variant is, in a sentence.
         failures: what runs said that failed, and are in no number: a mean over the others flatters.
         examples: what the variants say of test examples.
+        about: what the task is, where that needs words.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -46,14 +48,14 @@ def write_report(
     title = title_of(records)
     rows = rows_of(records, title)
     metric = metrics[0]
-    note = tables.note_of_comparison(rows, metrics) + tables.NOTE_OF_REPORT
+    note = tables.note_of_comparison(rows, metrics, report=True)
     failed = f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."
     colours = figures.colours_of([*(row.name for row in rows), *(name for name, _ in curves)])
     every = [run for row in rows for run in row.runs]
     write_page(
         path,
         f"{title}: which method trains the best student?",
-        outcome(rows, metric),
+        [*outcome(rows, metric), *filter(None, [about])],
         caveats=[*([failed] if failures else []), *caveats(rows)],
         pictures=_pictures(rows, curves, metric, colours),
         tables={"The comparison in numbers": tables.table(rows, tables.of_report(metrics), note)},

@@ -216,40 +216,45 @@ def parameters() -> Column:
     return Column("parameters", text)
 
 
+MOST = 3
+"""Metrics beside which a table in a terminal has room for what runs cost."""
+
+
 def of_comparison(metrics: Sequence[str]) -> list[Column]:
-    """What `kdgan compare` shows: the first metric in full, of the others the means."""
-    first, *others = metrics
-    return [
-        name(),
-        mean(first),
-        *(mean(other, interval=False) for other in others),
-        minus(CONTROL, first, "to control"),
-        to_best_other(first),
-        seconds(),
-        parameters(),
-    ]
+    """What `kdgan compare` shows: the first metric in full, of the others the means; and costs, where there is room."""
+    costs = [seconds(), parameters()] if len(metrics) <= MOST else []
+    return [*_compared(metrics), *costs]
 
 
 def of_report(metrics: Sequence[str]) -> list[Column]:
     """What its page shows: also how many seeds, T at the end, and what choosing the best epoch would have added."""
     first = metrics[0]
-    before, after = of_comparison(metrics)[:-2], of_comparison(metrics)[-2:]
-    return [*before, seeds(), best_epoch(first), mean(f"teacher/{first}", "teacher"), *after]
+    more = [seeds(), best_epoch(first), mean(f"teacher/{first}", "teacher")]
+    return [*_compared(metrics), *more, seconds(), parameters()]
 
 
-def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str]) -> str:
-    """The line under that table: what the numbers are, their units, how many seeds."""
+def _compared(metrics: Sequence[str]) -> list[Column]:
+    first, *others = metrics
+    shown = [mean(first), *(mean(other, interval=False) for other in others)]
+    return [name(), *shown, minus(CONTROL, first, "to control"), to_best_other(first)]
+
+
+def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: bool = False) -> str:
+    """The line under these tables: what the numbers are, their units, how many seeds."""
     what = metrics[0][:1].upper() + metrics[0][1:]
-    return (
-        f"{what} on test data in % after the last step, {seeds_text(rows)}; ± half of the 95 % interval; "
-        "differences in points, paired by seed; seconds: own + shared pretraining; parameters: student."
-    )
-
-
-NOTE_OF_REPORT = (
-    " Best epoch: what choosing it on test data would have added. Teacher: T at the end, with all it sees."
-)
-"""What the page says besides."""
+    notes = [
+        f"{what} on test data in % after the last step, {seeds_text(rows)}",
+        "± half of the 95 % interval",
+        "differences in points, paired by seed",
+    ]
+    if report:
+        notes += [
+            "best epoch: what choosing it on test data would have added",
+            "teacher: T at the end, with all it sees",
+        ]
+    if report or len(metrics) <= MOST:
+        notes += ["seconds: own + shared pretraining", "parameters: student"]
+    return f"{'; '.join(notes)}."
 
 
 def _negative(value: float | None) -> float | None:

@@ -46,10 +46,12 @@ class Task(ABC):
         augment: other views of inputs, or None.
         metrics: names of what `metrics_of` gives; the first is the one that comparisons are about.
         count_shown: how many test examples `shown` gives.
+        about: what the task is, for a page, where that needs words.
     """
 
     metrics: ClassVar[tuple[str, ...]]
     count_shown: ClassVar[int] = 0
+    about: str = ""
     config: Config
     train: Batch
     validation: Batch

@@ -31,6 +31,11 @@ from kdgan.tasks.ranking import ranking
 
 SCENES = "scenes"
 """The source that stands for generated scenes."""
+_ABOUT = (
+    "At training time each photo comes with the text that its owner wrote; later there is the photo alone. Teacher and "
+    "discriminator see both, the student sees the photo, and so do the baselines."
+)
+_GENERATED = " These scenes are generated: nothing here is a photograph."
 SIDE = 160
 """Of the pictures that a page shows, in pixels."""
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -59,6 +64,7 @@ class Tags(Task):
         self.config, self.settings, self.photos = config, config.data, photos
         self.data: TagExamples = choose(photos, config.data.choice, count=config.data.count, seed=config.seed)
         self.labels = self.data.tags
+        self.about = _ABOUT + (_GENERATED if config.data.source == SCENES else "")
         known = torch.from_numpy(self.data.features)
         self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])
         self.augment = augmentation(config.augment, torch.zeros(1))
