@@ -34,7 +34,7 @@ from kdgan.training.trainer import Trainer
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What `distill` gives back.
+    """The result of `distill`.
 
     Attributes:
         student: the caller's own module, trained, in `eval()` mode, on the device it came on.
@@ -225,7 +225,7 @@ def _identity(
 
 
 def _places(home: Path | None, method: str, name: str | None = None) -> Callable[[str], Path | None]:
-    """Where in a folder each thing that is trained is kept."""
+    """The folder of each thing that is trained, within `home`."""
 
     def place(what: str) -> Path | None:
         if home is None:

@@ -19,7 +19,7 @@ def is_reference(name: object) -> bool:
 
 
 def find_object(name: str) -> Any:
-    """What Python finds under `module:name`; modules of the present folder are found, too.
+    """The object that Python finds under `module:name`; modules of the present folder are found, too.
 
     Only for what a user typed: importing runs the module's code.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _optional(metavar: str) -> Any:
-    """What stands for a value in the help; of what is None by default the text says what that means."""
+    """Placeholder of a value in the help; where None is the default the text says what that means."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
@@ -37,7 +37,7 @@ Settings = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE...", hel
 
 @dataclass(frozen=True)
 class ClassesOptions:
-    """Which data."""
+    """Data."""
 
     data: str = "digits"
     """digits (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz file, or a
@@ -65,16 +65,16 @@ class ClassesOptions:
 
 @dataclass(frozen=True)
 class TagsOptions:
-    """Which photos and tags."""
+    """Photos and tags."""
 
     data: str = "scenes"
     """A Parquet table with columns features, tags and, if there is, text; or scenes: generated ones."""
     tags: Literal["popular", "random"] = "popular"
-    """Which tags are the labels: the most frequent ones, or some drawn by seed."""
+    """Tags that are the labels: the most frequent ones, or some drawn by seed."""
     count: Count = None
-    """How many. Default: 200, and 12 for generated scenes."""
+    """Number of tags. Default: 200, and 12 for generated scenes."""
     text_encoder: Literal["lstm", "bag"] = "lstm"
-    """How texts are read: in their order, or as a bag for words without one."""
+    """Text encoder: words in their order, or as a bag for words without one."""
     embeddings: File = None
     """Pretrained embeddings of the words of texts, such as glove.6B.100d.txt: a word and its numbers on each line.
     Words that are not in it, or all without it, begin at random."""
@@ -97,7 +97,7 @@ class PhotosOptions:
     table: File = None
     """For Table 2, Figures 3b and 5: the Parquet table of photos, see kdgan tags compare; or scenes: generated ones."""
     text_encoder: Literal["lstm", "bag"] = "lstm"
-    """How their texts are read: in their order, or as a bag for words without one."""
+    """Text encoder: words in their order, or as a bag for words without one."""
     embeddings: File = None
     """Pretrained embeddings of the words of these texts, see kdgan tags compare."""
 
@@ -117,7 +117,7 @@ class PhotosOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train. What is not given comes from a preset for the data."""
+    """Training. Settings that are not given come from a preset for the data."""
 
     steps: Count = None
     """Updates of the student, the same for every method."""
@@ -144,13 +144,13 @@ class TrainingOptions:
     """Augmentation for every method: none; affine, elastic, elastic-strong for drawings; crop-flip, photo (place, light
     and an erased square) for photographs; noise for features and tables."""
     epsilon: Number = None
-    """How far inputs may be moved, for every method, to where the student has more to learn: the largest root mean
-    square of the change, in standard deviations of the inputs. Default: 0."""
+    """Largest adversarial perturbation of inputs, for every method, to where the student has more to learn: its root
+    mean square, in standard deviations of the inputs. Default: 0."""
     teacher_every: Count = None
     """Teacher, peer and discriminator learn in the first of so many updates, which saves most of the time of codis,
     nagan and kdgan. Default: 1."""
     evaluations: Count = None
-    """How often metrics are taken on the way, for the curves."""
+    """Number of evaluations on the way, for the curves."""
     metrics: Names = None
     """Further metrics of your own, each a module:function of logits and targets, joined with commas."""
     device: str = "auto"
@@ -174,7 +174,7 @@ class TrainingOptions:
         return given
 
     def changes(self) -> dict[str, Any]:
-        """What was given, to be put in place of a study's own."""
+        """Settings that were given, to be put in place of a study's own."""
         given = {name: getattr(self, name) for name in _TRAINED}
         changes = {name: value for name, value in given.items() if value not in (None, "auto")}
         if "steps" in changes:
@@ -184,7 +184,7 @@ class TrainingOptions:
         return changes
 
     def execution(self, data_dir: Path | None = None, workers: int | None = None) -> Execution:
-        """Where and how to compute; a UsageError for a device or a precision that there is not."""
+        """Execution; a UsageError for a device or a precision that there is not."""
         from kdgan.training.devices import find_device
         from kdgan.training.execution import Execution
 
@@ -220,12 +220,12 @@ _TRAINED = (
 
 @dataclass(frozen=True)
 class MethodsOptions:
-    """What is compared."""
+    """Methods that are compared."""
 
     methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
-    """Which, joined with commas; your own as module:Class."""
+    """Methods, joined with commas; your own as module:Class."""
     seeds: int = 5
-    """How many: each has its own subset, initial weights and order."""
+    """Number of seeds: each has its own subset, initial weights and order."""
     workers: Count = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     set: Settings = ()
@@ -252,7 +252,7 @@ class MethodsOptions:
 
 
 def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:
-    """How texts are read, as fields of a configuration's data."""
+    """Text encoder and embeddings as fields of a configuration's data."""
     if embeddings is None:
         return {"text_encoder": encoder}
     from kdgan.tagging.embeddings import named
@@ -269,7 +269,7 @@ def method_names(text: str) -> list[str]:
 
 
 def names_in(text: str) -> list[str]:
-    """What is joined with commas in `text`, each once."""
+    """Names that are joined with commas in `text`, each once."""
     return list(dict.fromkeys(filter(None, text.split(","))))
 
 

@@ -1,4 +1,4 @@
-"""What was typed to a command, or one line that says what is wrong with it."""
+"""Parsing of what was typed: a command, or one line that says what is wrong."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def parse(
 
 
 def _in_one_line(text: str, prog: str, commands: Sequence[str]) -> str:
-    """What stands in tyro's box of several lines, up to its first rule, and the option it thinks was meant."""
+    """The message in tyro's box of several lines, up to its first rule, and the option it thinks was meant."""
     first, *others = _RULE.split(text, maxsplit=1)
     # The first line is the box's title, which says no more than what follows.
     lines = [_FRAME.sub("", line) for line in first.splitlines()[1:]]

@@ -34,7 +34,7 @@ class Reproduce:
     cells: Names = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: Count = None
-    """How many. Default: the study's own number, such as 10 for the tables."""
+    """Number of seeds. Default: the study's own number, such as 10 for the tables."""
     first_seed: int = 0
     """The first of them. Seeds that nothing was decided by are worth more than those that were looked at before."""
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)

@@ -22,7 +22,7 @@ class Train:
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     seed: int = 0
-    """Of subset, initial weights, order, views and samples."""
+    """Seed of subset, initial weights, order, views and samples."""
     set: Settings = ()
     """Hyperparameters of the method as NAME=VALUE, such as alpha=0.3 beta=2."""
 

@@ -36,17 +36,17 @@ class Tune:
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     methods: Names = None
-    """Which, joined with commas; your own as module:Class. Default: those of the cell, or all but codis3."""
+    """Methods, joined with commas; your own as module:Class. Default: those of the cell, or all but codis3."""
     cell: Name = None
     """A cell of kdgan reproduce table1, such as mnist-100, or of table2, popular or random: its methods and
     configuration, in place of --data."""
     photos: tyro.conf.OmitArgPrefixes[PhotosOptions] = dataclasses.field(default_factory=PhotosOptions)
     trials: int = 12
-    """Of each method; the first is its defaults, the second what is known of it."""
+    """Trials of each method; the first is its defaults, the second what is known of it."""
     known: File = None
     """Settings of an earlier search, or found by hand, as in a tuned.json. Default: a cell's frozen settings."""
     seeds: int = 2
-    """Of each trial; they are numbered from 100, so that no reported seed is used."""
+    """Seeds of each trial; they are numbered from 100, so that no reported seed is used."""
     workers: Count = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
     out: File = None

@@ -115,7 +115,7 @@ class CropFlip:
 
 @dataclass(frozen=True, slots=True)
 class Photographic:
-    """What a photograph can look like without showing something else: place, mirror image, light, and an erased square.
+    """Views of a photograph that show the same thing: place, mirror image, light, and an erased square.
 
     Place as in `AffineElastic`; light as random brightness, contrast and saturation; the square as in cutout
     (DeVries & Taylor, 2017), filled with the image's mean.

@@ -1,4 +1,4 @@
-"""What the loop trains on: a batch for every step, the same for every method."""
+"""Feed of the loop: a batch for every step, the same for every method."""
 
 from __future__ import annotations
 

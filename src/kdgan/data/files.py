@@ -9,7 +9,7 @@ from kdgan.errors import UsageError, wrong
 
 
 def children(folder: Path) -> dict[str, Path]:
-    """What lies in `folder`, by lower-case name, hidden entries left out.
+    """Entries of `folder`, by lower-case name, hidden entries left out.
 
     Raises:
         UsageError: if `folder` is not a folder or cannot be read.

@@ -1,4 +1,4 @@
-"""What every reader of data returns, and the checks that all of them share."""
+"""Result of every reader of data, and the checks that all of them share."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def assemble(
 
 
 def fixed_split(name: str, labels: Array) -> Array:
-    """Which examples are for training, `(N,)` of truth values: all but a stratified fifth, always the same.
+    """Mask of the examples for training, `(N,)` of truth values: all but a stratified fifth, always the same.
 
     Raises:
         UsageError: as `assemble` does for the classes.

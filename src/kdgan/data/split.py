@@ -1,4 +1,4 @@
-"""Which examples are labelled, which validate, and the scale they are all brought to."""
+"""Split of a source by seed: labelled examples, validation, test, and the scale they are all brought to."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """Shape of one input."""
         return tuple(self.train.inputs.shape[1:])
 
     @property
     def privileged(self) -> int:
-        """How many numbers of privileged information an example has."""
+        """Count of the numbers of privileged information that an example has."""
         return 0 if self.train.privileged is None else self.train.privileged[0].numel()
 
     @property
     def background(self) -> Tensor:
-        """What a black pixel is in standard units, one value per channel, `(C, 1, 1)`."""
+        """Value of a black pixel in standard units, one value per channel, `(C, 1, 1)`."""
         return -self.scale.mean / self.scale.std
 
 

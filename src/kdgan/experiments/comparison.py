@@ -32,7 +32,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What one row of a comparison is: a method, with settings of its own.
+    """One row of a comparison: a method, with settings of its own.
 
     Attributes:
         method: its name, reference or class; or one of `kdgan.tasks.config.BASELINES`.
@@ -80,7 +80,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What to compare.
+    """Variants, seeds, and what all their runs share.
 
     Attributes:
         base: the configuration that all runs share; its method, hyperparameters and seed are replaced.
@@ -118,7 +118,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a comparison found.
+    """Outcomes of a comparison.
 
     Attributes:
         comparison: what was compared.
@@ -132,7 +132,7 @@ class Compared:
 
     @property
     def records(self) -> list[Record]:
-        """Of the runs that ended, in the order of the comparison."""
+        """Records of the runs that ended, in the order of the comparison."""
         title = self.comparison.base.data.title
         return [
             record_of(title, *key, self.outcomes[key])
@@ -142,7 +142,7 @@ class Compared:
 
     @property
     def curves(self) -> Curves:
-        """Of the same."""
+        """Curves of the same."""
         found: dict[Key, Mapping[str, Points]] = {
             key: self.outcomes[key].curves for key in self.comparison.runs() if key in self.outcomes
         }
@@ -254,14 +254,14 @@ def run_all(
 
 
 def describe(variant: Variant) -> str:
-    """What a variant is, in a sentence."""
+    """Description of a variant, in a sentence."""
     if isinstance(variant.method, str) and variant.method in BASELINES:
         return str(find_object(BASELINES[variant.method]).description)
     return described(find(variant.method))
 
 
 def facts(comparison: Comparison, execution: Execution, command: str) -> dict[str, str]:
-    """What a report says of a comparison beside its numbers."""
+    """Facts about a comparison that its report states beside the numbers."""
     base, training = comparison.base, comparison.base.training
     variants = {name: variant.plain() for name, variant in comparison.variants.items()}
     tuned = {
@@ -297,7 +297,7 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
 
 
 def _examples(found: Compared, shown: Sequence[Any]) -> list[Any]:
-    """What each variant says, of the first seed, of the test examples that the task shows."""
+    """Predictions of each variant, of the first seed, for the test examples that the task shows."""
     from kdgan.experiments.page import Example
 
     first = found.comparison.seeds[0]

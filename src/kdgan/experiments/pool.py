@@ -105,7 +105,7 @@ def run_jobs(
 
 
 class _Schedule:
-    """Which jobs wait, run and are done."""
+    """Jobs that wait, run and are done."""
 
     def __init__(self, jobs: Sequence[Job], pool: ProcessPoolExecutor, workers: int) -> None:
         self.waiting, self.pool, self.workers = list(jobs), pool, workers

@@ -1,4 +1,4 @@
-"""What runs found, as rows of CSV files: the outcome of each run, and its curves."""
+"""Records of runs as rows of CSV files: the outcome of each run, and its curves."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """What `write_records` wrote.
+    """The records in a file of `write_records`.
 
     Raises:
         UsageError: naming the file and, where it applies, the row (the header is row 1) and the column: for a missing
@@ -136,7 +136,7 @@ def write_curves(path: Path, curves: Curves, metrics: Sequence[str]) -> None:
 
 
 def read_curves(path: Path) -> dict[tuple[str, int], dict[str, list[tuple[int, float]]]]:
-    """What `write_curves` wrote.
+    """The curves in a file of `write_curves`.
 
     Raises:
         UsageError: if the file cannot be read, or holds something else.

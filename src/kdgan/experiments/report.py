@@ -127,7 +127,7 @@ def _runs_table(runs: Sequence[Record], metrics: Sequence[str]) -> tables.Table:
 
 
 def outcome(rows: Sequence[Row], metric: str) -> list[str]:
-    """What a comparison shows, in plain sentences: the highest mean, KDGAN, the worth of distilling.
+    """Outcome of a comparison in plain sentences: the highest mean, KDGAN, the worth of distilling.
 
     A difference counts only where its paired 95 % interval excludes zero. `rows` must not be empty.
     """
@@ -189,7 +189,7 @@ def _against(method: str, difference: Interval, other: str, verdicts: tuple[str,
 
 
 def caveats(rows: Sequence[Row]) -> list[str]:
-    """What weakens the comparison: few seeds, seeds that not all methods have, unequal student updates."""
+    """Weaknesses of the comparison: few seeds, seeds that not all methods have, unequal student updates."""
     found = []
     fewest = min(len(row.seeds) for row in rows)
     if fewest < 5:

@@ -87,7 +87,7 @@ class Row:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of its runs."""
+        """Seeds of its runs."""
         return tuple(run.seed for run in self.runs)
 
     def mean(self, metric: str) -> Interval | None:
@@ -146,7 +146,7 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
 
 
 def title_of(records: Sequence[Record]) -> str:
-    """What the runs of one comparison are about: its data, and how many labels, which may differ by seed.
+    """Title of the runs of one comparison: its data, and how many labels, which may differ by seed.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.

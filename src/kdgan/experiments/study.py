@@ -91,7 +91,7 @@ class Study:
     tabulate: Callable[[Sequence[Results]], Sequence[Sequence[str]]] | None = None
 
     def comparison(self, cell: Cell, seeds: Sequence[int]) -> Comparison:
-        """What is compared in a cell."""
+        """The comparison of a cell."""
         return Comparison(replace(cell.base, probe=self.probe), self.variants(cell), seeds)
 
     def table(self, results: Sequence[Results]) -> Table:
@@ -104,7 +104,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a study keeps what it makes.
+    """Folders of a study.
 
     Attributes:
         out: holds the runs, which studies share, and gets `STUDY/` with pages for people.

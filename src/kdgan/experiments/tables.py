@@ -13,7 +13,7 @@ from kdgan.experiments.statistics import Interval, Row
 from kdgan.methods import CONTROL
 
 NOTHING = "–"
-"""What a cell shows where there is nothing to say."""
+"""Text of a cell that has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Table:
 
     @property
     def headers(self) -> list[str]:
-        """Of the columns."""
+        """Headers of the columns."""
         return [column.header for column in self.columns]
 
     def markdown(self) -> str:
@@ -120,7 +120,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def seeds_text(rows: Sequence[Row]) -> str:
-    """How many seeds the variants have, e.g. "10 seeds" or "8 to 10 seeds"."""
+    """Number of seeds that the variants have, e.g. "10 seeds" or "8 to 10 seeds"."""
     counts = sorted({len(row.seeds) for row in rows})
     if not counts:
         return "no seeds"
@@ -143,7 +143,7 @@ def cell(header: str = "cell") -> Column:
 
 
 def seeds() -> Column:
-    """How many."""
+    """Number of seeds."""
     return Column("seeds", lambda row: str(len(row.seeds)))
 
 
@@ -158,12 +158,12 @@ def mean(metric: str, header: str | None = None, *, interval: bool = True) -> Co
 
 
 def minus(other: str, metric: str, header: str) -> Column:
-    """How much more it has than another variant, in points, paired by seed."""
+    """Difference to another variant, its own value minus the other's, in points, paired by seed."""
     return Column(header, lambda row: plus_minus(row.minus(other, metric), difference=True))
 
 
 def less_than(other: str, metric: str, header: str) -> Column:
-    """How much less it has than another variant, in points, paired by seed."""
+    """Difference to another variant, the other's value minus its own, in points, paired by seed."""
 
     def text(row: Row) -> str:
         found = row.minus(other, metric)
@@ -176,7 +176,7 @@ def less_than(other: str, metric: str, header: str) -> Column:
 
 
 def to_best_other(metric: str, header: str = "to best baseline") -> Column:
-    """How much more it has than the best other variant that is no KDGAN, and which that is."""
+    """Difference to the best other variant that is no KDGAN, and the name of that."""
 
     def text(row: Row) -> str:
         best = row.best_other(metric)
@@ -187,7 +187,7 @@ def to_best_other(metric: str, header: str = "to best baseline") -> Column:
 
 
 def best_epoch(metric: str) -> Column:
-    """What choosing the best evaluation on test data would have added."""
+    """Points that choosing the best evaluation on test data would have added."""
 
     def text(row: Row) -> str:
         best, last = row.mean(f"best_epoch/{metric}"), row.mean(metric)
@@ -197,7 +197,7 @@ def best_epoch(metric: str) -> Column:
 
 
 def seconds() -> Column:
-    """Own and shared pretraining."""
+    """Seconds: own and shared pretraining."""
 
     def text(row: Row) -> str:
         own, shared = row.average("seconds"), row.average("pretraining_seconds")
@@ -207,7 +207,7 @@ def seconds() -> Column:
 
 
 def parameters() -> Column:
-    """Of the student."""
+    """Parameters of the student."""
 
     def text(row: Row) -> str:
         count = row.runs[0].student_parameters
@@ -221,13 +221,13 @@ MOST = 3
 
 
 def of_comparison(metrics: Sequence[str]) -> list[Column]:
-    """What `kdgan compare` shows: the first metric in full, of the others the means; and costs, where there is room."""
+    """Columns of `kdgan compare`: the first metric in full, of the others the means; and costs, where there is room."""
     costs = [seconds(), parameters()] if len(metrics) <= MOST else []
     return [*_compared(metrics), *costs]
 
 
 def of_report(metrics: Sequence[str]) -> list[Column]:
-    """What its page shows: also how many seeds, T at the end, and what choosing the best epoch would have added."""
+    """Columns of its page: also the seeds, T at the end, and what choosing the best epoch would have added."""
     first = metrics[0]
     more = [seeds(), best_epoch(first), mean(f"teacher/{first}", "teacher")]
     return [*_compared(metrics), *more, seconds(), parameters()]

@@ -42,7 +42,7 @@ _REDRAWN = 1 / 3
 
 
 def space(method: str | type[Method], base: Config) -> SearchSpace:
-    """What is searched for a method where all runs share `base`.
+    """Search space of a method where all runs share `base`.
 
     On photos with tags also how long T is pretrained, down to a tenth: reading the text, it soon knows the training
     photos by heart, and how much of that does harm depends on whether T goes on learning. Elsewhere all methods of a
@@ -141,7 +141,7 @@ def _study(name: str, method: str | type[Method], base: Config, known: Mapping[s
 def _open_trials(
     study: Study, method: str, searched: Mapping[str, Parameter], target: int, at_random: int
 ) -> list[FrozenTrial]:
-    """Those that were under way when the search was stopped, and new ones up to `target` in all."""
+    """Trials that were under way when the search was stopped, and new ones up to `target` in all."""
     trials = study.get_trials()
     running = [trial for trial in trials if trial.state == TrialState.RUNNING and trial.number < target]
     asked = sum(trial.state != TrialState.WAITING for trial in trials)

@@ -1,4 +1,4 @@
-"""What worker processes do: one run, or the pretraining of one player. Imports nothing that a run does not need."""
+"""Work of worker processes: one run, or the pretraining of one player. Imports nothing that a run does not need."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from kdgan.training.execution import Execution
 
 
 def run_name(name: str, seed: int) -> str:
-    """What a run is called."""
+    """Name of a run."""
     return f"{name} seed {seed}"
 
 
 def run_folder(store: Path, config: Config) -> Path:
-    """Where the run of a configuration lies."""
+    """Folder of the run of a configuration."""
     return store / "runs" / config.name
 
 
@@ -33,7 +33,7 @@ def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -
     players: dict[str, str] = {}
     for name, config in configs.items():
         if config.method in BASELINES:
-            cost = float(find_object(BASELINES[config.method]).cost) * config.training.steps
+            cost = 1000 * float(find_object(BASELINES[config.method]).cost)
             jobs[name] = Job(name, carry_out, (config, execution, store), cost=cost)
             continue
         kind, training, needs = find(config.method), config.training, []

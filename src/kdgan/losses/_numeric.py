@@ -1,4 +1,4 @@
-"""What every loss does to its inputs before arithmetic."""
+"""Preparation of the inputs of every loss."""
 
 import torch
 from torch import Tensor

@@ -68,7 +68,7 @@ def find(method: str | type[Method]) -> type[Method]:
 
 
 def name_of(method: str | type[Method]) -> str:
-    """What results call a method: its name if it is one of `METHODS`, else `module:Class`."""
+    """Name of a method in results: its own name if it is one of `METHODS`, else `module:Class`."""
     if isinstance(method, str):
         return method
     if METHODS.get(method.name) is method:
@@ -77,7 +77,7 @@ def name_of(method: str | type[Method]) -> str:
 
 
 def described(method: type[Method]) -> str:
-    """What a method is, in a sentence."""
+    """Description of a method, in a sentence."""
     own: str = vars(method).get("description", "")  # not what it has from the method that it is a variant of
     return own or (inspect.getdoc(method) or "A method of your own.").partition("\n")[0]
 

@@ -1,4 +1,4 @@
-"""What all methods share: players in, one batch at a time, losses out."""
+"""Base of all methods: players in, one batch at a time, losses out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from kdgan.losses import annealed, check_estimator
 from kdgan.methods.player import Losses, Optimization, Player, Terms, total
 
 Signals = Mapping[str, Tensor]
-"""What the student learns from beside the labels: the other players' logits or scores `(B, K)`, by role."""
+"""Logits or scores `(B, K)` of the other players, by role: the student learns from them beside the labels."""
 Learning = Optimization | Mapping[str, Optimization | None]
-"""How players learn: all alike, or each role in its own way; None keeps that player as it is."""
+"""Optimization of the players: one for all, or one for each role; None keeps that player as it is."""
 Parameter = tuple[float, float] | tuple[str, ...]
 """A range, of whole numbers if its ends are, searched on a logarithmic scale unless it begins at 0; or choices."""
 SearchSpace = Mapping[str, Parameter]
 
 RATES: SearchSpace = MappingProxyType({"lr": (5e-4, 8e-3)})
-"""What is searched for every method: the highest learning rate."""
+"""Search space that every method has: the highest learning rate."""
 
 
 class Shared(TypedDict, total=False):
@@ -64,23 +64,23 @@ class Method:
     """
 
     name: str = ""
-    """What options and results call it; of a method of one's own `module:Class`, see `kdgan.methods.name_of`."""
+    """Name in options and results; of a method of one's own `module:Class`, see `kdgan.methods.name_of`."""
     description: str = ""
-    """What it is, in a sentence; the first line of the docstring where there is none."""
+    """Description in a sentence; the first line of the docstring where there is none."""
     colour: str | None = None
     """In every figure; None takes one that is free."""
     cost: float = 2.0
     """Rough time of an update beside plain training of C: the time left is guessed from it, and tables are sorted."""
     search_space: SearchSpace = RATES
-    """What `kdgan tune` searches: the highest learning rates, and hyperparameters over the ranges of the paper."""
+    """Search space of `kdgan tune`: the highest learning rates, and hyperparameters over the ranges of the paper."""
     roles: tuple[str, ...] = ("student", "teacher")
     """The players it needs, in the order of its constructor's arguments."""
     trains: tuple[str, ...] = ("student",)
-    """Those of them that `step` changes; the others are kept as they are."""
+    """Players that `step` changes; the others are kept as they are."""
     pretrained: tuple[str, ...] = ("teacher",)
     """The players that are trained on the labels before the first update: see `kdgan.methods.pretraining`."""
     student_pretraining: float = 0.0
-    """Where C is among them: the share of all its updates that this takes, unless said otherwise."""
+    """Share of all updates of C that its pretraining takes, where C is among them and a setting says no other."""
     c_steps: int = 1
     """Steps of C in each update."""
 
@@ -127,7 +127,7 @@ class Method:
         return self.student.learn(self.student_loss(logits, batch, self.signals(batch), progress), progress)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
-        """What C minimises.
+        """Loss of C.
 
         Args:
             logits: of C, `(B, K)`; receive gradient.
@@ -138,7 +138,7 @@ class Method:
         raise NotImplementedError(f"{type(self).__name__} trains no student")
 
     def signals(self, batch: Batch) -> Signals:
-        """What the other players say about a batch, without gradient: their logits or scores `(B, K)`."""
+        """Logits or scores `(B, K)` of the other players for a batch, by role, without gradient."""
         with torch.no_grad():
             return {role: player(batch) for role, player in self.players.items() if role != "student"}
 

@@ -24,7 +24,7 @@ PEERS: SearchSpace = MappingProxyType(
         "temperature": (1.0, 10.0),
     }
 )
-"""What is searched where C and T learn from each other."""
+"""Search space where C and T learn from each other."""
 
 
 class Codis(Method):

@@ -31,7 +31,7 @@ def total(terms: Terms) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
-    """How a player learns: Adam with a learning rate that follows `schedule` over training.
+    """Optimization of a player: Adam with a learning rate that follows `schedule` over training.
 
     Attributes:
         lr: the highest learning rate.

@@ -26,7 +26,7 @@ class TextEncoder(nn.Module):
     """
 
     SPEED = 30.0
-    """How much faster an embedding learns than other weights: a batch holds few words, and each of them rarely."""
+    """Factor by which an embedding learns faster than other weights: a batch holds few words, each of them rarely."""
 
     def __init__(
         self, words: int, size: int = 100, *, kind: TextReading = "lstm", embeddings: Tensor | None = None

@@ -1,4 +1,4 @@
-"""What exists to answer a reviewer of the paper: discriminators that see less than D, or know more."""
+"""Discriminators that see less than D, or know more: they answer reviewers of the paper."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ CLASSES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "cifar10-50000": {**_CIFAR, "labels": 50_000, "steps": 40_000},
     }
 )
-"""What all methods of a column of Table 1 share, beside the preset of the data."""
+"""Settings that all methods of a column of Table 1 share, beside the preset of the data."""
 
 PHOTOS = ("popular", "random")
 """The halves of Table 2: 200 popular or random tags of a table of photos."""

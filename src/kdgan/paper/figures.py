@@ -23,7 +23,7 @@ Draw = Callable[[Sequence[Results]], Figure]
 GRADIENTS: Mapping[str, str] = MappingProxyType(
     {DISTILLATION: "∇L_DS"} | {name: f"∇L_AD, {name}" for name in ESTIMATES}
 )
-"""What is measured in Figure 7, by name: as tables and the figure call it."""
+"""Labels of the gradients of Figure 7, by name."""
 _GRADIENT_COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#f0b850", "#f7d794", "#009e73", "#44aa99")
 
 

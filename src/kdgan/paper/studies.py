@@ -25,7 +25,7 @@ GAME = (
     "each other, and a third network, the discriminator, learns to tell their labels from true ones; both learn to "
     "pass its judgement."
 )
-"""What all pages begin with."""
+"""First paragraph of all pages."""
 
 TABLE_1 = (CONTROL, "distn", "mimic", "noisy", "codis", "codis3", "nagan", "kdgan")
 """The control without a teacher, the paper's methods, and three networks in co-distillation."""
@@ -52,9 +52,9 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "kdgan: D is the product of labels": {"method": "kdgan.paper.ablations:LabelOracle"},
     }
 )
-"""What each variant takes from KDGAN, or puts in its place."""
+"""Changes of KDGAN by variant: a part left out, or something simpler in its place."""
 JUDGES = ("kdgan", "kdgan: no game", "kdgan: D is the product of labels")
-"""Of the ablations, those that say what a discriminator that learns is worth."""
+"""Ablations that show the worth of a discriminator that learns."""
 WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "alpha": (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0),
@@ -64,7 +64,7 @@ WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 )
 """The paper's search ranges (Figure 4)."""
 WIDTHS = (25, 50, 100, 200, 400, 800)
-"""Of both hidden layers of the student, for accuracy against size."""
+"""Widths of both hidden layers of the student, for accuracy against size."""
 
 
 def _methods(*names: str) -> Any:

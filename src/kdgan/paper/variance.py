@@ -1,4 +1,4 @@
-"""How noisy the gradients of the game are while it is played (paper, Eqs. 6 and 7, and Figure 7)."""
+"""Variance of the student's gradients while the game is played (paper, Eqs. 6 and 7, and Figure 7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ESTIMATES: dict[str, tuple[EstimatorName, float]] = {
     "reinforce": ("reinforce", 1.0),
     "reinforce-baseline": ("reinforce-baseline", 1.0),
 }
-"""What is measured of ∇L_AD: the estimator, and τ where it has one."""
+"""Estimates of ∇L_AD: the estimator, and τ where it has one."""
 
 DISTILLATION = "distillation"
 """The name of ∇L_DS among them."""

@@ -1,4 +1,4 @@
-"""What a network costs at inference."""
+"""Cost of a network at inference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPEATS = 30
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one network costs.
+    """Cost of one network.
 
     Attributes:
         parameters: numbers that were learned.

@@ -1,4 +1,4 @@
-"""What a student gained by distillation, and what it costs beside its teacher."""
+"""Report of a distillation: metrics of the student beside control and teacher, and costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kdgan.ship.cost import Cost
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was gained and what it costs.
+    """Metrics and costs of a student that was distilled.
 
     Attributes:
         method: its name.

@@ -73,7 +73,7 @@ def as_tags(values: ArrayLike | torch.Tensor, rows: int, of: str = "features") -
 
 
 def training(features: ArrayLike | torch.Tensor, tags: ArrayLike | torch.Tensor) -> tuple[Array, Array]:
-    """What a baseline is fitted on: float32 `(N, F)` and bool `(N, K)` of the same N images, at least two.
+    """Training data of a baseline: float32 `(N, F)` and bool `(N, K)` of the same N images, at least two.
 
     Raises:
         UsageError: for anything else, or where no image has a tag.

@@ -240,7 +240,7 @@ def encode(texts: Sequence[Sequence[str]], vocabulary: Sequence[str], length: in
 
 
 def set_aside(names: Sequence[str]) -> NDArray[np.bool_]:
-    """Which photos of a table that does not say so are for testing: a sixth, at most 2,000, by a hash of names."""
+    """Mask of the photos for testing, of a table that does not say so: a sixth, at most 2,000, by a hash of names."""
     keys = np.array([mixed("test", name) for name in names])
     aside = np.zeros(len(names), dtype=np.bool_)
     aside[np.argsort(keys, kind="stable")[: min(2000, len(names) // 6)]] = True
@@ -270,7 +270,7 @@ def _split(
 
 
 def _choice(table: pl.DataFrame, path: Path) -> Choice | None:
-    """How the tags of a table were chosen, where `kdgan tags prepare` made it."""
+    """Choice of the tags of a table, where `kdgan tags prepare` made it."""
     if CHOICE not in table.columns:
         return None
     found = set(table[CHOICE].to_list())
@@ -281,7 +281,7 @@ def _choice(table: pl.DataFrame, path: Path) -> Choice | None:
 
 
 def _network(table: pl.DataFrame, path: Path) -> dict[str, Any] | None:
-    """What gave the features, where `kdgan tags features` made the table."""
+    """Identity of the network that gave the features, where `kdgan tags features` made the table."""
     if FEATURE_NETWORK not in table.columns:
         return None
     (found, *others) = set(table[FEATURE_NETWORK].to_list())

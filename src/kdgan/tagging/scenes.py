@@ -110,7 +110,7 @@ def _picture(place: str, time: str, things: list[str], chance: np.random.Generat
 
 
 def _inside(form: str, u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which places lie in a shape of size 1 around the origin."""
+    """Mask of the places in a shape of size 1 around the origin."""
     inside: NDArray[np.bool_]
     if form == "disc":
         inside = u**2 + v**2 < 1

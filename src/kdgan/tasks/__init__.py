@@ -1,4 +1,4 @@
-"""What is learned and how it is judged: classes and tags, from a configuration to an outcome."""
+"""Tasks: classes and tags, from a configuration to an outcome."""
 
 from kdgan.tasks.config import ClassesData, Config, TagsData
 from kdgan.tasks.run import Outcome, evaluate_run, run_of

@@ -1,4 +1,4 @@
-"""What is learned, from which examples, and how a player is judged: all that a run must know of its data."""
+"""Interface of a task: what is learned, from which examples, and how a player is judged."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class Task(ABC):
 
     @abstractmethod
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """How good logits `(N, K)` are, by name, in per cent."""
+        """Metrics of logits `(N, K)`, by name, in per cent."""
 
     @abstractmethod
     def student(self, module: nn.Module) -> Student:
         """A trained student with all that it takes to use it."""
 
     def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
-        """How good a player is on examples, by name: the metrics of the task, then those of one's own."""
+        """Metrics of a player on examples, by name: those of the task, then those of one's own."""
         logits = logits_of(module, data, role=role)
         return {**self.metrics_of(logits, data.targets), **evaluated(self.own_metrics, logits, data.targets)}
 

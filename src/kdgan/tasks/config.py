@@ -1,4 +1,4 @@
-"""What a run is: everything that its result depends on, and nothing else."""
+"""Configuration of a run: everything that its result depends on, and nothing else."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class ClassesData:
 
     @property
     def title(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return self.source
 
     @property
     def files(self) -> tuple[object, ...]:
-        """What reading depends on."""
+        """Key of the data as they are read from their files."""
         return self.kind, self.source, self.sha256, self.target, self.privileged, self.image_size
 
 
@@ -81,12 +81,12 @@ class TagsData:
 
     @property
     def title(self) -> str:
-        """What results call it."""
+        """Its name in results."""
         return f"{Path(self.source).stem}, {self.choice} tags"
 
     @property
     def files(self) -> tuple[object, ...]:
-        """What reading depends on."""
+        """Key of the data as they are read from their files."""
         return self.kind, self.source, self.sha256
 
 
@@ -150,7 +150,7 @@ class Config:
         return {**plain, "data": {"kind": self.data.kind, **plain["data"]}}
 
     def shared(self) -> dict[str, Any]:
-        """What all runs of a comparison have in common."""
+        """The part that all runs of a comparison have in common."""
         return {
             name: value for name, value in self.plain().items() if name not in ("method", "seed", "hyper")
         }

@@ -1,4 +1,4 @@
-"""How good a student is: numbers from its logits and the targets."""
+"""Metrics: numbers from logits and targets."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Ranking:
 
     @property
     def left_out(self) -> int:
-        """How many images have no true tag."""
+        """Number of images without a true tag."""
         return int((~self.kept).sum())
 
     def per_image(self) -> dict[str, Array]:
@@ -55,7 +55,7 @@ class Ranking:
 def ranking(
     scores: ArrayLike | torch.Tensor, tags: ArrayLike | torch.Tensor, ks: Sequence[int] = (3, 5)
 ) -> Ranking:
-    """How well `scores` rank the true tags of each image.
+    """Quality of the ranking of each image's true tags by `scores`.
 
     - P@k: true tags among the first k, divided by k (also where there are fewer than k tags in all).
     - R@k: the same, divided by the number of the image's true tags.

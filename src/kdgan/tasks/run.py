@@ -32,7 +32,7 @@ _BOOKKEEPING = ("step", "seconds", "losses")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found.
+    """Outcome of a run.
 
     Attributes:
         metrics: by name, in per cent unless it is one of your own: of the student on test data after the last step
@@ -240,7 +240,7 @@ def likeliest(scores: Tensor, task: Task, most: int = 5) -> list[list[str]]:
 
 
 def outcome_in(folder: Path, config: Config) -> Outcome | None:
-    """What the run of that configuration found, if it is finished.
+    """Outcome of the run of that configuration, if it is finished.
 
     Raises:
         UsageError: if the folder belongs to another configuration.
@@ -254,7 +254,7 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What `evaluate_run` measured.
+    """Result of `evaluate_run`.
 
     Attributes:
         config: of the run.

@@ -37,7 +37,7 @@ _ABOUT = (
 )
 _GENERATED = " These scenes are generated: nothing here is a photograph."
 SIDE = 160
-"""Of the pictures that a page shows, in pixels."""
+"""Side of the pictures that a page shows, in pixels."""
 Pixels: TypeAlias = NDArray[np.uint8]
 
 

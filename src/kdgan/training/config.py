@@ -1,4 +1,4 @@
-"""How players are trained, as plain values; and the folders that belong to a configuration."""
+"""Settings of training as plain values, and the folders that belong to a configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kdgan.training.devices import Precision
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How players are trained, the same for every kind of data; every default of kdgan stands here.
+    """Settings of training, the same for every kind of data; every default of kdgan stands here.
 
     Attributes:
         steps: updates of the student, its pretraining included.
@@ -71,12 +71,12 @@ class Training:
             raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
 
     def optimization(self, role: str) -> Optimization:
-        """How a player learns in the method itself."""
+        """Optimization of a player in the method itself."""
         lr = self.teacher_lr if role in ("teacher", "peer") else self.lr
         return Optimization(lr=lr, weight_decay=self.weight_decay)
 
     def pretraining_optimization(self, role: str) -> Optimization:
-        """How a player learns before it: the student at the rate of the run that this begins."""
+        """Optimization of a player before it: the student's has the rate of the run that this begins."""
         lr = self.lr if role == "student" else self.pretraining_lr or self.lr
         return Optimization(lr=lr, weight_decay=self.weight_decay)
 

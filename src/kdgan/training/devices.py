@@ -1,4 +1,4 @@
-"""Where training runs, how precisely, and with how many threads."""
+"""Device, precision and threads of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see in the terminal: where it goes, and the progress of a single run."""
+"""Terminal output: the console, and progress bars of a single run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.progress import (
 
 
 def console() -> Console:
-    """Where progress and tables go: as wide as the terminal, or 100 characters where there is none."""
+    """Console for progress and tables: as wide as the terminal, or 100 characters where there is none."""
     return Console(width=None if sys.stdout.isatty() else 100)
 
 

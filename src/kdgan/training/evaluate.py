@@ -1,4 +1,4 @@
-"""What a network says of data it was not trained on."""
+"""Predictions of a network on data it was not trained on."""
 
 from __future__ import annotations
 

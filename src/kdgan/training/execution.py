@@ -1,4 +1,4 @@
-"""Where and how training is carried out, which changes nothing of its result but the time."""
+"""Execution of training: device, processes, progress; nothing of the result depends on it but the time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where and how; a result is the same for any of these on one kind of device, with the same number of threads.
+    """Execution; a result is the same for any of these on one kind of device, with the same number of threads.
 
     Attributes:
         device: of the players.

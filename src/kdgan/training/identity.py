@@ -1,4 +1,4 @@
-"""What tells data, modules and functions of a caller's own from others of the same form."""
+"""Fingerprints of data, modules and functions of a caller's own, which tell them from others of the same form."""
 
 from __future__ import annotations
 

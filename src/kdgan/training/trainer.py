@@ -30,7 +30,7 @@ Probe = Callable[[Method, Feed, int], dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a trainer did.
+    """The work of a trainer.
 
     Attributes:
         history: a record for each evaluation of the student: `step`, its updates so far, `seconds`, the mean of each

@@ -13,7 +13,7 @@ from kdgan.cli.options import Count, Name
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Which image network, and what it takes."""
+    """Image network, and the scale of its inputs."""
 
     network: str
     """An ONNX file, or module:function of a function on float32 images (B, 3, H, W)."""
@@ -28,7 +28,7 @@ class NetworkOptions:
     deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Each colour is divided by it."""
     threads: int = 1
-    """Of the network."""
+    """Threads of the network."""
 
     def load(self) -> Any:
         """The network."""

@@ -25,7 +25,7 @@ class Prepare:
     tags: Literal["popular", "random"] = "popular"
     """The most used tags, or tags drawn by seed."""
     count: int = 200
-    """How many tags."""
+    """Number of tags."""
     minimum: int = 1000
     """Fewest uses of a chosen tag."""
     train: int = 20_000
@@ -35,7 +35,7 @@ class Prepare:
     test: int = 2000
     """Photos to report on."""
     seed: int = 0
-    """Of tags, owners and photos."""
+    """Seed of tags, owners and photos."""
     stop_file: File = None
     """Tags that must not be chosen, one a line, besides those of cameras and apps."""
 

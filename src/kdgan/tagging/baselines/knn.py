@@ -41,9 +41,9 @@ class KNN:
     """
 
     description = "The tags of the visually nearest photos (Makadia et al., 2010)."
-    """What it is, in a sentence."""
+    """Description in a sentence."""
     cost = 1.0
-    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+    """Rough time of a fit, in updates of plain training by the thousand: the time left is guessed from it."""
 
     def __init__(
         self,

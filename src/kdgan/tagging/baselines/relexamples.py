@@ -46,9 +46,9 @@ class RelExamples:
     """
 
     description = "Linear classifiers of relevant positive and negative photos (Li & Snoek, 2013)."
-    """What it is, in a sentence."""
+    """Description in a sentence."""
     cost = 20.0
-    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+    """Rough time of a fit, in updates of plain training by the thousand: the time left is guessed from it."""
 
     def __init__(
         self,

@@ -34,9 +34,9 @@ class TagFeature:
     """
 
     description = "Linear classifiers on the photo and on its neighbours' tags (Chen et al., 2012)."
-    """What it is, in a sentence."""
+    """Description in a sentence."""
     cost = 5.0
-    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+    """Rough time of a fit, in updates of plain training by the thousand: the time left is guessed from it."""
 
     def __init__(
         self, neighbours: int = 100, *, c: float = 3e-3, metric: Metric = "cosine", memory: int = MEMORY

@@ -55,9 +55,9 @@ class TagProp:
     """
 
     description = "Neighbours pass on their tags with learned weights (Guillaumin et al., 2009)."
-    """What it is, in a sentence."""
+    """Description in a sentence."""
     cost = 20.0
-    """Rough time of a fit beside that of an update of a student: the time left is guessed from it."""
+    """Rough time of a fit, in updates of plain training by the thousand: the time left is guessed from it."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class TagProp:
 
 
 class _Model(NamedTuple):
-    """What is learned: parameters of the shares π, and (α, β) where there are any."""
+    """Learned parameters of the shares π, and (α, β) where there are any."""
 
     parameters: Array
     sigmoids: Logistic | None

@@ -49,7 +49,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What `extract` did.
+    """Result of `extract`.
 
     Attributes:
         rows: images in the list, and so rows of features.
@@ -117,7 +117,7 @@ def extract(
 
 
 def load_features(folder: Path) -> Floats:
-    """What `extract` wrote, `(N, F)` float32, with NaN in the rows of images that could not be read.
+    """Features that `extract` wrote, `(N, F)` float32, with NaN in the rows of images that could not be read.
 
     Raises:
         UsageError: if the folder holds no features, or not yet all of them.

@@ -25,7 +25,7 @@ DEFAULT_SIZE = 224
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How bytes become what a network takes: (byte / 255 · largest − mean) / deviation, in each of R, G and B.
+    """Scale from bytes to the inputs of a network: (byte / 255 · largest − mean) / deviation, in each of R, G and B.
 
     Attributes:
         largest: what white becomes, commonly 1 or 255.

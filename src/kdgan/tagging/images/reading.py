@@ -51,7 +51,7 @@ def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDAr
 
 
 def downloaded(folder: Path) -> dict[str, Path]:
-    """Where the image of each photo is that img2dataset has downloaded, by the photo's identifier.
+    """Paths of the images that img2dataset has downloaded, by the photo's identifier.
 
     The download is made from the `urls.parquet` of `kdgan.tagging.yfcc.prepare` with its `download_command`.
 

@@ -11,7 +11,7 @@ from kdgan.errors import UsageError
 
 
 class TagCounts:
-    """How often each tag was used; exact for tags that are in use throughout.
+    """Counts of the uses of each tag; exact for tags that are in use throughout.
 
     Lossy counting (after Manku and Motwani, 2002) with a bound on memory instead of one on the error: whenever there
     are twice as many counters as are kept, the smaller half is dropped, and the largest dropped count becomes

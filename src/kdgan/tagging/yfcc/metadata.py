@@ -35,7 +35,7 @@ _NOT_AN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(slots=True)
 class Counts:
-    """What was met in the files read so far.
+    """Counts of the lines in the files read so far.
 
     Attributes:
         lines: all lines; the sum of the following four.
@@ -91,12 +91,12 @@ class Photo:
 
     @property
     def url(self) -> str:
-        """Where the image can be downloaded."""
+        """Address of the image."""
         return self._fields[_URL].decode()
 
 
 def decoded(raw: bytes) -> str:
-    """What `urllib.parse.unquote_plus` makes of the text `raw` in UTF-8."""
+    """The result of `urllib.parse.unquote_plus` for the text `raw` in UTF-8."""
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     if b"%" in raw:

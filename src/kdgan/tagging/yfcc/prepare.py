@@ -23,7 +23,7 @@ CHOICE = "tag_choice"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which photos and tags a data set is made of.
+    """Selection of the photos and tags of a data set.
 
     Attributes:
         tags: "popular" for the most used tags, "random" for tags drawn from all with the minimum of uses.
@@ -51,7 +51,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` met and made.
+    """Result of `prepare`.
 
     Attributes:
         lines: lines of metadata; `videos` and `untagged` photos among them were passed over.
@@ -73,7 +73,7 @@ class Prepared:
 
 
 def download_command(folder: Path) -> str:
-    """What downloads the images of a data set with img2dataset, for `kdgan tags features`.
+    """Command line that downloads the images of a data set with img2dataset, for `kdgan tags features`.
 
     Photos keep their form, the shorter side 256 pixels: borders, which img2dataset adds by default, would be part of
     what a network sees of a photo, and `kdgan tags recommend` sees photos without.
@@ -145,7 +145,7 @@ def prepare(
 
 
 class _Sample:
-    """Those `size` photos whose keys are smallest, whatever the order in which they come."""
+    """The `size` photos whose keys are smallest, whatever the order in which they come."""
 
     def __init__(self, size: int) -> None:
         self._size = size
