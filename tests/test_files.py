@@ -1,11 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process has to itself."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, SoftFileLock
 
-from kdgan.files import replacing, write_json
+from kdgan.errors import Interrupted
+from kdgan.files import locked, replacing, sha256_of, write_json
 
 
 def _stopped_while_writing(file: Path) -> None:
@@ -34,3 +42,67 @@ def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> No
         write_json(file, {"a": object()})
     assert json.loads(file.read_text(encoding="utf-8")) == {"a": [1, None]}
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_checksum_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    content = os.urandom(300_000)
+    file.write_bytes(content)
+    assert sha256_of(file) == hashlib.sha256(content).hexdigest()
+    assert sha256_of(tmp_path) is None
+    assert sha256_of(tmp_path / "none") is None
+
+
+def test_a_locked_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path):
+            assert not free(tmp_path)
+        assert free(tmp_path)
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        1 / 0  # noqa: B018
+    assert free(tmp_path)
+
+
+def free(folder: Path) -> bool:
+    """Whether another lock of the same file is to be had at once."""
+    other = FileLock(folder / ".lock", timeout=0)
+    try:
+        with other:
+            return True
+    except TimeoutError:
+        return False
+
+
+def test_another_process_is_waited_for_until_it_ends_however_it_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from kdgan.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('mine', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        asked = []
+
+        def stop() -> bool:
+            asked.append(time.monotonic())
+            return len(asked) == 2
+
+        with pytest.raises(Interrupted, match="another command was at work"), locked(tmp_path, stop):
+            pytest.fail("two are in the folder")
+        assert 0.5 < asked[1] - asked[0] < 5  # every second
+        threading.Timer(0.2, other.kill).start()
+        started = time.monotonic()
+        with locked(tmp_path):
+            assert other.wait() != 0
+        assert time.monotonic() - started < 5
+
+
+def test_where_a_file_system_has_no_locks_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(self: SoftFileLock, timeout: float) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(FileLock, "acquire", unknown)
+    with locked(tmp_path), locked(tmp_path):
+        pass

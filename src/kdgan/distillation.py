@@ -126,7 +126,7 @@ def distill(
         >>> result.student.training
         False
     """
-    where, kind, further = find_device(device), find(method), own_metrics(metrics)
+    where, kind, further = find_device(device), find(method), own_metrics(metrics, taken=["accuracy"])
     check_hyperparameters(kind, hyper or {})
     named = {
         "steps": steps,
@@ -175,7 +175,9 @@ def distill(
                 measure=lambda: measure("student", student),
             )
             if home is not None:
-                values = _identity(main, players, hyper or {}, (data, held_out), teacher if kept else None)
+                values = _identity(
+                    main, players, hyper or {}, further, (data, held_out), teacher if kept else None
+                )
                 bind_folder(home, "distill.json", values)
             beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
             before = measure("teacher", teacher) if kept and not keeps else None
@@ -204,6 +206,7 @@ def _identity(
     trainer: Trainer,
     players: Mapping[str, nn.Module],
     hyper: Mapping[str, Any],
+    metrics: Iterable[str],
     data: Iterable[Batch | DataLoader[Any]],
     teacher: nn.Module | None,
 ) -> dict[str, Any]:
@@ -218,6 +221,7 @@ def _identity(
         "training": asdict(trainer.training),
         "seed": trainer.seed,
         "augment": identity.of_object(trainer.augment),
+        "metrics": list(metrics),
         "data": [identity.of_data(part) for part in data],
         "teacher": None if teacher is None else identity.of_tensors(teacher.state_dict().values()),
         "parameters": {role: sum(p.numel() for p in each.parameters()) for role, each in players.items()},

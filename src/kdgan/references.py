@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ def find_object(name: str) -> Any:
     finally:
         sys.path.remove(here)
     return found
+
+
+def find_callable(name: str) -> Callable[..., Any]:
+    """The function or class that Python finds under `module:name`.
+
+    Raises:
+        UsageError: as `find_object`, and for anything that cannot be called.
+    """
+    found = find_object(name)
+    if not callable(found):
+        raise wrong(f"{name} is a {type(found).__name__}: expected a function")
+    called: Callable[..., Any] = found
+    return called
 
 
 def reference_to(found: Any) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kdgan.data import AffineElastic, Augmentation, CropFlip, Noise, Photographic, augmentation
 from kdgan.data.augment import AUGMENTATIONS
+from support import refused
 
 BLACK = torch.zeros(1, 1, 1)
 STILL = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0, "elastic": 0.0}
@@ -77,7 +78,7 @@ def test_the_generator_alone_decides(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_instance_gets_a_view_of_its_own(name: str) -> None:
+def test_each_example_gets_a_view_of_its_own(name: str) -> None:
     change = augmentation(name, BLACK)
     assert change is not None
     same = images(1, 1, 12, 12).expand(8, 1, 12, 12).contiguous()
@@ -85,7 +86,7 @@ def test_each_instance_gets_a_view_of_its_own(name: str) -> None:
     assert len({tuple(view.flatten().tolist()) for view in views}) >= 7
 
 
-def test_names_of_augmentations(refused) -> None:
+def test_names_of_augmentations() -> None:
     assert augmentation("none", BLACK) is None
     affine, elastic = augmentation("affine", BLACK), augmentation("elastic", BLACK)
     assert isinstance(affine, AffineElastic)

@@ -29,7 +29,7 @@ def feed(count: int, size: int, seed: int = 0) -> TensorFeed:
 @given(
     count=st.integers(1, 40), size=st.integers(1, 100), passes=st.integers(1, 4), seed=st.integers(0, 2**33)
 )
-def test_every_instance_comes_once_in_every_pass(count: int, size: int, passes: int, seed: int) -> None:
+def test_every_example_comes_once_in_every_pass(count: int, size: int, passes: int, seed: int) -> None:
     batches = feed(count, size, seed)
     drawn: list[int] = []
     step = 0
@@ -68,7 +68,7 @@ def test_seeds_and_passes_have_orders_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 4), (3, 8), (7, 7)])
-def test_all_parts_of_an_instance_stay_together(count: int, size: int) -> None:
+def test_all_parts_of_an_example_stay_together(count: int, size: int) -> None:
     for step in range(5):
         batch = feed(count, size)(step)
         number = batch.inputs.flatten()

@@ -9,7 +9,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from kdgan.data import Batch, TensorFeed, own
-from kdgan.data.own import LoaderFeed, as_batch, checked, collected, make_feed, training_data
+from kdgan.data.own import (
+    LoaderFeed,
+    as_batch,
+    checked,
+    collected,
+    make_feed,
+    sample_of,
+    training_data,
+    updates_in,
+)
+from support import refused
 
 CPU = torch.device("cpu")
 X = torch.arange(10.0).unsqueeze(1)
@@ -71,20 +81,20 @@ def test_every_form_is_collected_to_the_same_batch(form: str, parts: tuple[Tenso
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "DataLoader"])
 def test_what_is_the_same_in_every_pass_trains_as_tensors(form: str) -> None:
-    data = training_data(FORMS[form](X, Y, KNOWN))
+    data = training_data(FORMS[form](X, Y, KNOWN), CPU)
     assert isinstance(data, Batch)
     assert torch.equal(data.inputs, X)
     assert isinstance(make_feed(data, 4, seed=0, device=CPU), TensorFeed)
 
 
 def test_labels_may_be_plain_numbers() -> None:
-    data = training_data(PlainNumbers())
+    data = training_data(PlainNumbers(), CPU)
     assert isinstance(data, Batch)
     assert torch.equal(data.targets, Y)
 
 
 def test_random_views_stay_random() -> None:
-    data = training_data(Items(X, Y, KNOWN, noise=0.01))
+    data = training_data(Items(X, Y, KNOWN, noise=0.01), CPU)
     assert isinstance(data, DataLoader)
     feed = make_feed(data, 5, seed=1, device=CPU)
     first, second = [feed(0), feed(1)], [feed(2), feed(3)]
@@ -104,14 +114,14 @@ def test_random_views_stay_random() -> None:
 def test_a_dataset_too_large_for_tensors_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     one = X[0].nbytes + Y[0].nbytes
     monkeypatch.setattr(own, "MOST_BYTES", 10 * one)
-    assert isinstance(training_data(Items(X, Y)), Batch)
+    assert isinstance(training_data(Items(X, Y), CPU), Batch)
     monkeypatch.setattr(own, "MOST_BYTES", 10 * one - 1)
-    assert isinstance(training_data(Items(X, Y)), DataLoader)
+    assert isinstance(training_data(Items(X, Y), CPU), DataLoader)
 
 
 def test_a_loader_streams_and_starts_again() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    assert training_data(loader) is loader
+    assert training_data(loader, CPU) is loader
     feed = make_feed(loader, 999, seed=0, device=CPU)
     assert isinstance(feed, LoaderFeed)
     sizes = [4, 4, 2, 4, 4, 2, 4]
@@ -123,7 +133,7 @@ def test_a_loader_streams_and_starts_again() -> None:
 
 def test_a_loader_may_give_batches_of_its_own() -> None:
     loader = DataLoader(Items(X, Y), batch_size=5, collate_fn=joined)
-    feed = make_feed(training_data(loader), 5, seed=0, device=CPU)
+    feed = make_feed(training_data(loader, CPU), 5, seed=0, device=CPU)
     assert torch.equal(feed(0).inputs, X[:5])
 
 
@@ -131,26 +141,26 @@ def joined(items: list[tuple[Tensor, Tensor]]) -> Batch:
     return Batch(*map(torch.stack, zip(*items, strict=True)))
 
 
-def test_a_loader_of_single_instances_is_still_the_users_own() -> None:
+def test_a_loader_of_single_examples_is_still_the_users_own() -> None:
     order = [3, 3, 3, 7]
     loader = DataLoader(TensorDataset(X, Y), batch_size=1, sampler=order)
-    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
+    feed = make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)
     assert [feed(step).inputs.flatten().tolist() for step in range(5)] == [[3.0], [3.0], [3.0], [7.0], [3.0]]
 
 
 def test_a_stream_of_unknown_length_can_be_trained_on() -> None:
     loader = DataLoader(Stream(), batch_size=4)
-    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
+    feed = make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)
     assert torch.equal(torch.cat([feed(step).inputs for step in range(3)]), X)
     assert torch.equal(collected(Stream(), "validation").inputs, X)
-    own_stream = make_feed(training_data(Stream()), 4, seed=0, device=CPU)
+    own_stream = make_feed(training_data(Stream(), CPU), 4, seed=0, device=CPU)
     assert len(own_stream(0)) > 0
 
 
-def test_a_loader_that_gives_nothing(refused) -> None:
+def test_a_loader_that_gives_nothing() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=11, drop_last=True)
     with refused("train", "no batch", "drop_last"):
-        make_feed(training_data(loader), 4, seed=0, device=CPU)(0)
+        make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)(0)
     with refused("validation gives no example"):
         collected(loader, "validation")
 
@@ -167,16 +177,16 @@ def test_a_loader_that_gives_nothing(refused) -> None:
         ("digits", "str"),
     ],
 )
-def test_other_forms_are_named(refused, data: Any, form: str) -> None:
+def test_other_forms_are_named(data: Any, form: str) -> None:
     with refused("train must give (inputs, targets)", form):
-        training_data(data)
+        training_data(data, CPU)
     with refused("validation must give (inputs, targets)", form):
         collected(data, "validation")
 
 
-def test_items_of_another_form_are_named(refused) -> None:
+def test_items_of_another_form_are_named() -> None:
     with refused("train must give", "dict"):
-        training_data(Mapped())
+        training_data(Mapped(), CPU)
     with refused("validation must give", "dict"):
         collected(Mapped(), "validation")
     with refused("train must give", "dict"):
@@ -191,39 +201,65 @@ class Mapped(Dataset[Any]):
         return {"image": X[index], "label": Y[index]}
 
 
-def test_no_instances(refused) -> None:
+def test_no_examples() -> None:
     for data in (Batch(X[:0], Y[:0]), (X[:0], Y[:0]), Items(X[:0], Y[:0]), TensorDataset(X[:0], Y[:0])):
         with refused("train", "no examples"):
-            training_data(data)
+            training_data(data, CPU)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_are_none(refused, bad: float) -> None:
+def test_numbers_that_are_none(bad: float) -> None:
     spoilt, weights = X.clone(), torch.eye(3)[Y]
     spoilt[6, 0], weights[4, 1] = bad, bad
     for form in ("Batch", "tuple", "TensorDataset", "Dataset"):
         if form != "Dataset" or bad == bad:  # a Dataset with NaN differs from itself
             with refused("train", "inputs of example 6", "NaN"):
-                training_data(FORMS[form](spoilt, Y))
+                training_data(FORMS[form](spoilt, Y), CPU)
         with refused("train", "targets of example 4"):
-            training_data(FORMS[form](X, weights))
+            training_data(FORMS[form](X, weights), CPU)
         with refused("train", "privileged of example 6"):
-            training_data(FORMS[form](X, Y, spoilt))
+            training_data(FORMS[form](X, Y, spoilt), CPU)
     with refused("validation", "inputs of example 6"):
         checked(collected(DataLoader(TensorDataset(spoilt, Y), batch_size=3), "validation"), "validation")
 
 
-def test_parts_of_different_length(refused) -> None:
+def test_parts_of_different_length() -> None:
     with refused("10 inputs but 9 targets"):
         as_batch((X, Y[:9]), "train")
     with refused("10 inputs but 3 privileged"):
-        training_data((X, Y, KNOWN[:3]))
+        training_data((X, Y, KNOWN[:3]), CPU)
 
 
 @pytest.mark.parametrize("targets", [X, Y.unsqueeze(1), X.flatten(), torch.zeros(10, 2, 2), torch.tensor(3)])
-def test_targets_of_no_known_form(refused, targets: Tensor) -> None:
+def test_targets_of_no_known_form(targets: Tensor) -> None:
     if targets is X:
         assert as_batch((X, targets), "train").targets.shape == (10, 1)  # weights of a single label
         return
     with refused("targets must be class indices", tuple(targets.shape)):
         as_batch((X, targets), "train")
+
+
+def test_what_has_views_of_its_own_gets_no_others() -> None:
+    loader = DataLoader(TensorDataset(X, Y), batch_size=4)
+    for data in (loader, Items(X, Y, noise=0.01), Stream()):
+        with refused("augment", "Batch", "DataLoader"):
+            training_data(data, CPU, augmented=True)
+        assert isinstance(training_data(data, CPU), DataLoader)
+    for data in (Batch(X, Y), Items(X, Y)):
+        assert isinstance(training_data(data, CPU, augmented=True), Batch)
+
+
+def test_a_sample_is_all_there_is_or_what_comes_first() -> None:
+    assert torch.equal(sample_of(training_data((X, Y), CPU), CPU).inputs, X)
+    loader = DataLoader(TensorDataset(X, Y), batch_size=4)
+    for _ in range(2):
+        assert torch.equal(sample_of(loader, CPU).inputs, X[:4])
+
+
+def test_updates_in_some_passes() -> None:
+    """By the batches of a loader of one's own, and by the size of the feed's for all else."""
+    loader = DataLoader(TensorDataset(X, Y), batch_size=4)
+    assert updates_in(30, training_data((X, Y), CPU), 5) == 60
+    assert updates_in(30, training_data(Items(X, Y, noise=0.01), CPU), 5) == 60
+    assert updates_in(30, loader, 5) == 90
+    assert updates_in(1, training_data(Stream(), CPU), 5) > 10**9

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kdgan.data import Batch, Source, load, split
 from kdgan.data.split import VALIDATION_MOST, Scale, scaled
+from support import refused
 
 AS_IT_IS = Scale(torch.zeros(1), torch.ones(1))
 COUNTS = st.lists(st.integers(1, 12), min_size=2, max_size=5)
@@ -58,7 +59,7 @@ def test_fewer_labels_are_the_first_of_more(counts: list[int], draw: st.DataObje
 
 @settings(max_examples=60, deadline=None)
 @given(COUNTS, st.data(), st.integers(0, 1000))
-def test_no_instance_is_in_two_parts_and_each_keeps_its_label(
+def test_no_example_is_in_two_parts_and_each_keeps_its_label(
     counts: list[int], draw: st.DataObject, seed: int
 ) -> None:
     total = sum(counts)
@@ -83,7 +84,7 @@ def test_validation_has_an_upper_limit() -> None:
     assert len(data.train) == 55_000
 
 
-def test_all_instances_labelled_leave_nothing_to_validate() -> None:
+def test_all_examples_labelled_leave_nothing_to_validate() -> None:
     data = split(source([8, 12]), labels=20, seed=0)
     assert (len(data.train), len(data.validation)) == (20, 0)
     assert len(split(source([8, 12]), labels=None, seed=0).train) == 18
@@ -107,7 +108,7 @@ def test_the_global_random_state_is_left_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_impossible_numbers_of_labels(refused) -> None:
+def test_impossible_numbers_of_labels() -> None:
     with refused("21 labels", "numbers", "20 training examples"):
         split(source([8, 12]), labels=21, seed=0)
     for labels in (1, 0, -4):
@@ -116,7 +117,7 @@ def test_impossible_numbers_of_labels(refused) -> None:
     assert len(split(source([8, 12]), labels=2, seed=0).train) == 2
 
 
-def test_the_scale_is_that_of_the_labelled_instances_alone() -> None:
+def test_the_scale_is_that_of_the_labelled_examples_alone() -> None:
     plain = source([30, 30])
     data = split(plain, labels=12, seed=5)
     chosen = set(numbers(data.train, data.scale))

@@ -1,14 +1,12 @@
 """Discriminator and generator losses: values, gradients, and what each estimator of them promises."""
 
 import math
-import re
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from kdgan.errors import UsageError
 from kdgan.losses import (
     ESTIMATORS,
     concrete,
@@ -17,6 +15,7 @@ from kdgan.losses import (
     generator_loss,
     pseudo_labels,
 )
+from support import refused
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 LEADING = [(), (3,), (2, 3)]
@@ -31,11 +30,6 @@ def seeded(seed: int) -> torch.Generator:
 
 def draw(shape: tuple[int, ...], dtype: torch.dtype, seed: int, scale: float = 3.0) -> Tensor:
     return (torch.randn(shape, generator=seeded(seed), dtype=torch.float64) * scale).to(dtype)
-
-
-def line(part: str) -> str:
-    """A pattern for a message of one line that holds `part`."""
-    return rf"\A[^\n]*{re.escape(part)}[^\n]*\Z"
 
 
 def log_accepts(g: float) -> float:
@@ -274,7 +268,7 @@ def test_a_baseline_lowers_the_variance() -> None:
     assert having < 0.2 * without
 
 
-def test_the_baseline_is_the_mean_of_the_other_instances_of_the_same_game() -> None:
+def test_the_baseline_is_the_mean_of_the_other_examples_of_the_same_game() -> None:
     logits, scores = draw((2, 3, 4), torch.float64, 30), draw((2, 3, 4), torch.float64, 31)
     player = logits.clone().requires_grad_()
     generator_loss(player, scores, estimator="reinforce-baseline", generator=seeded(32)).sum().backward()
@@ -291,7 +285,7 @@ def test_the_baseline_is_the_mean_of_the_other_instances_of_the_same_game() -> N
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1, 4)])
-def test_a_lone_instance_has_no_baseline(shape: tuple[int, ...]) -> None:
+def test_a_lone_example_has_no_baseline(shape: tuple[int, ...]) -> None:
     logits, scores = draw(shape, torch.float64, 33), draw(shape, torch.float64, 34)
     gradients = []
     for estimator in UNBIASED:
@@ -355,10 +349,10 @@ def test_labels_of_half_precision_logits_are_not_rounded() -> None:
 
 
 def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(UsageError, match=line("(3, 5)")):
+    with refused("(3, 5)"):
         discriminator_loss(torch.zeros(3, 4), torch.zeros(3, dtype=torch.long), torch.zeros(3, 5))
     for estimator in ESTIMATORS:
-        with pytest.raises(UsageError, match=line("(2, 4)")):
+        with refused("(2, 4)"):
             generator_loss(torch.zeros(3, 4), torch.zeros(2, 4), estimator=estimator)
 
 
@@ -367,20 +361,19 @@ def test_shapes_that_differ_are_refused() -> None:
     [torch.zeros(1, dtype=torch.long), torch.zeros(2, dtype=torch.long), torch.ones(4), torch.ones(3, 1)],
     ids=["one index", "two indices", "weights of no batch", "one weight"],
 )
-def test_targets_of_other_instances_are_refused(targets: Tensor) -> None:
+def test_targets_of_other_examples_are_refused(targets: Tensor) -> None:
     """Broadcast, they would give a wrong loss in silence."""
-    with pytest.raises(UsageError, match=line("(3, 4)")):
+    with refused("(3, 4)"):
         discriminator_loss(torch.zeros(3, 4), targets, torch.zeros(3, 4))
 
 
 def test_unknown_estimators_are_refused_with_the_known_ones() -> None:
     logits = torch.zeros(3, 4)
     for call in (generator_loss, lambda a, b, estimator: generated_labels(a, estimator=estimator)):
-        with pytest.raises(UsageError, match=line("'gumbel'")) as caught:
+        with refused("'gumbel'", *ESTIMATORS):
             call(logits, logits, estimator="gumbel")
-        assert all(name in str(caught.value) for name in ESTIMATORS)
 
 
 def test_the_concrete_estimator_refuses_a_bad_tau() -> None:
-    with pytest.raises(UsageError, match=line("tau 0")):
+    with refused("tau 0"):
         generator_loss(torch.zeros(3, 4), torch.zeros(3, 4), estimator="concrete", tau=0.0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import discriminator_loss, distance, generator_loss
-from kdgan.methods import KDGAN, Contrast, Optimization, create, pretraining
+from kdgan.methods import KDGAN, DiscriminatorPretraining, Optimization, create, pretraining
 from kdgan.nets import mlp
 
 X, K = 4, 3
@@ -102,7 +102,7 @@ def test_pretraining_alone_teaches_the_discriminator_true_against_uniform() -> N
     game = Game(0)
     discriminator = game.players["discriminator"]
     method = pretraining("discriminator", discriminator, optimization=Optimization(lr=0.1, warmup=0.0))
-    assert isinstance(method, Contrast)
+    assert isinstance(method, DiscriminatorPretraining)
     for step in range(400):
         method.update(game.batch, step / 400)
     p_d = discriminator(game.batch.inputs).detach().sigmoid()

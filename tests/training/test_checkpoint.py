@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import kdgan
-from kdgan.errors import UsageError
 from kdgan.nets import lenet
 from kdgan.training import checkpoint
 from support import refused
@@ -230,14 +229,3 @@ def test_the_search_for_unsafe_code_finds_it(text: str) -> None:
     assert not any(
         _unsafe(node) for node in ast.walk(ast.parse("np.load(f, allow_pickle=False); module.eval()"))
     )
-
-
-def test_a_student_file_says_what_it_lacks(tmp_path: Path) -> None:
-    from kdgan.ship.student import Student
-
-    with refused(tmp_path / "none", "does not exist"):
-        Student.load(tmp_path / "none")
-    checkpoint.save(tmp_path / "other", {"network": "mlp-4"})
-    with refused(tmp_path / "other", "does not hold a student"):
-        Student.load(tmp_path / "other")
-    assert issubclass(UsageError, ValueError)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data import Batch, TensorFeed
-from kdgan.errors import RunError
+from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method, Optimization, create
 from kdgan.training import checkpoint
-from kdgan.training.loop import WINDOW, Interrupted, Loop
+from kdgan.training.loop import WINDOW, Loop
 
 CPU = torch.device("cpu")
 

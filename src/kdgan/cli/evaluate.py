@@ -19,6 +19,8 @@ class Evaluate:
     """Folder of the run (--out of kdgan train, or one of OUT/runs of kdgan compare and kdgan tags compare)."""
     data_dir: File = None
     """Folder with the files of mnist or cifar10, as in training."""
+    trust: bool = False
+    """Import what the run's configuration names, its own metrics and network: importing runs code."""
     device: str = "auto"
     """cpu, cuda, or auto."""
 
@@ -28,7 +30,9 @@ class Evaluate:
         from kdgan.training.devices import find_device
         from kdgan.training.execution import Execution
 
-        found = evaluate_run(self.folder, Execution(find_device(self.device), self.data_dir))
+        found = evaluate_run(
+            self.folder, Execution(find_device(self.device), self.data_dir), trust=self.trust
+        )
         metrics = ", ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
         print(  # noqa: T201
             f"{metrics} (in %, of {found.examples:,} test examples; {found.parameters:,} parameters, "

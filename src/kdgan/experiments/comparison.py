@@ -17,7 +17,7 @@ from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
 from kdgan.experiments.statistics import rows_of, title_of
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
-from kdgan.methods import METHODS, Method, described, find, name_of
+from kdgan.methods import METHODS, Method, described, find, hyperparameters, name_of
 from kdgan.references import find_object, reference_to
 from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.run import Outcome, outcome_in, run_of, task_of
@@ -56,13 +56,18 @@ class Variant:
 
     def changed(self, changes: Mapping[str, Any]) -> Variant:
         """The same with other hyperparameters, fields of `Training`, or fields of the configuration."""
-        training = {f.name: changes[f.name] for f in fields(Training) if f.name in changes}
-        config = {f.name: changes[f.name] for f in fields(Config) if f.name in changes}
-        hyper = {name: value for name, value in changes.items() if name not in {**training, **config}}
-        method = config.pop("method", self.method)
-        return Variant(
-            method, {**self.hyper, **hyper}, {**self.training, **training}, {**self.config, **config}
-        )
+        method = changes.get("method", self.method)
+        own = {} if method in BASELINES else hyperparameters(method)
+        hyper, training, config = dict(self.hyper), dict(self.training), dict(self.config)
+        for name, value in changes.items():
+            # A method's own smoothing has the name of that of its teacher's pretraining, and goes first.
+            if name in {f.name for f in fields(Training)} - own.keys():
+                training[name] = value
+            elif name in {f.name for f in fields(Config)} - {"method"} - own.keys():
+                config[name] = value
+            elif name != "method":
+                hyper[name] = value
+        return Variant(method, hyper, training, config)
 
     def plain(self) -> dict[str, Any]:
         """As values that JSON can hold: classes and functions of one's own by where they are found."""

@@ -23,7 +23,7 @@ INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
 
 # For what has no colour of its own, apart from those of `kdgan.methods` and from each other.
-_MORE = ("#44aa99", "#882255", "#999933", "#6b4423", "#aa4499", "#b9c4d0")
+_MORE = ("#66d9c5", "#882255", "#999933", "#6b4423", "#e878e0", "#101820")
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:

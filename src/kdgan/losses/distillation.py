@@ -17,7 +17,7 @@ from torch import Tensor
 
 from kdgan.errors import UsageError
 from kdgan.losses._numeric import check_targets, label_weights, widened, widened_pair
-from kdgan.references import find_object, is_reference
+from kdgan.references import find_callable, is_reference
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Logits of the player that learns and of the one it follows, both `(B, K)`, to one value per example `(B,)`."""
@@ -134,7 +134,7 @@ def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
     """
     _check_temperature(temperature)
     if is_reference(chosen) or callable(chosen):
-        return _own(find_object(chosen) if isinstance(chosen, str) else chosen)
+        return _own(find_callable(chosen) if isinstance(chosen, str) else chosen)
     if chosen not in DISTANCES:
         raise UsageError(
             f"unknown distillation loss {chosen!r}: choose one of {', '.join(DISTANCES)}, or write module:function"

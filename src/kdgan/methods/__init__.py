@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.methods.base import Learning as Learning
 from kdgan.methods.base import Method as Method
 from kdgan.methods.base import Parameter as Parameter
@@ -79,7 +79,8 @@ def name_of(method: str | type[Method]) -> str:
 def described(method: type[Method]) -> str:
     """Description of a method, in a sentence."""
     own: str = vars(method).get("description", "")  # not what it has from the method that it is a variant of
-    return own or (inspect.getdoc(method) or "A method of your own.").partition("\n")[0]
+    text = vars(method).get("__doc__") or "A method of your own."
+    return own or inspect.cleandoc(text).partition("\n")[0]
 
 
 def hyperparameters(method: str | type[Method]) -> dict[str, Any]:
@@ -104,7 +105,10 @@ def create(
     missing = [role for role in kind.roles if role not in modules]
     if missing:
         raise UsageError(f"method {name_of(method)} needs a {missing[0]}")
-    made: Method = kind(*(modules[role] for role in kind.roles), **(hyper or {}), **shared)
+    try:
+        made: Method = kind(*(modules[role] for role in kind.roles), **(hyper or {}), **shared)
+    except TypeError as error:
+        raise wrong(f"method {name_of(method)} cannot be made: {error}") from error
     return made
 
 
@@ -117,8 +121,8 @@ def check_hyperparameters(kind: type[Method], hyper: Mapping[str, Any]) -> None:
                 f"method {name} has no hyperparameter {key!r}: it has {', '.join(known) or 'none'}"
             )
         kind_of = type(known[key])
-        if callable(value) and kind_of is str:
-            continue  # a loss of one's own in place of a name
+        if known[key] is None or (callable(value) and kind_of is str):
+            continue  # whatever a method of one's own takes; a loss of one's own in place of a name
         if not isinstance(value, int | float if kind_of is float else kind_of) or (
             isinstance(value, bool) and kind_of is not bool
         ):

@@ -89,17 +89,29 @@ class Method:
             raise UsageError(
                 f"{type(self).__name__} takes {', '.join(self.roles)}, not {len(modules)} players"
             )
+        unknown = sorted(set(shared) - set(Shared.__annotations__))
+        if unknown:
+            raise UsageError(f"{type(self).__name__} has no argument {unknown[0]!r}")
         self.epsilon, self.teacher_every = shared.get("epsilon", 0.0), shared.get("teacher_every", 1)
         check_range("epsilon", self.epsilon, 0)
         check_range("teacher_every", self.teacher_every, 1)
+        if not isinstance(self.teacher_every, int):
+            raise UsageError(f"teacher_every must be a whole number, not {self.teacher_every}")
         learning = shared.get("optimization", Optimization())
         self.players = {
-            role: Player(role, module, _for_role(learning, role) if role in self.trains else None)
+            role: self.make_player(role, module, _for_role(learning, role) if role in self.trains else None)
             for role, module in zip(self.roles, modules, strict=True)
         }
+        main = "student" if "student" in self.trains else self.roles[0]
+        if not self.players[main].learns:
+            raise UsageError(f"the {main} must learn: it has no optimization")
         device = next((p.device for module in modules for p in module.parameters()), torch.device("cpu"))
         self.generator = torch.Generator(device).manual_seed(shared.get("seed", 0))
         self._updates = 0
+
+    def make_player(self, role: str, module: nn.Module, optimization: Optimization | None) -> Player:
+        """The player of a role; a method may have players that are more than a network."""
+        return Player(role, module, optimization)
 
     def update(self, batch: Batch, progress: float) -> Losses:
         """One step of every player that learns, on the batch with its inputs moved by at most ε.

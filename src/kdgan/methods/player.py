@@ -123,7 +123,11 @@ class Player:
         for parameter in group["params"]:
             parameter.grad = None
         loss = total(terms)
-        if self._share.shape != loss.shape or self._share.dtype != loss.dtype:
+        if (self._share.shape, self._share.dtype, self._share.device) != (
+            loss.shape,
+            loss.dtype,
+            loss.device,
+        ):
             self._share = torch.full_like(loss, 1 / max(loss.numel(), 1))
         # The gradient of the mean, without two more operations in the graph: small networks feel them.
         loss.backward(self._share)  # type: ignore[no-untyped-call]

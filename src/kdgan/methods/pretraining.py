@@ -46,6 +46,10 @@ def pretraining(role: str, module: nn.Module, *, smoothing: float = 0.0, **share
     """
     if role not in ("student", "teacher", "peer", "discriminator"):
         raise UsageError(f"unknown role {role!r}: student, teacher, peer or discriminator")
+    if role != "student" and shared.get("epsilon"):
+        raise UsageError(
+            f"epsilon is for a student that learns by a method, not for the pretraining of the {role}"
+        )
     if role == "discriminator":
         return DiscriminatorPretraining(module, **shared)
     return Supervised(module, smoothing=smoothing, role=role, **shared)

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet
 from kdgan.nets.text import normed, projected
-from kdgan.references import find_object, is_reference
+from kdgan.references import find_callable, is_reference
 
 _FORMS = (
     "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
@@ -50,7 +50,10 @@ def build(
             f"network {name!r} takes images, and an input here has shape {tuple(shape)}: use mlp-..."
         )
     if form in _OF_FEATURES and (len(shape) != 1 or privileged):
-        raise UsageError(f"network {name!r} takes features alone, and an input here has shape {tuple(shape)}")
+        more = f" and {privileged} privileged numbers" if privileged else ""
+        raise UsageError(
+            f"network {name!r} takes features alone, and an input here has shape {tuple(shape)}{more}"
+        )
     if form in _OF_FEATURES:
         return (normed if form == "normed" else projected)(shape[0], sizes, classes, dropout)
     if not privileged:
@@ -81,11 +84,11 @@ def hidden_widths(name: str, *forms: str) -> list[int]:
 
 
 def _own(name: str, shape: Sequence[int], classes: int, privileged: int) -> nn.Module:
-    made = find_object(name)
+    made: Any = find_callable(name)
     try:
         made = made(tuple(shape), classes, privileged=privileged)
     except Exception as error:  # of any kind: it is the user's code
-        raise UsageError(
+        raise wrong(
             f"network {name} cannot be made as {name.rpartition(':')[2]}(shape, classes, privileged=...): "
             f"{type(error).__name__}: {error}"
         ) from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.losses import label_weights
-from kdgan.methods import KDGAN, Player
+from kdgan.methods import KDGAN, Optimization, Player
 
 SURE = math.log(0.95 / 0.05)
 """The label oracle's score of the true label: then p_d is 0.95."""
@@ -22,11 +21,11 @@ class LabelOracle(KDGAN):
     p_d is 0.95 for the true label and 0.05 for every other.
     """
 
-    def __init__(
-        self, student: nn.Module, teacher: nn.Module, discriminator: nn.Module, **options: Any
-    ) -> None:
-        super().__init__(student, teacher, discriminator, **options)
-        self.players["discriminator"] = _Oracle("discriminator", discriminator, None)
+    def make_player(self, role: str, module: nn.Module, optimization: Optimization | None) -> Player:
+        """As in KDGAN, but for D."""
+        if role == "discriminator":
+            return _Oracle(role, module, None)
+        return super().make_player(role, module, optimization)
 
 
 class _Oracle(Player):

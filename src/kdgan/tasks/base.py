@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
+from kdgan.references import is_reference
 from kdgan.ship.student import Student
 from kdgan.tasks.config import Config
 from kdgan.tasks.metrics import Metric, evaluated, own_metrics
@@ -81,22 +83,27 @@ class Task(ABC):
         logits = logits_of(module, data, role=role)
         return {**self.metrics_of(logits, data.targets), **evaluated(self.own_metrics, logits, data.targets)}
 
-    @property
+    @cached_property
     def own_metrics(self) -> Mapping[str, Metric]:
-        """Metrics of one's own by name."""
-        return own_metrics(self.config.metrics)
+        """Metrics of one's own by name.
+
+        Raises:
+            UsageError: if there is none of those that the configuration names.
+        """
+        return own_metrics(self.config.metrics, taken=self.metrics)
 
     def save(self, module: nn.Module, path: Path) -> None:
         """Writes a trained student into a file of its own."""
         self.student(module).save(path)
 
     def load(self, path: Path) -> Student:
-        """The student in a file that `save` wrote for these data.
+        """The student in a file that `save` wrote for these data; its network is the configuration's.
 
         Raises:
             UsageError: if there is none, or it learned other labels.
         """
-        student = Student.load(path)
+        own = self.config.student
+        student = Student.load(path, self.build(own, "student") if is_reference(own) else None)
         if student.labels != self.labels:
             raise UsageError(
                 f"{self.config.data.title} has other labels than those that the student of {path} learned"

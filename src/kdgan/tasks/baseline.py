@@ -33,6 +33,7 @@ class BaselineRun(Run):
         task = task_of(config, execution.data_dir)
         assert isinstance(task, Tags), "a configuration has baselines for tags alone"
         self.task = self.tags = task
+        self.metrics = (*task.metrics, *task.own_metrics)
         try:
             self.baseline: Any = find_object(BASELINES[config.method])(**config.hyper)
         except TypeError as error:

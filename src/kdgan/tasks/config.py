@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from kdgan.errors import UsageError
 from kdgan.files import sha256_of
 from kdgan.methods import find, hyperparameters
+from kdgan.references import is_reference
 from kdgan.training.config import Training, digest
 
 BASELINES: Mapping[str, str] = {
@@ -79,6 +80,11 @@ class TagsData:
     embeddings_sha256: str | None = None
     dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name, known in (("choice", ("popular", "random")), ("text_encoder", ("lstm", "bag"))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
+
     @property
     def title(self) -> str:
         """Its name in results."""
@@ -125,6 +131,8 @@ class Config:
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
+        if is_reference(self.method):
+            return  # imported by the run, and not by whoever reads its configuration
         if self.method not in BASELINES:
             find(self.method)
         elif not isinstance(self.data, TagsData):

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from kdgan.errors import UsageError
-from kdgan.references import find_object
+from kdgan.errors import wrong
+from kdgan.references import find_callable
 
 Metric: TypeAlias = Callable[[Tensor, Tensor], float]
 """Logits `(N, K)` and targets, class indices `(N,)` or label weights `(N, K)`, to a number; more is better."""
@@ -24,21 +24,28 @@ def accuracy(logits: Tensor, targets: Tensor) -> float:
     return 100 * right.double().mean().item()
 
 
-def own_metrics(given: Iterable[str] | Mapping[str, Metric]) -> dict[str, Metric]:
+def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str] = ()) -> dict[str, Metric]:
     """Metrics of one's own by name: of references `module:function`, the function's name.
 
+    Args:
+        given: references, or functions by name.
+        taken: names that are those of other metrics.
+
     Raises:
-        UsageError: for a reference that leads to nothing that can be called.
+        UsageError: for a reference that leads to nothing that can be called, or a name that another metric has.
     """
+    functions: list[tuple[str, Metric]]
     if isinstance(given, Mapping):
-        found = dict(given)
+        functions = list(given.items())
     else:
-        found = {reference.rpartition(":")[2]: find_object(reference) for reference in given}
-    for name, metric in found.items():
+        functions = [(reference.rpartition(":")[2], find_callable(reference)) for reference in given]
+    found: dict[str, Metric] = {}
+    for name, metric in functions:
         if not callable(metric):
-            raise UsageError(
-                f"metric {name} is no function of logits and targets, but {type(metric).__name__}"
-            )
+            raise wrong(f"metric {name} is no function of logits and targets, but {type(metric).__name__}")
+        if name in (*found, *taken):
+            raise wrong(f"metric {name} has the name of another one: call it otherwise")
+        found[name] = metric
     return found
 
 
@@ -53,7 +60,7 @@ def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) ->
         try:
             found[name] = float(metric(logits, targets))
         except Exception as error:  # of any kind: it is the user's code
-            raise UsageError(f"metric {name} fails ({type(error).__name__}: {error})") from error
+            raise wrong(f"metric {name} fails ({type(error).__name__}: {error})") from error
         if not math.isfinite(found[name]):
-            raise UsageError(f"metric {name} gives {found[name]}, which is no finite number")
+            raise wrong(f"metric {name} gives {found[name]}, which is no finite number")
     return found

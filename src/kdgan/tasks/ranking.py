@@ -33,11 +33,6 @@ class Ranking:
     reciprocal_rank: Array
     kept: Array
 
-    @property
-    def left_out(self) -> int:
-        """Number of images without a true tag."""
-        return int((~self.kept).sum())
-
     def per_image(self) -> dict[str, Array]:
         """Every column of Table 2 by name: P@k for each k, F@k for each k, MAP, MRR; `(M,)` each."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
 from kdgan.files import locked, write_json
 from kdgan.methods import find
-from kdgan.references import find_object
+from kdgan.references import find_callable, find_object, is_reference
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config, from_plain
 from kdgan.training.config import bind_folder, digest, read_json
@@ -118,7 +118,7 @@ class NetworkRun(Run):
     def __init__(self, config: Config, execution: Execution) -> None:
         self.config, self.execution, device = config, execution, execution.device
         self.task = task_of(config, execution.data_dir)
-        self.kind = find(config.method)
+        self.kind, self.metrics = find(config.method), (*self.task.metrics, *self.task.own_metrics)
         self.test, self.validation = self.task.test.to(device), self.task.validation.to(device)
         roles = sorted({*self.kind.roles, *self.kind.pretrained})
         self.modules = {role: self._build(role) for role in roles}
@@ -132,7 +132,7 @@ class NetworkRun(Run):
             execution=execution,
             augment=self.task.augment,
             measure=self._measure,
-            probe=None if config.probe is None else find_object(config.probe),
+            probe=None if config.probe is None else find_callable(config.probe),
         )
 
     def pretrain(self, role: str, pretrained: Path) -> Loop:
@@ -148,7 +148,7 @@ class NetworkRun(Run):
         trained = self.trainer.train(folder_of)
         student, teacher = self.modules["student"], self.modules.get("teacher")
         last, primary = trained.history[-1], self.task.metrics[0]
-        metrics = {name: last[name] for name in (*self.task.metrics, *self.task.own_metrics)}
+        metrics = {name: last[name] for name in self.metrics}
         if teacher is not None:
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
@@ -269,8 +269,13 @@ class Evaluated:
     parameters: int
 
 
-def evaluate_run(folder: Path, execution: Execution) -> Evaluated:
+def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> Evaluated:
     """Measures the student of a finished run on the test data of its configuration.
+
+    Args:
+        folder: of the run.
+        execution: where and how.
+        trust: whether to import what its configuration names, its own metrics and network: importing runs code.
 
     Raises:
         UsageError: if the folder holds no finished run of a network, or the data are not to be found.
@@ -280,7 +285,9 @@ def evaluate_run(folder: Path, execution: Execution) -> Evaluated:
         raise UsageError(
             f"{folder} is of {config.method}, which keeps no network: its metrics are in result.json"
         )
-    task = task_of(config, execution.data_dir)
+    if not trust and is_reference(config.student):
+        raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
+    task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
     metrics = task.measure(module, task.test.to(execution.device))
     return Evaluated(config, metrics, len(task.test), _parameters(module))

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import Method, Optimization
+from kdgan.methods.base import check_range
 from kdgan.training.devices import Precision
 
 
@@ -67,8 +68,14 @@ class Training:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise UsageError(f"{name} must be a number, not {value!r}")
-        if not 0 <= (self.student_pretraining or 0) < 1:
-            raise UsageError(f"student_pretraining must be in [0, 1), not {self.student_pretraining}")
+        for name in ("smoothing", "student_pretraining"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise UsageError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        check_range("epsilon", self.epsilon, 0)
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
+        for lr in (self.lr, self.teacher_lr, self.pretraining_lr or self.lr):
+            Optimization(lr=lr, weight_decay=self.weight_decay)
 
     def optimization(self, role: str) -> Optimization:
         """Optimization of a player in the method itself."""
@@ -100,11 +107,13 @@ class Training:
         """All of this that a player's pretraining depends on: runs that agree in it share the player."""
         shared = ("batch", "weight_decay", "precision")
         own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
+        share = {"share": self.student_share(method)} if role == "student" else {}
         return {
             "role": role,
             "updates": self.pretraining_steps(role, method),
             "rate": self.pretraining_optimization(role).lr,
             **{name: getattr(self, name) for name in (*shared, *own)},
+            **share,
         }
 
 

@@ -74,8 +74,11 @@ class Loop:
         watched: list[Losses] = []
         saved = began = time.perf_counter()
         for step in range(start, self.steps):
+            batch = self.feed(
+                step
+            )  # views are made in the precision of the data, whatever that of the networks
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                watched.append(self.method.update(self.feed(step), step / self.steps))
+                watched.append(self.method.update(batch, step / self.steps))
             done = step + 1
             stopping = self.stop()
             evaluating = self.evaluate is not None and self._evaluates(done)

@@ -1,7 +1,6 @@
 """Distillation losses and cross-entropy against plain Python in float64."""
 
 import math
-import re
 from collections.abc import Callable
 
 import pytest
@@ -10,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kdgan.errors import UsageError
-from kdgan.losses import cross_entropy, distance, js, kl, l2
+from kdgan.losses import cross_entropy, discriminator_loss, distance, js, kl, l2
+from support import refused
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 LEADING = [(), (3,), (2, 3)]
@@ -67,11 +66,6 @@ def draw(shape: tuple[int, ...], dtype: torch.dtype, seed: int, scale: float = 3
 
 def computed_in(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def line(part: str) -> str:
-    """A pattern for a message of one line that holds `part`."""
-    return rf"\A[^\n]*{re.escape(part)}[^\n]*\Z"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -251,6 +245,47 @@ def test_cross_entropy_takes_indices_of_every_integer_type(kind: torch.dtype) ->
     torch.testing.assert_close(cross_entropy(logits, indices.to(kind)), expected)
 
 
+def one_hot(indices: Tensor, k: int) -> Tensor:
+    """Label weights that say the same as indices."""
+    return torch.zeros(*indices.shape, k).scatter(-1, indices[..., None], 1.0)
+
+
+@pytest.mark.parametrize("leading", [(50,), (4, 25)])
+def test_indices_give_to_the_bit_what_one_hot_labels_give(leading: tuple[int, ...]) -> None:
+    k = 11
+    indices = torch.randint(k, leading, generator=torch.Generator().manual_seed(20))
+    fake = draw((*leading, k), torch.float32, 21).softmax(-1)
+    for loss in (cross_entropy, lambda logits, targets: discriminator_loss(logits, targets, fake)):
+        results = []
+        for targets in (indices, one_hot(indices, k)):
+            logits = draw((*leading, k), torch.float32, 22).requires_grad_()
+            value = loss(logits, targets)
+            (value * draw(leading, torch.float32, 23)).sum().backward()
+            results.append((value.detach(), logits.grad))
+        for one, other in zip(*results, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_label_that_cannot_be_is_worth_no_notice_unless_it_is_the_true_one() -> None:
+    logits = torch.tensor([[1.0, 0.0, -math.inf]])
+    value = cross_entropy(logits, torch.tensor([0]))
+    torch.testing.assert_close(value, torch.nn.functional.cross_entropy(logits, torch.tensor([0]))[None])
+    assert value.item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
+    assert value.item() == pytest.approx(0.3133, abs=1e-4)
+    assert cross_entropy(logits, torch.tensor([2])).item() == math.inf
+
+
+@pytest.mark.parametrize("label", [-100, -1, 3, 2**40])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_labels_that_are_none_of_the_k_are_never_skipped(label: int, smoothing: float) -> None:
+    """-100 means nothing here, as it does to torch unless it is told otherwise."""
+    logits, targets = torch.zeros(2, 3), torch.tensor([0, label])
+    with pytest.raises((IndexError, RuntimeError), match=r"(?i)out of (bounds|range)"):
+        cross_entropy(logits, targets, smoothing=smoothing)
+    with pytest.raises((IndexError, RuntimeError), match=r"(?i)out of (bounds|range)"):
+        discriminator_loss(logits, targets, torch.full((2, 3), 1 / 3))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_cross_entropy_at_extreme_logits(dtype: torch.dtype) -> None:
     high = 1e4
@@ -281,7 +316,7 @@ def test_cross_entropy_passes_gradcheck_and_gives_targets_nothing(smoothing: flo
 @pytest.mark.parametrize("loss", [l2, kl, js])
 @pytest.mark.parametrize("shape", [(3, 5), (4,), (1, 4), (2, 3, 4)])
 def test_logits_of_other_shapes_are_refused(loss: Callable[..., Tensor], shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match=line(str(shape))):
+    with refused(str(shape)):
         loss(torch.zeros(3, 4), torch.zeros(shape))
 
 
@@ -293,11 +328,60 @@ def test_bad_temperatures_are_refused(temperature: float) -> None:
         lambda: js(logits, logits, temperature=temperature),
         lambda: distance("kl", temperature=temperature),
     ):
-        with pytest.raises(UsageError, match=line(f"temperature {temperature}")):
+        with refused(f"temperature {temperature}"):
             call()
 
 
 def test_unknown_distances_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=line("'cosine'")) as caught:
+    with refused("'cosine'", "l2", "kl", "js", "module:function"):
         distance("cosine")
-    assert all(name in str(caught.value) for name in ("l2", "kl", "js"))
+
+
+# A loss of one's own
+
+
+def absolute(logits: Tensor, target: Tensor) -> Tensor:
+    """The mean absolute difference."""
+    return (logits - target).abs().mean(-1)
+
+
+@pytest.mark.parametrize("leading", [(3,), (2, 3)])
+def test_a_loss_of_ones_own_is_taken_as_it_is(leading: tuple[int, ...]) -> None:
+    logits, target = draw((*leading, 5), torch.float64, 24), draw((*leading, 5), torch.float64, 25)
+    for loss in (distance(absolute), distance(f"{__name__}:absolute"), distance(absolute, temperature=9.0)):
+        torch.testing.assert_close(loss(logits, target), absolute(logits, target))
+    torch.testing.assert_close(distance("kdgan.losses:l2")(logits, target), l2(logits, target))
+
+
+def test_a_loss_of_ones_own_gives_the_target_nothing() -> None:
+    player, followed = (draw((3, 4), torch.float64, seed).requires_grad_() for seed in (26, 27))
+    distance(absolute)(player, followed).sum().backward()
+    assert followed.grad is None
+    assert player.grad is not None
+    assert player.grad.abs().sum() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (lambda logits, target: (logits - target).square(), "(3, 4)"),
+        (lambda logits, target: (logits - target).square().mean(), "()"),
+        (lambda logits, target: (logits - target).square().mean(0), "(4,)"),
+        (lambda logits, target: (logits - target).square().mean(1, keepdim=True), "(3, 1)"),
+        (lambda logits, target: 0.0, "float"),
+        (lambda logits, target: None, "NoneType"),
+    ],
+)
+def test_a_loss_of_ones_own_must_give_one_value_per_example(loss: Callable[..., Tensor], found: str) -> None:
+    with refused("one value per example, (3,)", f"not {found}"):
+        distance(loss)(torch.zeros(3, 4), torch.zeros(3, 4))
+
+
+def test_a_loss_that_is_not_there_is_refused_at_once() -> None:
+    with refused("cannot import kdgan.losses:l3"):
+        distance("kdgan.losses:l3")
+
+
+def test_what_is_no_function_is_refused_at_once() -> None:
+    with refused("math:pi"):
+        distance("math:pi")

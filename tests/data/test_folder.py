@@ -1,0 +1,169 @@
+"""Folders of images of one's own."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kdgan.data.reading import load
+from support import refused
+
+GREY = np.arange(5 * 6, dtype=np.uint8).reshape(5, 6) * 8
+COLOUR = np.stack([GREY, GREY + 1, 255 - GREY], axis=-1)
+
+
+def write_images(folder: Path, pixels: np.ndarray = GREY, classes: str = "ab", count: int = 5) -> Path:
+    for name in classes:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_small_grey_images_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
+    source = load(write_images(tmp_path / "pets"))
+    assert (source.name, source.kind, source.classes) == ("pets", "image", ("a", "b"))
+    assert source.train.inputs.dtype == torch.uint8
+    assert np.array_equal(source.train.inputs.numpy(), np.stack([GREY[None]] * 8))
+    assert source.train.targets.tolist() == [0] * 4 + [1] * 4
+    assert source.test.targets.tolist() == [0, 1]
+
+
+def test_the_folders_train_and_test_decide_the_split(tmp_path: Path) -> None:
+    write_images(tmp_path / "train", COLOUR, count=2)
+    write_images(tmp_path / "test", 255 - COLOUR, classes="b", count=3)
+    write_images(tmp_path / "val", GREY, classes="z", count=1)
+    source = load(tmp_path)
+    assert source.classes == ("a", "b")
+    assert np.array_equal(source.train.inputs[0].numpy(), COLOUR.transpose(2, 0, 1))
+    assert np.array_equal(source.test.inputs[0].numpy(), 255 - COLOUR.transpose(2, 0, 1))
+    assert source.train.targets.tolist() == [0, 0, 1, 1]
+    assert source.test.targets.tolist() == [1, 1, 1]
+
+
+def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:
+    write_images(tmp_path / "train" / "..", classes=["train", "test"])
+    assert load(tmp_path).classes == ("test", "train")
+
+
+def test_one_colour_image_makes_all_colour_and_every_kind_of_file_is_read(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    Image.fromarray(COLOUR).save(tmp_path / "a" / "x.BMP")
+    for suffix in ("jpg", "jpeg", "webp"):
+        Image.fromarray(GREY).save(tmp_path / "b" / f"y.{suffix}")
+    Image.fromarray(GREY).convert("P").save(tmp_path / "b" / "palette.png", transparency=bytes([0, 9]))
+    source = load(tmp_path)
+    assert source.train.inputs.shape[1:] == (3, 5, 6)
+    everything = torch.cat([source.train.inputs, source.test.inputs])
+    assert len(everything) == 15
+    assert any(np.array_equal(image.numpy(), COLOUR.transpose(2, 0, 1)) for image in everything)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image_size", "expected"),
+    [
+        ([(64, 40), (64, 40)], None, (64, 40)),
+        ([(65, 40), (65, 40)], None, (32, 32)),
+        ([(8, 8), (8, 9)], None, (32, 32)),
+        ([(8, 8), (8, 9)], 12, (12, 12)),
+        ([(8, 8), (8, 8)], 4, (4, 4)),
+    ],
+)
+def test_images_are_brought_to_one_size(
+    tmp_path: Path, shapes: list[tuple[int, int]], image_size: int | None, expected: tuple[int, ...]
+) -> None:
+    for name, shape in zip("ab", shapes, strict=True):
+        write_images(tmp_path, np.full(shape, 7, np.uint8), name)
+    inputs = load(tmp_path, image_size=image_size).train.inputs
+    assert inputs.shape[1:] == (1, *expected)
+    assert (inputs == 7).all()
+
+
+def test_images_are_turned_as_their_exif_data_say(tmp_path: Path) -> None:
+    write_images(tmp_path, GREY.T.copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    for path in tmp_path.glob("*/*.png"):
+        Image.fromarray(GREY).save(path, exif=exif)
+    source = load(tmp_path)
+    assert np.array_equal(source.train.inputs[0, 0].numpy(), np.rot90(GREY, -1))
+
+
+def test_sixteen_bit_images_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
+    write_images(tmp_path, GREY.astype(np.uint16) * 257)
+    assert np.array_equal(load(tmp_path).train.inputs[0, 0].numpy(), GREY)
+
+
+def test_hidden_files_other_files_and_links_that_leave_are_left_out(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in")
+    write_images(tmp_path / "out", 255 - GREY)
+    (folder / ".cache").mkdir()
+    (folder / "a" / ".hidden.png").write_text("no image")
+    (folder / "a" / "notes.txt").write_text("no image")
+    (folder / "a" / "linked.png").symlink_to(tmp_path / "out" / "a" / "0.png")
+    (folder / "a" / "within.png").symlink_to(folder / "b" / "0.png")
+    (folder / "a" / "broken.png").symlink_to(folder / "none.png")
+    (folder / "a" / "loop.png").symlink_to(folder / "a" / "loop.png")
+    source = load(folder)
+    assert len(source.train) + len(source.test) == 11
+    assert (source.train.inputs == torch.from_numpy(GREY)).all()
+
+
+def bomb() -> bytes:
+    """A PNG whose header promises 20,000 by 20,000 pixels."""
+    header = struct.pack(">IIBBBBB", 20000, 20000, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    parts = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def whole_png(tmp_path: Path) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    return (tmp_path / "whole.png").read_bytes()
+
+
+def test_damaged_images_are_refused_by_name(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in")
+    path = folder / "b" / "3.png"
+    whole = whole_png(tmp_path)
+    for content in (b"", b"no image", whole[:30], b"GIF89a" + bytes(50)):
+        path.write_bytes(content)
+        with refused(f"{path} is "):
+            load(folder)
+    for content in (whole[:900], whole[:200] + bytes(50) + whole[250:]):
+        path.write_bytes(content)
+        with refused(f"{path} is a damaged image"):
+            load(folder)
+
+
+def test_images_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_images(tmp_path)
+    (folder / "a" / "2.png").write_bytes(bomb())
+    with refused("2.png is too large an image to be decoded safely"):
+        load(folder)
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 300_000_000
+    )  # more than a half: only a warning of Pillow's
+    with refused("2.png is too large an image to be decoded safely"):
+        load(folder)
+
+
+def test_folders_without_images_are_refused(tmp_path: Path) -> None:
+    with refused("holds no folders of images: expected one folder per class"):
+        load(tmp_path)
+    write_images(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with refused(f"{tmp_path / 'empty'} holds no images (.png, .jpg, .jpeg, .webp, .bmp)", "'empty'"):
+        load(tmp_path)
+
+
+def test_an_image_size_below_one_is_refused(tmp_path: Path) -> None:
+    with refused("image_size must be at least 1 pixel, not 0"):
+        load(write_images(tmp_path), image_size=0)

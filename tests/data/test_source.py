@@ -1,0 +1,81 @@
+"""What every reader returns, and the checks that all of them share."""
+
+import numpy as np
+import pytest
+import torch
+
+from kdgan.data.batch import Batch
+from kdgan.data.source import Part, assemble, fixed_split, listing
+from support import refused
+
+
+def vectors(labels: list[object]) -> Part:
+    return Part(np.arange(len(labels), dtype=np.float32)[:, None], np.array(labels))
+
+
+def test_fixed_split_keeps_the_order_and_takes_each_example_once() -> None:
+    source = assemble("x", "vector", vectors([0, 1] * 50))
+    train, test = source.train.inputs[:, 0], source.test.inputs[:, 0]
+    assert (len(train), len(test)) == (80, 20)
+    assert (train.diff() > 0).all()
+    assert (test.diff() > 0).all()
+    assert sorted(torch.cat([train, test]).tolist()) == list(range(100))
+    assert torch.equal(source.train.targets, train.long() % 2)
+
+
+def test_fixed_split_does_not_ask_the_global_generators() -> None:
+    np.random.seed(1)
+    first = fixed_split("x", np.arange(40) % 4)
+    np.random.seed(2)
+    torch.manual_seed(5)
+    assert np.array_equal(first, fixed_split("x", np.arange(40) % 4))
+
+
+def test_two_examples_per_class_are_enough() -> None:
+    source = assemble("x", "vector", vectors(["a", "a", "b", "b", "c", "c"]))
+    assert source.train.targets.tolist() == source.test.targets.tolist() == [0, 1, 2]
+
+
+def test_classes_are_ordered_by_number_or_letter() -> None:
+    numbers = assemble("x", "vector", vectors([10, 9, 2, 10, 9, 2]), vectors([9, 2]))
+    assert numbers.classes == ("2", "9", "10")
+    assert numbers.train.targets.tolist() == [2, 1, 0, 2, 1, 0]
+    assert numbers.test.targets.tolist() == [1, 0]
+    assert assemble("x", "vector", vectors(["b", "a", "b", "a"])).classes == ("a", "b")
+
+
+def test_bytes_of_all_tensors_are_counted() -> None:
+    source = assemble("x", "vector", vectors([0, 1] * 5))
+    assert source.nbytes == 10 * (4 + 8)
+    assert isinstance(source.train, Batch)
+
+
+def test_read_only_arrays_become_tensors_of_their_own() -> None:
+    part = vectors([0, 1] * 5)
+    part.inputs.setflags(write=False)
+    source = assemble("x", "vector", part, vectors([0, 1]))
+    source.train.inputs.zero_()
+    assert part.inputs.sum() == 45
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([1, 1, 1], None, "x: all 3 examples are of the class '1', and at least two classes are needed"),
+        ([0, 0, 1], None, "x: class '1' has only one example: each class needs at least two"),
+        ([0, 0, 1, 2], None, "x: class '1' has only one example (as have 1 more classes)"),
+        ([0, 0, 1, 1], [2, 2], "x: class '2' is in the test part but not in the training part"),
+        ([], None, "x: the training part has no examples"),
+        ([0, 0, 1, 1], [], "x: the test part has no examples"),
+    ],
+)
+def test_classes_that_cannot_be_learned_are_refused(
+    train: list[object], test: list[object] | None, message: str
+) -> None:
+    with refused(message):
+        assemble("x", "vector", vectors(train), None if test is None else vectors(test))
+
+
+def test_long_lists_are_cut() -> None:
+    assert listing("abc", limit=2) == "'a', 'b' and 1 more"
+    assert listing("ab", limit=2) == "'a', 'b'"

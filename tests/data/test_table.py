@@ -1,0 +1,230 @@
+"""Tables of one's own."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from data_files import both
+from kdgan.data.reading import load
+from support import refused
+
+TABLE = {
+    "age": [1.5, 2.0, 3.0, 4.0, 5.0, 6.0],
+    "city": ["Oslo", "Rome", "Oslo", None, "Rome", "Bern"],
+    "member": [True, False, True, True, False, False],
+    "later": [10, 20, 30, 40, 50, 60],
+    "kind": ["x", "y", "x", "y", "x", "y"],
+    "split": ["train", "train", "train", "train", "test", "test"],
+}
+
+
+def write_table(tmp_path: Path, suffix: str = ".csv", **change: list[object] | None) -> Path:
+    columns = {name: values for name, values in (TABLE | change).items() if values is not None}
+    path = tmp_path / f"people[1]*{suffix}"
+    frame = pl.DataFrame(columns, strict=False)
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_are_read_with_text_as_one_column_per_value(tmp_path: Path, suffix: str) -> None:
+    source = load(write_table(tmp_path, suffix), target="kind", privileged=("later",))
+    assert (source.name, source.kind, source.classes) == (f"people[1]*{suffix}", "vector", ("x", "y"))
+    assert source.columns == ("age", "city=Oslo", "city=Rome", "member")
+    assert source.train.inputs.dtype == torch.float32
+    assert source.train.inputs.tolist() == [[1.5, 1, 0, 1], [2, 0, 1, 0], [3, 1, 0, 1], [4, 0, 0, 1]]
+    # Bern is not in the training part: no column is made for it.
+    assert source.test.inputs.tolist() == [[5, 0, 1, 0], [6, 0, 0, 0]]
+    assert source.train.privileged.tolist() == [[10], [20], [30], [40]]
+    assert source.test.privileged.tolist() == [[50], [60]]
+    assert source.train.targets.tolist() == [0, 1, 0, 1]
+
+
+def test_without_a_column_split_a_fixed_fifth_is_the_test_part(tmp_path: Path) -> None:
+    source = load(write_table(tmp_path, city=None, split=None), target="kind")
+    assert (len(source.train), len(source.test)) == (4, 2)
+    assert source.columns == ("age", "member", "later")
+    assert sorted(both(source)[:, 2].tolist()) == TABLE["later"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [
+        ([3, 11, 3, 11, 3, 11], ("3", "11")),
+        ([True, False] * 3, ("False", "True")),
+        (["10", "x"] * 3, ("10", "x")),
+    ],
+)
+def test_labels_may_be_integers_truth_values_or_text(
+    tmp_path: Path, kind: list[object], classes: tuple[str, ...]
+) -> None:
+    source = load(write_table(tmp_path, kind=kind), target="kind")
+    assert source.classes == classes
+    assert source.test.targets.tolist() == [classes.index(str(value)) for value in kind[4:]]
+
+
+def test_a_column_split_may_be_the_target(tmp_path: Path) -> None:
+    assert load(write_table(tmp_path, kind=None), target="split").classes == ("test", "train")
+
+
+def test_categories_and_decimals_of_parquet_are_read(tmp_path: Path) -> None:
+    path = write_table(tmp_path, ".parquet", split=None)
+    frame = pl.read_parquet(path, glob=False).with_columns(
+        pl.col("city").cast(pl.Categorical),
+        pl.col("later").cast(pl.Decimal(10, 2)),
+        pl.col("kind").cast(pl.Categorical),
+    )
+    frame.write_parquet(path)
+    source = load(path, target="kind")
+    assert source.classes == ("x", "y")
+    assert sorted(both(source)[:, -1].tolist()) == TABLE["later"]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (
+            {},
+            {},
+            "is a table: name its column of labels with --target; its columns are 'age', 'city', 'member'",
+        ),
+        (
+            {},
+            {"target": "Kind"},
+            "has no column 'Kind': its columns are 'age', 'city', 'member', 'later', 'kind'",
+        ),
+        ({}, {"target": "kind", "privileged": ("z",)}, "has no column 'z': its columns are"),
+        ({}, {"target": "kind", "privileged": ("kind",)}, "column 'kind' can be only one of: the target, or"),
+        ({}, {"target": "kind", "privileged": ("age", "age")}, "column 'age' can be only one of"),
+        (
+            {"city": None, "member": None, "later": None},
+            {"target": "kind", "privileged": ("age",)},
+            "has no columns left for the inputs besides 'kind', 'age'",
+        ),
+        ({"age": [1, 2, None, 4, None, 6]}, {"target": "kind"}, "column 'age' has no value in row 3"),
+        ({"age": [1.0, 2, 3, float("nan"), 5, 6]}, {"target": "kind"}, "column 'age' holds NaN in row 4"),
+        (
+            {"age": [1.0, 2, 3, 4, 5, float("-inf")]},
+            {"target": "kind"},
+            "column 'age' holds an infinite value",
+        ),
+        ({"age": [1.0, 1e300, 3, 4, 5, 6]}, {"target": "kind"}, "too large for float32) in row 2 (counted"),
+        (
+            {"later": [1.0, None, 3, 4, 5, 6]},
+            {"target": "kind", "privileged": ("later",)},
+            "column 'later' has no value in row 2",
+        ),
+        (
+            {"kind": ["x", "y", None, "y", "x", "y"]},
+            {"target": "kind"},
+            "column 'kind' has no value in row 3",
+        ),
+        ({}, {"target": "age"}, "column 'age' is the target and must hold text or integers, not Float64"),
+        (
+            {"split": ["train"] * 5 + ["val"]},
+            {"target": "kind"},
+            "column 'split' holds 'val' in row 6: it must hold",
+        ),
+        ({"split": ["train"] * 5 + [None]}, {"target": "kind"}, "column 'split' has no value in row 6"),
+        ({"split": [0, 0, 0, 0, 1, 1]}, {"target": "kind"}, "column 'split' holds '0' in row 1"),
+        ({"split": ["train"] * 6}, {"target": "kind"}, "column 'split' holds 'test' in no row"),
+        (
+            {"split": ["test"] * 6},
+            {"target": "kind", "privileged": ("later",)},
+            "column 'split' holds 'train' in no row",
+        ),
+        (
+            {"city": [None] * 4 + ["a", "b"]},
+            {"target": "kind"},
+            "column 'city' has no value in any row for training",
+        ),
+        (
+            {"kind": ["x", "x", "x", "x", "y", "y"]},
+            {"target": "kind"},
+            "class 'y' is in the test part but not",
+        ),
+        ({"kind": ["x"] * 6}, {"target": "kind"}, "all 6 examples are of the class 'x'"),
+        ({"kind": ["x"] * 5 + ["y"], "split": None}, {"target": "kind"}, "class 'y' has only one example"),
+        (
+            {"age": [datetime.date(2020, 1, day) for day in range(1, 7)]},
+            {"target": "kind"},
+            "column 'age' holds Date, of which no numbers can be made: convert it or leave it out",
+        ),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_that_do_not_fit_are_refused(
+    tmp_path: Path, suffix: str, change: dict[str, list[object] | None], options: dict[str, Any], message: str
+) -> None:
+    with refused(f"people[1]*{suffix}" if "only one of" not in message else "", message):
+        load(write_table(tmp_path, suffix, **change), **options)
+
+
+def test_text_of_too_many_values_is_refused(tmp_path: Path) -> None:
+    names = [f"person{number}" for number in range(120)]
+    path = tmp_path / "t.csv"
+    pl.DataFrame({"name": names[:50] * 10, "y": [0, 1] * 250}).write_csv(path)
+    assert load(path, target="y").train.inputs.shape[1] == 50
+    pl.DataFrame({"name": names, "y": [0, 1] * 60}).write_csv(path)
+    with refused(
+        "column 'name' is text with 96 different values ('person", "and 93 more): at most 50 can be"
+    ):
+        load(path, target="y")
+
+
+def test_nested_columns_are_refused(tmp_path: Path) -> None:
+    with refused("column 'age' holds List(Int64), of which no numbers can be made"):
+        load(write_table(tmp_path, ".parquet", age=[[1, 2]] * 6), target="kind")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "t.csv is empty"),
+        (b"a,y\n", "t.csv has no rows"),
+        (b"a,y,a\n1,2,3\n", "t.csv has more than one column 'a'"),
+        (b"a,y\n1,2\n1,2,3\n", "t.csv cannot be read as a .csv table: "),
+        (b"a,y\n\xff\xfe,2\n", "t.csv cannot be read as a .csv table: "),
+        (b"a;y\n1;2\n", "t.csv has no column 'y': its columns are 'a;y'"),
+        (b'a,y\n"open,2\n', "t.csv "),
+    ],
+)
+def test_malformed_csv_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with refused(message):
+        load(tmp_path / "t.csv", target="y")
+
+
+def test_a_byte_order_mark_does_not_belong_to_the_first_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfy,a\r\n0,1\r\n1,2\r\n0,3\r\n1,4\r\n")
+    assert load(tmp_path / "t.csv", target="y").columns == ("a",)
+
+
+def test_malformed_parquet_files_are_refused(tmp_path: Path) -> None:
+    path = write_table(tmp_path, ".parquet")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for content in (b"", b"PAR1", whole[:-20], whole[:middle] + b"\xff" * 30 + whole[middle + 30 :]):
+        path.write_bytes(content)
+        with refused("people[1]*.parquet"):
+            load(path, target="kind")
+
+
+def test_a_panic_of_polars_is_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(_: object) -> None:
+        raise pl.exceptions.PanicException("called unwrap\nat a line")
+
+    path = write_table(tmp_path, ".parquet")
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with refused("cannot be read as a .parquet table: called unwrap"):
+        load(path, target="kind")
+
+
+def test_a_table_that_is_a_folder_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    with refused("holds no folders of images"):
+        load(tmp_path / "t.csv")

@@ -1,0 +1,60 @@
+"""What worker processes do in tests: they find it here, at the top of a module."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kdgan.errors import Interrupted, RunError, UsageError
+from kdgan.experiments import work
+from kdgan.tasks.config import Config
+from kdgan.training.execution import Execution
+
+prepared: list[str] = []
+
+
+def prepare() -> None:
+    """Called in a worker before its first job."""
+    prepared.append("prepared")
+
+
+def add(a: int, b: int, report: Callable[[float], None], stop: Callable[[], bool]) -> int:
+    report(0.5)
+    return a + b
+
+
+def process(report: Callable[[float], None], stop: Callable[[], bool]) -> tuple[int, list[str]]:
+    """Which process this is, and how it was prepared."""
+    return os.getpid(), prepared
+
+
+def fail(kind: str, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+    if kind == "killed":
+        os._exit(9)
+    errors = {
+        "run": RunError("diverged"),
+        "usage": UsageError("no"),
+        "disk": OSError(28, "full"),
+        "bug": KeyError(3),
+    }
+    raise errors[kind]
+
+
+def until_stopped(started: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+    """Goes on until it is asked to stop, and leaves a file then."""
+    started.touch()
+    for _ in range(6000):
+        if stop():
+            started.with_suffix(".saved").touch()
+            raise Interrupted("stopped")
+        time.sleep(0.01)
+
+
+def modules_of_a_run(
+    config: Config, execution: Execution, store: Path, report: Callable[[float], None], stop: Any
+) -> list[str]:
+    """What is imported in a process that has carried out a run, with the pretraining it needs."""
+    work.carry_out(config, execution, store, report, stop)
+    return sorted(sys.modules)

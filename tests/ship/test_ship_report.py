@@ -1,0 +1,46 @@
+"""What a student gained, as a table for people."""
+
+import pytest
+
+from kdgan.ship import Cost, Report
+
+SMALL, BIG = Cost(1234, 2**20, 2_500_000, 0.125), Cost(1_234_567, 5 * 2**20, 99_000_000, 12.5)
+
+
+def report(**changes: object) -> Report:
+    values = {
+        "method": "kdgan",
+        "metrics": {"student": {"accuracy": 91.234}, "control": {"accuracy": 88.0}},
+        "costs": {"student": SMALL, "teacher": BIG},
+        "updates": 3000,
+        "seconds": {"kdgan": 1.0},
+        "teacher_kept": True,
+    }
+    return Report(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_row_for_each_player_with_what_it_costs() -> None:
+    metrics = {
+        "student": {"accuracy": 91.234},
+        "control": {"accuracy": 88.0},
+        "teacher before": {"accuracy": 95.0},
+        "teacher": {"accuracy": 96.5},
+    }
+    head, *rows, note = str(report(metrics=metrics)).splitlines()
+    assert head.split() == ["accuracy", "parameters", "MiB", "MFLOPs", "ms"]
+    names = [row[:22].strip() for row in rows]
+    assert names == ["student (kdgan)", "control (no teacher)", "teacher before", "teacher"]
+    assert [row[22:].split()[0] for row in rows] == ["91.23", "88.00", "95.00", "96.50"]
+    small, big = ["1,234", "1.00", "2.50", "0.125"], ["1,234,567", "5.00", "99.00", "12.500"]
+    assert [row[22:].split()[1:] for row in rows] == [small, small, big, big]
+    assert note.startswith("Accuracy in %, on validation data;")
+    assert "3,000 updates of student and control alike" in note
+    assert len({len(row) for row in (head, *rows)}) == 1
+
+
+@pytest.mark.parametrize("name", ["MAP", "a metric with a long name"])
+def test_a_column_for_each_metric(name: str) -> None:
+    metrics = {"student": {"accuracy": 1.0, name: 2.0}, "control": {"accuracy": 3.0, name: 4.0}}
+    head, student, control, _ = str(report(metrics=metrics)).splitlines()
+    end = head.index(name) + len(name)
+    assert (student[:end].split()[-1], control[:end].split()[-1]) == ("2.00", "4.00")

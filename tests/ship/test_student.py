@@ -1,0 +1,170 @@
+"""A trained student in a file of its own: there and back, for classes and for tags."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import kdgan
+from kdgan import nets
+from kdgan.data.split import Scale
+from kdgan.ship.student import Student
+from kdgan.training import checkpoint
+from support import refused
+from tiny import network
+
+IDENTITY = {"network": "vgg.onnx", "sha256": "12ab", "size": 224, "mean": [0.1, 0.2, 0.3]}
+
+
+def classes(form: str = "mlp-7") -> Student:
+    """Of grey images 8×8."""
+    scale = Scale(torch.full((1, 1, 1), 0.3), torch.full((1, 1, 1), 0.2))
+    module = nets.build(form, (1, 8, 8), 3).eval()
+    return Student(module, form, (1, 8, 8), ("cat", "dog", "Größe"), scale)
+
+
+def tags(form: str = "normed-6") -> Student:
+    """Of features."""
+    scale = Scale(torch.randn(5), torch.rand(5) + 0.5)
+    module = nets.build(form, (5,), 4, dropout=0.5).eval()
+    return Student(module, form, (5,), ("sun", "sea", "beach", "dog"), scale, IDENTITY)
+
+
+STUDENTS = {
+    "mlp": lambda: classes(),
+    "lenet": lambda: classes("lenet-2-3-4"),
+    "resnet": lambda: classes("resnet-8-2"),
+    "normed": lambda: tags(),
+    "projected": lambda: tags("projected-6-7"),
+    "without features": lambda: replace(tags(), features=None),
+}
+
+
+def raw(student: Student, count: int = 6) -> Tensor:
+    return torch.rand(count, *student.shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_student_comes_back_from_its_file(tmp_path: Path, name: str) -> None:
+    student = STUDENTS[name]()
+    state = torch.get_rng_state()
+    student.save(tmp_path / "run" / "student.safetensors")
+    for place in (
+        tmp_path / "run" / "student.safetensors",
+        str(tmp_path / "run" / "student.safetensors"),
+        tmp_path / "run",
+        str(tmp_path / "run"),
+    ):
+        back = Student.load(place)
+        assert (back.network, back.shape, back.labels) == (student.network, student.shape, student.labels)
+        assert back.features == student.features
+        assert torch.equal(back.scale.mean, student.scale.mean)
+        assert torch.equal(back.scale.std, student.scale.std)
+        assert not back.module.training
+        assert torch.equal(back(raw(student)), student(raw(student)))
+        assert back.ranked(raw(student)) == student.ranked(raw(student))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert kdgan.Student is Student
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_call_gives_probabilities_of_raw_inputs(name: str) -> None:
+    student = STUDENTS[name]()
+    inputs = raw(student)
+    chances = student(inputs)
+    assert not chances.requires_grad
+    torch.testing.assert_close(chances.sum(1), torch.ones(6))
+    scaled = (inputs - student.scale.mean) / student.scale.std
+    torch.testing.assert_close(chances, student.module(scaled).softmax(-1).detach())
+
+
+def test_labels_are_ranked_by_probability_and_equal_ones_by_their_order() -> None:
+    student = Student(nn.Identity(), "mlp", (4,), ("a", "b", "c", "d"), Scale(torch.zeros(4), torch.ones(4)))
+    inputs = torch.tensor([[0.0, 3.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0]])
+    first, second = student.ranked(inputs)
+    assert [label for label, _ in first] == ["b", "c", "d", "a"]
+    assert [label for label, _ in second] == ["a", "b", "c", "d"]
+    assert [chance for _, chance in second] == [0.25] * 4
+    assert [chance for _, chance in first] == pytest.approx(inputs[0].softmax(0)[[1, 2, 3, 0]].tolist())
+    assert [[label for label, _ in row] for row in student.ranked(inputs, most=2)] == [["b", "c"], ["a", "b"]]
+    # Arrays will do, of any type of numbers.
+    for kind in (np.float32, np.float64, np.int64):
+        assert student.ranked(inputs.numpy().astype(kind)) == student.ranked(inputs)
+    assert student.ranked(inputs[:0]) == []
+
+
+def test_inputs_of_another_shape_and_numbers_that_are_none_are_refused() -> None:
+    student = tags()
+    for shape in ((3, 6), (5,), (3, 5, 1)):
+        with refused("inputs of shape (5,)", f"not {tuple(shape[1:])}"):
+            student(torch.zeros(shape))
+    with refused("inputs of shape (5,)"):
+        student.ranked(np.zeros((1, 4), dtype=np.float32))
+    for bad in (float("nan"), float("inf")):
+        with refused("inputs must be finite"):
+            student(torch.full((2, 5), bad))
+    with refused("inputs of shape (1, 8, 8)"):
+        classes()(torch.zeros(3, 3, 8, 8))
+
+
+def test_features_of_another_network_are_refused() -> None:
+    student = tags()
+    student.check_features(IDENTITY)
+    student.check_features({**IDENTITY, "network": "renamed.onnx", "more": 1})
+    with refused("another network", "sha256 12ab there, ff here"):
+        student.check_features({**IDENTITY, "sha256": "ff"})
+    with refused("size 224 there, None here"):
+        student.check_features({name: value for name, value in IDENTITY.items() if name != "size"})
+    replace(student, features=None).check_features({"sha256": "ff"})
+
+
+def test_a_network_of_ones_own_takes_a_module(tmp_path: Path) -> None:
+    scale = Scale(torch.zeros(5), torch.ones(5))
+    student = Student(network((5,), 3).eval(), "tiny:network", (5,), ("a", "b", "c"), scale)
+    student.save(tmp_path / "s")
+    with refused(tmp_path / "s", "tiny:network", "pass a fresh one as module="):
+        Student.load(tmp_path / "s")
+    module = network((5,), 3).train()
+    back = Student.load(tmp_path / "s", module=module)
+    assert back.module is module
+    assert not module.training
+    assert torch.equal(back(raw(student)), student(raw(student)))
+    with refused(tmp_path / "s", "does not hold a student"):
+        Student.load(tmp_path / "s", module=network((5,), 4))
+
+
+def test_nothing_that_a_file_names_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "evil_module.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    replace(tags(), network="evil_module:network").save(tmp_path / "s")
+    with refused("evil_module:network", "module="):
+        Student.load(tmp_path / "s")
+
+
+def test_a_file_says_what_it_lacks(tmp_path: Path) -> None:
+    for place in (tmp_path / "none", str(tmp_path / "none")):
+        with refused(tmp_path / "none", "does not exist"):
+            Student.load(place)
+    with refused(tmp_path / "student.safetensors", "does not exist", "has its run finished?"):
+        Student.load(tmp_path)
+    (tmp_path / "damaged").write_bytes(b"\0" * 64)
+    with refused(tmp_path / "damaged", "no checkpoint of kdgan"):
+        Student.load(tmp_path / "damaged")
+    tags().save(tmp_path / "whole")
+    tree = checkpoint.load(tmp_path / "whole")
+    lacking: list[dict[str, Any]] = [
+        {"network": "mlp-4"},
+        *({name: value for name, value in tree.items() if name != lacks} for lacks in tree),
+        {**tree, "weights": {}},
+        {**tree, "network": "normed-7"},
+        {**tree, "network": 3},
+        {**tree, "shape": None},
+        {**tree, "labels": tree["labels"][:2]},
+    ]
+    for place, broken in enumerate(lacking):
+        checkpoint.save(tmp_path / str(place), broken)
+        with refused(tmp_path / str(place), "does not hold a student"):
+            Student.load(tmp_path / str(place))

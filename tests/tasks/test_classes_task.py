@@ -1,0 +1,96 @@
+"""Classes: images and tables, and players that take them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdgan.files import sha256_of
+from kdgan.tasks import ClassesData, Config, run_of
+from kdgan.tasks.classes import Classes
+from kdgan.tasks.run import task_of
+from kdgan.training import Execution
+from support import refused
+from tiny import DIGITS, changed, train
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ClassesData:
+    """A table whose column `known` tells the label."""
+    file = tmp_path / "table.csv"
+    rows = [
+        f"{i % 7},{(i * 5) % 11},{i % 2},{'yes' if i % 2 else 'no'},{'test' if i % 5 == 0 else 'train'}"
+        for i in range(100)
+    ]
+    file.write_text("\n".join(["a,b,known,kind,split", *rows]) + "\n", encoding="utf-8")
+    return ClassesData(str(file), sha256=sha256_of(file), target="kind", privileged=("known",))
+
+
+def of_table(table: ClassesData, **changes: object) -> Config:
+    return changed(changed(DIGITS, data=table, student="mlp-4", teacher="mlp-6", augment="none"), **changes)
+
+
+def test_images_in_standard_units() -> None:
+    task = task_of(DIGITS, None)
+    assert isinstance(task, Classes)
+    assert len(task.train) == 40
+    assert task.train.targets.bincount().tolist() == [4] * 10
+    assert task.labels == tuple("0123456789")
+    assert task.metrics == ("accuracy",)
+    assert task.shown() == ()
+    torch.testing.assert_close(task.train.inputs.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(task.train.inputs.std(correction=0), torch.tensor(1.0))
+    student = task.student(task.build("mlp-4", "student"))
+    assert (student.shape, student.network, student.features) == ((1, 8, 8), "mlp-8", None)
+
+
+def test_views_are_the_augmentation_of_that_name() -> None:
+    assert task_of(changed(DIGITS, augment="none"), None).augment is None
+    task = task_of(DIGITS, None)
+    assert task.augment is not None
+    views = task.augment(task.train.inputs, torch.Generator().manual_seed(0))
+    assert views.shape == task.train.inputs.shape
+    assert not torch.equal(views, task.train.inputs)
+    with refused("mirror"):
+        task_of(changed(DIGITS, augment="mirror"), None)
+
+
+def test_all_but_the_student_see_privileged_columns(table: ClassesData, tmp_path: Path) -> None:
+    task = task_of(of_table(table, labels=None), None)
+    assert isinstance(task, Classes)
+    assert task.train.privileged is not None
+    assert task.train.privileged.shape[1] == 1
+    inputs = task.train.inputs
+    assert task.build("mlp-4", "student")(inputs).shape == (len(inputs), 2)
+    for role in ("teacher", "discriminator", "peer"):
+        player = task.build("mlp-4", role)
+        assert player(inputs, task.train.privileged).shape == (len(inputs), 2)
+    config = of_table(table, labels=None, method="mimic", steps=60, lr=0.02, teacher_steps=200)
+    outcome = run_of(config, Execution()).train(tmp_path / "run", tmp_path / "pretrained")
+    assert outcome.metrics["teacher/accuracy"] == 100
+
+
+def test_vectors_are_no_images(table: ClassesData) -> None:
+    for augment in ("affine", "elastic", "crop-flip", "photo", "mirror"):
+        with refused(f"augmentation {augment!r} is for images", "use none or noise"):
+            task_of(of_table(table, labels=40, augment=augment), None)
+    assert task_of(of_table(table, labels=40, augment="noise"), None).augment is not None
+    with refused("lenet-2-4-8", "takes images"):
+        run_of(changed(of_table(table, labels=40), teacher="lenet-2-4-8"), Execution())
+
+
+def test_a_table_that_has_changed_is_no_longer_the_data_of_the_run(
+    table: ClassesData, tmp_path: Path
+) -> None:
+    config = of_table(table, labels=40)
+    train(tmp_path, base=config)
+    file = Path(table.source)
+    file.write_text(file.read_text(encoding="utf-8") + "1,1,1,yes,train\n", encoding="utf-8")
+    with refused(file, "no longer what it was when this run was configured"):
+        run_of(changed(config, seed=7), Execution())
+
+
+def test_too_many_or_too_few_labels() -> None:
+    for labels, part in ((5, "5 labels"), (5000, "5000 labels")):
+        with refused(part):
+            task_of(changed(DIGITS, labels=labels), None)

@@ -1,0 +1,200 @@
+"""Runs on photos and tags: every method unchanged, privileged text, and a student in a file."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from kdgan.files import sha256_of
+from kdgan.methods import METHODS
+from kdgan.ship.student import Student
+from kdgan.tagging.embeddings import named
+from kdgan.tagging.scenes import scenes
+from kdgan.tasks import Config, TagsData, run_of
+from kdgan.tasks.ranking import ranking
+from kdgan.tasks.run import task_of
+from kdgan.tasks.tags import SIDE, Tags
+from kdgan.training import Execution
+from support import refused
+from tiny import TAGS, changed, train
+
+
+def tags_of(config: Config = TAGS) -> Tags:
+    task = task_of(config, None)
+    assert isinstance(task, Tags)
+    return task
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_unchanged(tmp_path: Path, method: str) -> None:
+    outcome = train(tmp_path, base=TAGS, method=method)
+    names = ["MAP", "P@3", "P@5", "F@3", "F@5", "MRR"]
+    assert list(outcome.metrics)[:6] == names
+    rest = {f"teacher/{name}" for name in names} if "teacher" in METHODS[method].roles else set()
+    assert set(outcome.metrics) == {*names, *rest, "validation/MAP", "best_epoch/MAP"}
+    assert set(outcome.curves) == {*names, "validation/MAP"}
+    task = tags_of()
+    saved = Student.load(tmp_path / "run" / "student.safetensors")
+    rows = task.data.rows["test"]
+    features = task.data.features[rows]
+    with torch.no_grad():
+        scores = saved.module(saved.scale(torch.from_numpy(features))).numpy()
+    measured = ranking(scores, task.data.targets[rows]).means()
+    for name in names:
+        assert 100 * measured[name] == pytest.approx(outcome.metrics[name], abs=1e-6)
+        assert outcome.curves[name][-1] == (10, outcome.metrics[name])
+    (best,) = saved.ranked(features[:1], most=8)
+    assert [tag for tag, _ in best] == [
+        saved.labels[place] for place in np.argsort(-scores[0], kind="stable")
+    ]
+    assert sum(chance for _, chance in best) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("student", ["projected-6", "normed-6"])
+def test_noise_is_for_training_alone_and_any_student_comes_back_from_its_file(
+    tmp_path: Path, student: str
+) -> None:
+    outcome = train(tmp_path / "noise", base=TAGS, student=student, augment="noise")
+    saved = Student.load(tmp_path / "noise" / "run")
+    assert saved.network == student
+    assert tags_of().measure(saved.module, tags_of().test)["MAP"] == outcome.metrics["MAP"]
+    still = train(tmp_path / "still", base=TAGS, student=student)
+    assert still.metrics["MAP"] != outcome.metrics["MAP"]
+
+
+def test_labels_are_distributions_over_a_photos_tags_and_text_is_privileged() -> None:
+    task = tags_of()
+    assert task.train.privileged is not None
+    torch.testing.assert_close(task.train.targets.sum(1), torch.ones(len(task.train)))
+    assert ((task.train.targets > 0).numpy() == task.data.targets[task.data.rows["train"]]).all()
+    largest = task.train.targets.amax(1, keepdim=True)
+    assert ((task.train.targets == largest) == (task.train.targets > 0)).all()
+    inputs = task.train.inputs
+    torch.testing.assert_close(inputs.mean(0), torch.zeros(inputs.shape[1]), atol=1e-4, rtol=0)
+    assert task.labels == task.data.tags
+    assert len(task.labels) == 8
+
+
+def test_text_tells_a_teacher_more_than_the_photo_tells_a_student(tmp_path: Path) -> None:
+    config = changed(
+        TAGS,
+        method="mimic",
+        text_encoder="bag",
+        count=12,
+        steps=200,
+        teacher_steps=400,
+        batch=64,
+        lr=3e-3,
+        student="normed-64",
+        teacher="mlp-64",
+    )
+    outcome = train(tmp_path, base=config)
+    assert outcome.metrics["teacher/MAP"] > outcome.metrics["MAP"] + 5
+
+
+def test_wrong_settings_are_refused() -> None:
+    for changes, parts in (
+        ({"augment": "affine"}, ("affine", "features")),
+        ({"augment": "mirror"}, ("mirror", "features")),
+        ({"student": "lenet-2-2-2"}, ("lenet-2-2-2", "normed", "projected")),
+        ({"student": "mlp-6"}, ("mlp-6", "normed", "projected")),
+        ({"teacher": "normed-8"}, ("normed-8", "mlp")),
+        ({"count": 900}, ("900",)),
+        ({"text_encoder": "words"}, ("words",)),
+        ({"source": "none.parquet"}, ("none.parquet",)),
+        ({"embeddings": "none.txt"}, ("embeddings_sha256",)),
+    ):
+        with refused(*parts):
+            run_of(changed(TAGS, **changes), Execution())
+
+
+def test_players_of_a_task() -> None:
+    task = tags_of()
+    few = task.test[:3]
+    assert task.build("normed-6", "student")(few.inputs).shape == (3, 8)
+    assert task.build("tiny:network", "student")(few.inputs).shape == (3, 8)
+    for role in ("teacher", "discriminator", "peer"):
+        assert task.build("mlp-6", role)(few.inputs, few.privileged).shape == (3, 8)
+    left_out = [part.p for part in task.build("normed-6", "student") if isinstance(part, torch.nn.Dropout)]
+    assert left_out == [0.1]
+
+
+# --- out of a table ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> TagsData:
+    """Scenes in a Parquet file, with their pictures beside it."""
+    photos = scenes().photos
+    names = [f"photos/{row}.png" for row in range(len(photos.names))]
+    names[0] = "../outside.png"
+    file = tmp_path / "data" / "mine.parquet"
+    file.parent.mkdir()
+    pl.DataFrame(
+        {
+            "features": photos.features.tolist(),
+            "tags": photos.tags,
+            "text": [" ".join(words) for words in photos.words],
+            "photo": names,
+        }
+    ).write_parquet(file)
+    return TagsData(str(file), sha256=sha256_of(file), count=8, dropout=0.1)
+
+
+def test_a_table_of_photos_is_learned_as_scenes_are(table: TagsData, tmp_path: Path) -> None:
+    mine = tags_of(changed(TAGS, data=table))
+    assert mine.config.data.title == "mine, popular tags"
+    assert len(mine.labels) == 8
+    outcome = train(tmp_path, base=changed(TAGS, data=table))
+    assert outcome.labels == len(mine.train)
+    assert task_of(changed(TAGS, data=table), None).load(tmp_path / "run" / "student.safetensors")
+    with refused("mine.parquet"):
+        tags_of(changed(TAGS, data=table, sha256="0" * 64))
+
+
+def test_pictures_are_shown_where_they_lie_beside_the_table(table: TagsData, tmp_path: Path) -> None:
+    task = tags_of(changed(TAGS, data=table))
+    rows = [int(row) for row in task.data.rows["test"][:6]]
+    first, second = rows[:2]
+    folder = tmp_path / "data" / "photos"
+    folder.mkdir()
+    Image.fromarray(scenes().pictures[first]).save(folder / f"{first}.png")
+    (folder / f"{second}.png").write_text("no picture", encoding="utf-8")
+    shown = task.shown()
+    assert [each.name for each in shown] == [f"photos/{row}.png" for row in rows]
+    assert [each.picture is not None for each in shown] == [True, *[False] * 5]
+    assert shown[0].picture is not None
+    assert Image.open(io.BytesIO(shown[0].picture)).size == (SIDE, SIDE)
+    # A name out of a table does not reach beyond the table's own folder.
+    Image.fromarray(scenes().pictures[0]).save(tmp_path / "outside.png")
+    assert task._picture(0) is None
+
+
+def test_scenes_are_shown_with_their_true_tags() -> None:
+    task = tags_of()
+    shown = task.shown()
+    assert len(shown) == task.count_shown
+    for each, row in zip(shown, task.data.rows["test"], strict=False):
+        assert each.name == f"scene {row}"
+        assert set(each.labels) == set(scenes().photos.tags[row]) & set(task.labels)
+        assert each.picture is not None
+        assert Image.open(io.BytesIO(each.picture)).size == (SIDE, SIDE)
+
+
+def test_texts_may_begin_with_embeddings_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    rows = [f"{word} {place}.0 1.0 0.5" for place, word in enumerate(("family", "holiday", "wedding"))]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    config = changed(TAGS, **named(file))
+    task = tags_of(config)
+    assert task.embeddings is not None
+    teacher = task.build("mlp-6", "teacher")
+    assert teacher.get_parameter("text.embedding.weight").shape[1] == 3
+    assert tags_of().embeddings is None
+    assert config.pretraining("teacher") != TAGS.pretraining("teacher")
+    with refused("words.txt"):
+        tags_of(changed(config, embeddings_sha256="0" * 64)).build("mlp-6", "teacher")

@@ -1,0 +1,141 @@
+"""Players out of modules of the caller's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdgan import nets
+from kdgan.data import Batch
+from kdgan.methods import METHODS
+from kdgan.training.players import build_players, fresh, is_trained, on_device
+from tiny import weights
+
+CPU = torch.device("cpu")
+
+
+def problem(count: int, seed: int) -> Batch:
+    x = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
+    return Batch(x, x[:, :3].argmax(1))
+
+
+VALIDATION = problem(60, 1)
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nets.mlp(6, [16], 3)
+
+
+@pytest.fixture(scope="module")
+def trained() -> nn.Module:
+    """Knows the labels."""
+    teacher, train = network(), problem(60, 0)
+    optimizer = torch.optim.Adam(teacher.parameters(), lr=0.02)
+    for _ in range(200):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(teacher(train.inputs), train.targets).backward()
+        optimizer.step()
+    return teacher
+
+
+def test_is_trained_tells_knowledge_from_none(trained: nn.Module) -> None:
+    assert is_trained(trained, VALIDATION)
+    for seed in range(1, 6):
+        assert not is_trained(network(seed), VALIDATION)
+
+    class Sure(nn.Module):
+        """Right as often as the trained one, and far too sure of it."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            logits: Tensor = 1000 * trained(inputs)
+            return logits
+
+    class Constant(nn.Module):
+        """Knows how frequent each label is, and nothing else."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            share = VALIDATION.targets.bincount(minlength=3) / len(VALIDATION)
+            return share.log().expand(len(inputs), 3)
+
+    assert is_trained(Sure(), VALIDATION)
+    assert not is_trained(Constant(), VALIDATION)
+    soft = Batch(VALIDATION.inputs, nn.functional.one_hot(VALIDATION.targets, 3).float())
+    for net, known in ((trained, True), (Sure(), True), (Constant(), False), (network(1), False)):
+        assert is_trained(net, soft) == known
+    # Weights that are sure of a label say the same, whatever little they leave to others.
+    softer = Batch(soft.inputs, 0.9 * soft.targets + 0.1 / 3)
+    assert is_trained(Sure(), softer)
+    assert not is_trained(network(1), softer)
+
+
+def test_fresh_has_other_weights_of_the_same_form() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+            self.own = nn.Parameter(torch.ones(4, 4))
+
+    module = Scaled().eval()
+    module.own.requires_grad_(False)
+    module.layers[1].running_mean += 5.0  # type: ignore[operator]
+    before = weights(module)
+    made: Any = fresh(module)
+    assert torch.equal(weights(module), before)
+    assert made.training
+    assert not torch.equal(made.layers[0].weight, module.layers[0].weight)  # type: ignore[arg-type]
+    assert not torch.equal(made.own, module.own)
+    assert made.own.requires_grad
+    assert torch.equal(made.layers[1].running_mean, torch.zeros(3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_method_gets_its_players(method: str, keep: bool) -> None:
+    student, teacher, kind = network(1), network(2), METHODS[method]
+    before = weights(teacher)
+    players = build_players(kind, student, teacher, None, keep_teacher=keep, device=CPU)
+    assert set(players) == {*kind.roles, "student", "teacher"}
+    assert players["student"] is student
+    assert (players["teacher"] is teacher) == keep
+    assert torch.equal(weights(players["teacher"]), before)
+    for role in set(players) - {"student", "teacher"}:
+        assert players[role] is not teacher
+        assert weights(players[role]).shape == before.shape
+        assert not torch.equal(weights(players[role]), before)
+
+
+def test_a_discriminator_of_ones_own_is_taken_where_there_is_one() -> None:
+    own = nets.mlp(6, [5], 3)
+    for method, has in (("kdgan", True), ("nagan", True), ("mimic", False), ("codis3", False)):
+        players = build_players(METHODS[method], network(), network(), own, keep_teacher=True, device=CPU)
+        assert (players.get("discriminator") is own) == has
+
+
+def test_modules_come_home_from_the_device() -> None:
+    class Travelling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(1, 1)
+            self.places: list[object] = []
+
+        def to(self, device: object) -> "Travelling":  # type: ignore[override]
+            self.places.append(device)
+            return self
+
+    def fails() -> None:
+        raise RuntimeError("on the way")
+
+    away: Callable[[], None]
+    for away in (lambda: None, fails):
+        modules = Travelling(), Travelling(), nn.ReLU()
+        try:
+            with on_device(torch.device("meta"), *modules):
+                away()
+        except RuntimeError:
+            assert away is fails
+        for module in modules[:2]:
+            assert module.places == [torch.device("meta"), CPU]  # type: ignore[union-attr]

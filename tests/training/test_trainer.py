@@ -1,0 +1,336 @@
+"""The one trainer: the same for `distill` and for runs, and every setting reaches it."""
+
+import copy
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from kdgan import distill
+from kdgan.data import Batch
+from kdgan.data.feed import Feed
+from kdgan.errors import Interrupted, RunError
+from kdgan.methods import METHODS, Method
+from kdgan.tasks import Config
+from kdgan.tasks.classes import Classes
+from kdgan.tasks.run import NetworkRun
+from kdgan.training import Execution, Trained, Trainer, Training
+from support import refused
+from tiny import DIGITS, TAGS, changed, look, records, weights
+
+UNUSUAL = Training(
+    steps=24,
+    teacher_steps=13,
+    batch=7,
+    lr=3.3e-3,
+    teacher_lr=7e-4,
+    pretraining_lr=5.1e-3,
+    weight_decay=0.03,
+    smoothing=0.23,
+    student_pretraining=0.3,
+    epsilon=0.05,
+    teacher_every=3,
+    evaluations=5,
+    precision="bfloat16",
+)
+HYPER: dict[str, dict[str, Any]] = {
+    "kdgan": {"alpha": 0.3, "distillation": "kl", "temperature": 2.5, "estimator": "concrete"},
+    "codis": {"beta": 0.7, "gamma": 0.3, "distillation": "l2"},
+    "distn": {"weight": 0.6, "temperature": 3.0},
+    "nagan": {"estimator": "reinforce-baseline", "d_steps": 2},
+    "mimic": {},
+    "supervised": {"smoothing": 0.15},
+}
+
+
+def unusual(method: str, **changes: Any) -> Config:
+    return changed(DIGITS, method=method, hyper=HYPER[method], seed=3, training=UNUSUAL, **changes)
+
+
+VIEWS = [("none", "bfloat16"), ("affine", "bfloat16"), ("affine", "float32")]
+
+
+@pytest.mark.parametrize(("augment", "precision"), VIEWS, ids=["-".join(view) for view in VIEWS])
+@pytest.mark.parametrize("method", HYPER)
+def test_the_one_call_trains_what_a_run_trains_bit_for_bit(
+    tmp_path: Path, method: str, augment: str, precision: str
+) -> None:
+    """The same data, players and settings: the same student, through `distill` and through a configuration."""
+    assert all(getattr(UNUSUAL, field.name) != field.default for field in fields(Training))
+    same_through_both(unusual(method, augment=augment, precision=precision), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["kdgan", "mimic"])
+def test_so_it_does_with_weights_of_labels_and_text_that_the_student_does_not_see(
+    tmp_path: Path, method: str
+) -> None:
+    same_through_both(changed(TAGS, method=method, training=UNUSUAL, augment="noise", dropout=0.2), tmp_path)
+
+
+def same_through_both(config: Config, folder: Path) -> None:
+    run = NetworkRun(config, Execution())
+    outcome = run.train(folder / "run", folder / "pretrained")
+
+    other = NetworkRun(config, Execution())
+    modules, task = other.modules, other.task
+    teacher = modules.get("teacher", modules.get("discriminator", modules["student"]))
+    result = distill(
+        modules["student"],
+        copy.deepcopy(teacher),
+        task.train,
+        task.validation,
+        method=config.method,
+        discriminator=modules.get("discriminator"),
+        training=config.training,
+        hyper=config.hyper,
+        metrics={} if isinstance(task, Classes) else {"MAP": lambda *pair: task.metrics_of(*pair)["MAP"]},
+        augment=task.augment,
+        teacher_trained=False,
+        control=False,
+        seed=config.seed,
+        device="cpu",
+        progress=False,
+    )
+    assert torch.equal(weights(result.student), weights(run.modules["student"]))
+    for role in METHODS[config.method].roles:
+        if role != "student":
+            ours = result.teacher if role == "teacher" else modules[role]
+            assert torch.equal(weights(ours), weights(run.modules[role])), role
+    primary = task.metrics[0]
+    seen = [(record["step"], record[primary]) for record in result.history]
+    assert seen == outcome.curves[f"validation/{primary}"]
+    assert result.report.updates == outcome.student_updates == 24
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Training)])
+def test_every_setting_reaches_the_student(tmp_path: Path, name: str) -> None:
+    def student(**changes: Any) -> Tensor:
+        run = NetworkRun(changed(unusual("kdgan", augment="affine"), **changes), Execution())
+        run.train(tmp_path / str(changes), tmp_path / "pretrained")
+        return weights(run.modules["student"])
+
+    default = next(field.default for field in fields(Training) if field.name == name)
+    given = {"steps": 30, "student_pretraining": 0.0}.get(name, default)
+    assert torch.equal(student(), student(**{name: given})) == (name == "evaluations")
+
+
+def test_a_run_in_one_precision_does_not_disturb_those_in_another(tmp_path: Path) -> None:
+    for precision in ("bfloat16", "float32"):
+        run = NetworkRun(changed(unusual("supervised", augment="affine"), precision=precision), Execution())
+        run.train(tmp_path / precision, tmp_path / "pretrained")
+
+
+def test_settings_of_a_configuration_reach_its_method() -> None:
+    method = NetworkRun(unusual("kdgan"), Execution()).trainer.method
+    assert method.teacher_every == 3
+    assert method.epsilon == 0.05
+    rates = {role: player.optimization.lr for role, player in method.players.items() if player.optimization}
+    assert rates == {"student": 3.3e-3, "teacher": 7e-4, "discriminator": 3.3e-3}
+
+
+def test_views_are_moved_in_every_update_of_the_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perturbed, calls = Method.perturbed, []
+
+    def counted(self: Method, batch: Batch, progress: float) -> Batch:
+        calls.append(type(self).__name__)
+        return perturbed(self, batch, progress)
+
+    monkeypatch.setattr(Method, "perturbed", counted)
+    for method in ("supervised", "nagan", "kdgan"):
+        calls.clear()
+        run = NetworkRun(changed(DIGITS, method=method, epsilon=0.1, student_pretraining=0.2), Execution())
+        run.train(tmp_path / method, tmp_path / "pretrained" / method)
+        assert len(calls) == 20, calls  # of which 4 before the game, and none of T or D
+
+
+def test_a_teacher_run_ahead_teaches_the_same(tmp_path: Path) -> None:
+    """Without augmentation its logits are computed once: the student must learn what it would have learnt."""
+    config = changed(DIGITS, method="distn", augment="none")
+    run = NetworkRun(config, Execution())
+    run.train(tmp_path / "run", tmp_path / "pretrained")
+    slow = NetworkRun(config, Execution())
+    slow.pretrain("teacher", tmp_path / "pretrained")
+    method, feed = slow.trainer.method, slow.trainer._feed(1, slow.trainer.data)
+    for step in range(20):
+        method.update(feed(step), step / 20)
+    for ours, theirs in zip(
+        run.modules["student"].parameters(), slow.modules["student"].parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+# --- on its own --------------------------------------------------------------------------------------------------
+
+
+DATA = Batch(torch.randn(30, 6, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3)
+QUICK = Training(steps=10, teacher_steps=4, batch=8, evaluations=2)
+
+
+def players(*roles: str) -> dict[str, nn.Module]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return {role: nn.Linear(6, 3) for role in roles or ("student", "teacher", "discriminator", "peer")}
+
+
+def trained(method: str | type[Method] = "kdgan", **options: Any) -> tuple[Trained, dict[str, nn.Module]]:
+    modules = options.pop("modules", None) or players()
+    folder_of = options.pop("folder_of", lambda what: None)
+    training = options.pop("training", QUICK)
+    data = options.pop("data", DATA)
+    trainer = Trainer(method, modules, data, training, seed=options.pop("seed", 0), **options)
+    return trainer.train(folder_of), modules
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_that_a_method_needs_is_trained_and_timed(method: str) -> None:
+    before, kind = players(), METHODS[method]
+    done, after = trained(method)
+    changed_roles = {role for role in before if not torch.equal(weights(before[role]), weights(after[role]))}
+    assert changed_roles == {*kind.trains, *kind.pretrained}
+    assert list(done.seconds) == [*QUICK.pretrained(kind), method]
+    assert min(done.seconds.values()) > 0
+    assert done.updates == 10
+    # Of a tenth of its updates, the student of nagan has had one when the method begins.
+    assert [record["step"] for record in done.history] == ([6, 10] if method == "nagan" else [5, 10])
+    assert {frozenset(record) for record in done.history} == {frozenset(("step", "seconds", "losses"))}
+
+
+def test_the_student_is_measured_over_all_of_its_updates() -> None:
+    modules = players()
+    seen: list[Tensor] = []
+
+    def measure() -> dict[str, float]:
+        seen.append(weights(modules["student"]))
+        return {"norm": seen[-1].norm().item()}
+
+    training = replace(QUICK, student_pretraining=0.4, evaluations=5)
+    done, _ = trained("kdgan", modules=modules, training=training, measure=measure)
+    assert [record["step"] for record in done.history] == [2, 4, 6, 7, 8, 9, 10]
+    assert [record["norm"] for record in done.history] == [each.norm().item() for each in seen]
+    assert torch.equal(seen[-1], weights(modules["student"]))
+
+
+def test_steps_of_the_student_in_an_update_are_counted() -> None:
+    training = replace(QUICK, student_pretraining=0.4)
+    assert trained("kdgan", training=training, hyper={"c_steps": 3})[0].updates == 4 + 6 * 3
+
+
+def test_players_that_are_trained_or_frozen_stay_as_they_are() -> None:
+    before = players()
+    done, after = trained("codis", trained=("teacher",), frozen=("teacher",))
+    assert list(done.seconds) == ["codis"]
+    assert torch.equal(weights(after["teacher"]), weights(before["teacher"]))
+    done, after = trained("codis", trained=("teacher",))
+    assert list(done.seconds) == ["codis"]
+    assert not torch.equal(weights(after["teacher"]), weights(before["teacher"]))
+
+
+def test_what_is_wrong_is_found_when_it_is_made() -> None:
+    with refused("unknown method 'gan'"):
+        Trainer("gan", players(), DATA, QUICK, seed=0)
+    with refused("kdgan needs a teacher"):
+        Trainer("kdgan", players("student", "discriminator"), DATA, QUICK, seed=0)
+    with refused("no hyperparameter 'delta'"):
+        Trainer("kdgan", players(), DATA, QUICK, seed=0, hyper={"delta": 1})
+    with refused("epsilon must be at least 0"):
+        Trainer("kdgan", players(), DATA, replace(QUICK, epsilon=-1.0), seed=0)
+    with refused("lr must be above 0"):
+        Trainer("kdgan", players(), DATA, replace(QUICK, lr=0.0), seed=0)
+
+
+def test_a_method_of_ones_own() -> None:
+    class Still(METHODS["mimic"]):  # type: ignore[misc, valid-type]
+        """Learns nothing."""
+
+        def step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+            return {"nothing": torch.zeros(())}
+
+    trainer = Trainer(Still, players(), DATA, QUICK, seed=0)
+    assert trainer.name.startswith("test_trainer:")
+    assert trainer.name.endswith("Still")
+    before, (done, after) = players(), trained(Still)
+    assert list(done.seconds) == ["teacher", trainer.name]
+    assert torch.equal(weights(after["student"]), weights(before["student"]))
+
+
+def test_a_teacher_is_the_same_for_every_method_of_a_seed() -> None:
+    def taught(method: str, seed: int) -> Tensor:
+        return weights(trained(method, seed=seed)[1]["teacher"])
+
+    assert torch.equal(taught("distn", 1), taught("mimic", 1))
+    assert not torch.equal(taught("distn", 1), taught("distn", 2))
+
+
+def test_a_loader_gives_batches_of_its_own() -> None:
+    sizes: list[int] = []
+
+    class Counted(METHODS["supervised"]):  # type: ignore[misc, valid-type]
+        def step(self, batch: Batch, progress: float) -> Any:
+            sizes.append(len(batch))
+            return super().step(batch, progress)
+
+    data: DataLoader[Any] = DataLoader(TensorDataset(DATA.inputs, DATA.targets), batch_size=11)
+    trained(Counted, data=data)
+    assert sizes == [11, 11, 8, 11, 11, 8, 11, 11, 8, 11]
+
+
+def test_a_probe_looks_and_changes_nothing() -> None:
+    plain, without = trained("kdgan", measure=lambda: {"a": 1.0})
+    looks: list[tuple[Method, Feed, int]] = []
+
+    def probe(method: Method, feed: Feed, seed: int) -> dict[str, float]:
+        looks.append((method, feed, seed))
+        return look(method, feed, seed)
+
+    found, with_probe = trained("kdgan", measure=lambda: {"a": 1.0}, probe=probe)
+    assert torch.equal(weights(with_probe["student"]), weights(without["student"]))
+    assert [set(record) - {"probe/examples", "probe/seed", "probe/first"} for record in found.history] == [
+        set(record) for record in plain.history
+    ]
+    assert [record["probe/examples"] for record in found.history] == [8, 8]
+    assert all(set(method.players) == {"student", "teacher", "discriminator"} for method, *_ in looks)
+    assert {seed for *_, seed in looks} == {0}
+    # Fresh batches, the same at every look, and not those that are trained on.
+    first, second = (feed(0).inputs for _, feed, _ in looks)
+    assert torch.equal(first, second)
+    trainer = Trainer("kdgan", players(), DATA, QUICK, seed=0)
+    assert not torch.equal(first, trainer._feed(0, DATA)(0).inputs)
+
+
+def test_folders_keep_what_is_trained_and_a_stopped_training_goes_on(tmp_path: Path) -> None:
+    def folder_of(what: str) -> Path:
+        return tmp_path / what
+
+    training = replace(QUICK, student_pretraining=0.4)
+    measure = {"measure": lambda: {"a": 1.0}}
+    whole, undisturbed = trained("kdgan", training=training, **measure)
+    asked, stops = iter(range(10_000)), 0
+    while True:
+        execution = Execution(stop=lambda: next(asked) % 3 == 2)
+        try:
+            done, modules = trained(
+                "kdgan", training=training, execution=execution, folder_of=folder_of, **measure
+            )
+            break
+        except Interrupted:
+            stops += 1
+    assert stops >= 4
+    assert torch.equal(weights(modules["student"]), weights(undisturbed["student"]))
+    assert [record["step"] for record in done.history] == [record["step"] for record in whole.history]
+    assert done.updates == whole.updates
+    names = {"student", "teacher", "discriminator", "kdgan"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(records(tmp_path / "kdgan")) == 2
+    for name in names:
+        assert (tmp_path / name / "checkpoint.safetensors").exists()
+
+
+def test_divergence_is_told() -> None:
+    with pytest.raises(RunError, match=r"at step \d+ the loss term '\w+' was (nan|inf)"):
+        trained(training=replace(QUICK, lr=1e38))

@@ -1,0 +1,58 @@
+"""What a network says of data it was not trained on."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdgan.data import Batch
+from kdgan.training.evaluate import logits_of
+
+
+class Summing(nn.Module):
+    """Remembers how it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, bool, bool]] = []
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor, privileged: Tensor | None = None) -> Tensor:
+        self.calls.append((len(inputs), self.training, torch.is_grad_enabled()))
+        logits: Tensor = self.linear(inputs)
+        return logits if privileged is None else logits + privileged
+
+
+DATA = Batch(torch.randn(10, 4), torch.arange(10) % 3, torch.full((10, 1), 100.0))
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 1000])
+@pytest.mark.parametrize("training", [True, False])
+def test_logits_come_in_pieces_of_any_size_without_gradient(size: int, training: bool) -> None:
+    module = Summing().train(training)
+    logits = logits_of(module, DATA, size=size)
+    torch.testing.assert_close(logits, module.linear(DATA.inputs).detach())
+    assert not logits.requires_grad
+    counts = [count for count, *_ in module.calls]
+    assert sum(counts) == 10
+    assert max(counts) == min(size, 10)
+    assert {(mode, gradient) for _, mode, gradient in module.calls} == {(False, False)}
+    assert module.training == module.linear.training == training
+
+
+def test_privileged_information_goes_to_all_but_the_student() -> None:
+    module = Summing()
+    student = logits_of(module, DATA)
+    for role in ("teacher", "discriminator", "peer"):
+        torch.testing.assert_close(logits_of(module, DATA, role=role), student + 100)
+
+
+def test_looking_changes_nothing() -> None:
+    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 3))
+    module[1].eval()  # each part has a mode of its own
+    before, state = copy.deepcopy(module.state_dict()), torch.get_rng_state()
+    assert torch.equal(logits_of(module, DATA), logits_of(module, DATA))
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+    assert [part.training for part in module] == [True, False, True, True]
