@@ -47,7 +47,7 @@ def test_nagan_by_hand(d_steps: int, c_steps: int, weights: bool, teacher_every:
     agree(method, hand, step, privileged=True, weights=weights)
 
 
-def test_a_kept_discriminator_judges_and_learns_nothing() -> None:
+def test_a_kept_discriminator_oracle_and_learns_nothing() -> None:
     modules = players()
     hand, before = ByHand(modules), weights_of(modules["discriminator"])
 

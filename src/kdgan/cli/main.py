@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Any
 
@@ -39,12 +40,17 @@ def main(arguments: list[str] | None = None) -> None:
             description = "Recommend tags for photos, from what their owners wrote about others."
             parse(TAGS, given[1:], prog="kdgan tags", description=description)()
             return
-        description = "Train small classifiers with more than they will have at inference."
+        description = (
+            "Train small classifiers with more than they will have at inference. --version: which this is."
+        )
         parse(COMMANDS, given, prog="kdgan", description=description)()
     except KeyboardInterrupt:
         _fail("stopped at once; what was saved before is kept", 2)
     except KdganError as error:
         _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; what Python still holds back must not be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.errno in _FULL:
             place = error.filename or "to the output folder"

@@ -32,6 +32,9 @@ Number = Annotated[float | None, _optional("X")]
 Name = Annotated[str | None, _optional("NAME")]
 Names = Annotated[str | None, _optional("NAME,NAME...")]
 File = Annotated[Path | None, _optional("PATH")]
+Files = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...", help_behavior_hint="")
+]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE...", help_behavior_hint="")]
 
 
@@ -240,7 +243,7 @@ class MethodsOptions:
 
         if self.seeds < 1:
             raise UsageError(f"--seeds must be at least 1, not {self.seeds}")
-        methods = {name.rpartition(":")[2]: name for name in [*baselines, *method_names(self.methods)]}
+        methods = by_name([*baselines, *method_names(self.methods)])
         tuned = {} if self.settings is None else read_tuned(self.settings)
         own = {name: dict(tuned.get(name, {})) for name in methods}
         for name, value in settings_of(self.set).items():
@@ -266,6 +269,17 @@ def method_names(text: str) -> list[str]:
     if not methods:
         raise UsageError("--methods names none: at least one is needed")
     return methods
+
+
+def by_name(methods: Iterable[str]) -> dict[str, str]:
+    """The methods by their names in results: of your own, `module:Class`, the class."""
+    found: dict[str, str] = {}
+    for method in methods:
+        name = method.rpartition(":")[2]
+        if name in found:
+            raise UsageError(f"--methods: {found[name]} and {method} would have one name in results, {name}")
+        found[name] = method
+    return found
 
 
 def names_in(text: str) -> list[str]:

@@ -40,7 +40,7 @@ def parse(
                 prog=prog,
                 description=description,
                 args=arguments,
-                config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagConversionOff),
+                config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
             )
     except SystemExit as stop:
         if not stop.code:

@@ -30,7 +30,7 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or judges."""
+    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or oracle."""
     cells: Names = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: Count = None

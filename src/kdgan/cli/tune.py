@@ -18,6 +18,7 @@ from kdgan.cli.options import (
     Names,
     PhotosOptions,
     TrainingOptions,
+    by_name,
     method_names,
 )
 from kdgan.errors import UsageError
@@ -79,7 +80,7 @@ class Tune:
         name = self.cell or Path(self.data.data).stem
         found = tune(
             config,
-            {method.rpartition(":")[2]: method for method in methods},
+            by_name(methods),
             execution,
             self.out or Path("runs") / f"tune-{name}",
             trials=self.trials,

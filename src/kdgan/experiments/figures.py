@@ -164,7 +164,7 @@ def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figu
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.set_ylim(max(len(methods), 1) - 0.5, -0.5)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.margins(x=0.04)
     return figure, axes

@@ -112,7 +112,7 @@ def _picture(picture: Picture, number: int) -> str:
     return (
         f'<figure><div class="wide" role="img" aria-label="{escape(picture.heading)}">'
         f"{to_svg(picture.figure, f'figure{number}')}</div>"
-        f"<figcaption><strong>Figure {number}. {escape(picture.heading)}</strong> {_prose(picture.text)}"
+        f"<figcaption><strong>Figure {number}. {_prose(picture.heading)}</strong> {_prose(picture.text)}"
         "</figcaption></figure>"
     )
 

@@ -104,7 +104,7 @@ def read_records(path: Path) -> list[Record]:
     hints = {name: hint for name, hint in get_type_hints(Record).items() if name != "metrics"}
     header, *rows = _cells(path) or [[]]
     metrics = header[len(_BEFORE) : len(header) - len(_AFTER)]
-    if header != [*_BEFORE, *metrics, *_AFTER] or not metrics or len(set(header)) < len(header):
+    if header != [*_BEFORE, *metrics, *_AFTER] or (rows and not metrics) or len(set(header)) < len(header):
         expected = ",".join([*_BEFORE, "METRIC...", *_AFTER])
         raise UsageError(f"{path}, row 1: expected the columns {expected}; got {','.join(header)!r}")
     records = []

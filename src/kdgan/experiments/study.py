@@ -162,9 +162,11 @@ def carry_out(
             comparison, execution, out, console=console, command=shlex.join(command), store=places.out
         )
         failures += found.failures
-        _write(folder, cell, study, found)
-        write_json(folder / f"{cell}.json", _described(comparison, command))
-    write_study_page(study, folder, places.out / name / "report.html", lead)
+        if found.outcomes:
+            _write(folder, cell, study, found)
+            write_json(folder / f"{cell}.json", _described(comparison, command))
+    if folder.exists():
+        write_study_page(study, folder, places.out / name / "report.html", lead)
     return failures
 
 

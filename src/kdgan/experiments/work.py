@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kdgan.experiments.pool import Job, Reporter
 from kdgan.methods import find
@@ -67,7 +66,7 @@ def carry_out(
     config: Config, execution: Execution, store: Path, report: Reporter, stop: Callable[[], bool]
 ) -> Outcome:
     """Carries out one run."""
-    run = run_of(config, _watched(execution, report, stop))
+    run = run_of(config, _watched(execution, report, stop, config.method))
     return run.train(run_folder(store, config), store / "pretrained")
 
 
@@ -76,6 +75,14 @@ def preparation(config: Config, execution: Execution) -> Callable[[], None]:
     return partial(remember, config.data.files, data_of(config, execution.data_dir))
 
 
-def _watched(execution: Execution, report: Reporter, stop: Callable[[], bool]) -> Execution:
-    progress: Any = lambda what, done, total: report(done / total)  # noqa: E731
+def _watched(
+    execution: Execution, report: Reporter, stop: Callable[[], bool], only: str | None = None
+) -> Execution:
+    """The execution with its progress reported: of all that is trained, or only of the method, as players that are
+    pretrained already would be done at once."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if only in (None, what):
+            report(done / total)
+
     return replace(execution, progress=progress, stop=stop)

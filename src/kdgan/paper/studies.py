@@ -53,7 +53,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Changes of KDGAN by variant: a part left out, or something simpler in its place."""
-JUDGES = ("kdgan", "kdgan: no game", "kdgan: D is the product of labels")
+ORACLE = ("kdgan", "kdgan: no game", "kdgan: D is the product of labels")
 """Ablations that show the worth of a discriminator that learns."""
 WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
@@ -80,8 +80,8 @@ def _ablations(cell: Cell) -> Mapping[str, Variant]:
     return {"mimic": cell.variant("mimic"), **_changes(cell, ABLATIONS)}
 
 
-def _judges(cell: Cell) -> Mapping[str, Variant]:
-    return _changes(cell, {name: ABLATIONS[name] for name in JUDGES})
+def _oracle(cell: Cell) -> Mapping[str, Variant]:
+    return _changes(cell, {name: ABLATIONS[name] for name in ORACLE})
 
 
 def _weights(cell: Cell) -> Mapping[str, Variant]:
@@ -349,14 +349,14 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             seeds=5,
             **_VARIANTS,
         ),
-        "judges": Study(
+        "oracle": Study(
             question="What is a discriminator worth that learns?",
             text=(
                 "KDGAN beside itself without the game, and with a label oracle in place of the discriminator, on more "
                 "seeds than the other ablations."
             ),
             cells=("mnist-100", "mnist-1000"),
-            variants=_judges,
+            variants=_oracle,
             **_VARIANTS,
         ),
         "sizes": Study(

@@ -84,6 +84,8 @@ class TagsData:
         for name, known in (("choice", ("popular", "random")), ("text_encoder", ("lstm", "bag"))):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout must be in [0, 1), not {self.dropout!r}")
 
     @property
     def title(self) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from kdgan.cli.options import File
+from kdgan.cli.options import File, Files
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Prepare:
     Writes photos.parquet, and urls.parquet for img2dataset, which downloads the images.
     """
 
-    metadata: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    metadata: Files
     """The published files, as they are (.bz2) or unpacked."""
     out: Path
     """Folder of the data set."""

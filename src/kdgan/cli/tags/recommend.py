@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
+from kdgan.cli.options import Files
 from kdgan.cli.tags.features import NetworkOptions
 from kdgan.errors import UsageError
 
@@ -16,7 +16,7 @@ from kdgan.errors import UsageError
 class Recommend:
     """Recommend tags for photos with a trained student: no text needed."""
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    images: Files
     """JPEG, PNG or WebP files."""
     student: Path
     """student.safetensors of a run of kdgan tags compare."""
@@ -31,6 +31,8 @@ class Recommend:
         from kdgan.ship.student import Student
         from kdgan.tagging.images.reading import read_image
 
+        if not self.images:
+            raise UsageError("no photos were given: expected at least one")
         if self.most < 1:
             raise UsageError(f"--most must be at least 1, not {self.most}")
         student, network = Student.load(self.student), self.network.load()

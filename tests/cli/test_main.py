@@ -1,0 +1,82 @@
+"""The command itself: its help, its version, its errors and exit codes."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kdgan
+from commands import PATIENCE, Command, is_one_line
+from kdgan.cli.main import COMMANDS
+from kdgan.cli.tags import TAGS
+from kdgan.errors import Interrupted, RunError, UsageError
+
+EVERY = [["kdgan"], *([name] for name in COMMANDS), *(["tags", name] for name in TAGS)]
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+@pytest.mark.parametrize("columns", ["40", "100", "300"])
+def test_help_says_what_happens_where_nothing_is_given(
+    typed: Command, monkeypatch: pytest.MonkeyPatch, command: list[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    code, printed, errors = typed(*command[command == ["kdgan"] :], "--help")
+    assert (code, errors) == (0, "")
+    words = " ".join(printed.replace("│", " ").split())
+    assert "usage: kdgan" in words
+    assert "None" not in words  # neither as {None} nor as (default: None)
+
+
+def test_help_is_quick_and_needs_no_torch() -> None:
+    code = "import sys, kdgan.cli\ntry: kdgan.cli.main(['train', '--help'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--checkpoint-seconds" in done.stdout
+
+
+def test_the_version_is_that_of_the_package(typed: Command) -> None:
+    assert typed("--version") == (0, f"kdgan {kdgan.__version__}\n", "")
+    command = [sys.executable, "-m", "kdgan", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"kdgan {kdgan.__version__}\n", "")
+
+
+def test_tags_alone_shows_its_commands(typed: Command) -> None:
+    code, printed, errors = typed("tags")
+    assert (code, printed) == (0, "")
+    assert errors.splitlines() == [
+        f"kdgan tags {name}" for name in ("prepare", "features", "compare", "recommend")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        (UsageError("write it otherwise"), 2, "write it otherwise"),
+        (Interrupted("stopped; it goes on from there"), 2, "stopped"),
+        (RunError("diverged"), 1, "diverged"),
+        (KeyboardInterrupt(), 2, "stopped at once"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), 2, "no room left to write a.csv"),
+        (OSError(errno.EDQUOT, "Quota exceeded"), 2, "no room left to write to the output folder"),
+        (OSError(errno.EACCES, "Permission denied", "a.csv"), 1, "a.csv: Permission denied"),
+    ],
+)
+def test_errors_become_a_line_and_an_exit_code(
+    typed: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: BaseException,
+    code: int,
+    part: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("kdgan.tasks.run.evaluate_run", fail)
+    found, printed, errors = typed("evaluate", tmp_path)
+    assert (found, printed) == (code, "")
+    assert is_one_line(errors, part)

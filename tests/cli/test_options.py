@@ -1,0 +1,163 @@
+"""What options become: configurations, variants, values."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdgan.cli.compare import Compare
+from kdgan.cli.options import (
+    ClassesOptions,
+    MethodsOptions,
+    PhotosOptions,
+    TagsOptions,
+    TrainingOptions,
+    check_failures,
+    method_names,
+    names_in,
+    primary,
+    settings_of,
+    texts,
+)
+from kdgan.cli.tags.compare import CompareTags
+from kdgan.errors import RunError
+from kdgan.tasks.config import BASELINES, ClassesData, Config, TagsData
+from kdgan.training.config import Training
+from support import refused
+
+
+def test_values_of_settings_are_numbers_truth_or_text() -> None:
+    texts = ["alpha=0.3", "d_steps=2", "estimator=concrete", "loss=own:loss", "on=true", "x=", "y=a=b"]
+    assert settings_of(texts) == {
+        **{"alpha": 0.3, "d_steps": 2, "estimator": "concrete", "loss": "own:loss", "on": True},
+        **{"x": "", "y": "a=b"},
+    }
+    for wrong in ("alpha", "=1", ""):
+        with refused("NAME=VALUE", wrong):
+            settings_of([wrong])
+
+
+def test_names_are_joined_with_commas() -> None:
+    assert names_in("b,a,,b") == ["b", "a"]
+    assert names_in("") == []
+    assert method_names("kdgan,own:Own") == ["kdgan", "own:Own"]
+    with refused("at least one"):
+        method_names(",")
+    assert primary({"MAP": 3.0, "P@3": 2.0}) == ("MAP", 3.0)
+
+
+def test_failures_are_counted() -> None:
+    check_failures([])
+    with pytest.raises(RunError, match="2 runs failed; a seed 0: diverged"):
+        check_failures(["a seed 0: diverged", "b seed 0: diverged"])
+
+
+def test_what_is_not_given_comes_from_the_preset() -> None:
+    options = TrainingOptions()
+    execution = options.execution()
+    config = ClassesOptions().config(options, execution)
+    assert config.data == ClassesData("digits", labels=100)
+    assert (config.student, config.augment, config.training.steps) == ("mlp-32", "affine", 1000)
+    photos = TagsOptions().config(options, execution)
+    assert photos.data == TagsData("scenes", count=12, dropout=0.3)
+    assert photos.training.teacher_steps == round(0.4 * photos.training.steps)
+
+
+def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
+    given = {
+        **{"steps": 7, "teacher_steps": 5, "batch": 3, "lr": 0.25, "teacher_lr": 0.125, "weight_decay": 2.0},
+        **{"student_pretraining": 0.5, "epsilon": 0.75, "teacher_every": 3, "evaluations": 4},
+        **{"precision": "bfloat16"},
+    }
+    rest = {"student": "normed-4", "teacher": "mlp-5", "augment": "noise"}
+    options = TrainingOptions(**given, **rest, metrics="a:b,c:d")
+    execution = options.execution()
+    for config in (
+        ClassesOptions(labels=50).config(options, execution),
+        TagsOptions(count=5, text_encoder="bag", dropout=0.0).config(options, execution),
+    ):
+        assert {name: getattr(config.training, name) for name in given} == given
+        assert {name: getattr(config, name) for name in rest} == rest
+        assert config.metrics == ("a:b", "c:d")
+    assert config.data == TagsData("scenes", count=5, text_encoder="bag", dropout=0.0)
+    assert options.changes() == {**given, **rest, "metrics": ("a:b", "c:d")}
+
+
+def test_changes_are_what_was_given_and_no_more() -> None:
+    assert TrainingOptions().changes() == {}
+    # A shorter run has a teacher that is trained for as long, unless said otherwise.
+    assert TrainingOptions(steps=9).changes() == {"steps": 9, "teacher_steps": 9}
+    assert TrainingOptions(steps=9, teacher_steps=2).changes() == {"steps": 9, "teacher_steps": 2}
+
+
+def test_every_setting_of_training_has_an_option_or_is_meant_for_studies() -> None:
+    options = {field.name for field in dataclasses.fields(TrainingOptions)}
+    settings = {field.name for field in dataclasses.fields(Training)}
+    assert settings - options == {"pretraining_lr", "smoothing"}
+    known = settings | {field.name for field in dataclasses.fields(Config)}
+    assert options - known == {"device", "threads", "checkpoint_seconds"}
+
+
+def test_tags_are_compared_with_the_options_of_classes() -> None:
+    classes, tags = (
+        {field.name: field for field in dataclasses.fields(kind)} for kind in (Compare, CompareTags)
+    )
+    assert set(classes) - {"data"} <= set(tags)
+    for name in ("training", "compared"):
+        assert classes[name].type == tags[name].type
+
+
+def test_execution_is_where_and_how() -> None:
+    execution = TrainingOptions(threads=2, checkpoint_seconds=3.0, device="cpu").execution(Path("d"), 4)
+    assert (execution.device, execution.data_dir) == (torch.device("cpu"), Path("d"))
+    assert (execution.workers, execution.threads, execution.checkpoint_seconds) == (4, 2, 3.0)
+    for options, workers, part in (
+        (TrainingOptions(threads=0), None, "--threads"),
+        (TrainingOptions(precision="half"), None, "--precision"),
+        (TrainingOptions(device="tpu"), None, "tpu"),
+        (TrainingOptions(), 0, "--workers"),
+    ):
+        with refused(part):
+            options.execution(None, workers)
+
+
+def test_variants_have_their_settings(tmp_path: Path) -> None:
+    tuned = tmp_path / "tuned.json"
+    tuned.write_text('{"methods": {"kdgan": {"settings": {"beta": 3.0, "lr": 0.5}}}}', encoding="utf-8")
+    chosen = MethodsOptions(
+        "kdgan,tiny:Own,mimic", set=("kdgan.alpha=0.25", "Own.teacher_lr=0.125"), settings=tuned
+    )
+    variants = chosen.variants(list(BASELINES)[:1])
+    assert list(variants) == ["knn", "kdgan", "Own", "mimic"]
+    assert (variants["knn"].method, variants["Own"].method) == ("knn", "tiny:Own")
+    assert variants["kdgan"].hyper == {"beta": 3.0, "alpha": 0.25}
+    assert variants["kdgan"].training == {"lr": 0.5}
+    assert variants["Own"].training == {"teacher_lr": 0.125}
+    assert variants["mimic"].hyper == variants["mimic"].training == {}
+    for options, part in (
+        (MethodsOptions(seeds=0), "--seeds"),
+        (MethodsOptions("mimic", set=("kdgan.alpha=1",)), "mimic"),
+        (MethodsOptions("mimic", set=("alpha=1",)), "METHOD.NAME=VALUE"),
+    ):
+        with refused(part):
+            options.variants()
+
+
+def test_options_for_photos_are_refused_where_there_are_none() -> None:
+    PhotosOptions().unused("table1")
+    for options in (PhotosOptions(Path("t.parquet")), PhotosOptions(text_encoder="bag")):
+        with refused("--table", "table1 has none"):
+            options.unused("table1")
+    assert PhotosOptions().fields() == {"source": None, "text_encoder": "lstm"}
+    assert PhotosOptions(Path("scenes")).fields() == {"source": "scenes", "text_encoder": "lstm", "count": 12}
+
+
+def test_a_file_of_embeddings_is_named_with_its_content(tmp_path: Path) -> None:
+    assert texts("bag", None) == {"text_encoder": "bag"}
+    (tmp_path / "e.txt").write_text("sky 1 2\n", encoding="utf-8")
+    fields = texts("lstm", tmp_path / "e.txt")
+    assert fields["embeddings"] == str(tmp_path / "e.txt")
+    assert len(fields["embeddings_sha256"]) == 64
+    with refused("none.txt"):
+        texts("lstm", tmp_path / "none.txt")

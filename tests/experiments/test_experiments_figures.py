@@ -1,0 +1,98 @@
+"""Figures of a comparison: what is drawn, in which colours, and as SVG for a page."""
+
+import re
+
+import matplotlib as mpl
+import pytest
+
+from kdgan.experiments import figures
+from kdgan.methods import METHODS
+from kdgan.tasks.config import BASELINES
+
+
+def test_colours_are_distinct_and_fixed() -> None:
+    colours = figures.colours_of([*METHODS, "another", "more"])
+    assert len(set(colours.values())) == len(METHODS) + 2
+    assert figures.colours_of(["kdgan"]) == {"kdgan": colours["kdgan"]}
+    assert colours["kdgan"] == METHODS["kdgan"].colour
+    assert len(set(figures.colours_of([*BASELINES, *METHODS]).values())) == len(BASELINES) + len(METHODS)
+    # What has no colour of its own takes those of a second palette in turn.
+    many = figures.colours_of([f"m{number}" for number in range(20)])
+    assert len(many) == 20
+    assert not set(many.values()) & {METHODS[name].colour for name in METHODS}
+
+
+def test_seeds_are_dots_beside_their_mean_and_interval() -> None:
+    values = {"supervised": [80.0, 82.0], "kdgan": [90.0, 90.0], "alone": [85.0]}
+    (axes,) = figures.seeds_figure("accuracy", values, figures.colours_of(values)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(values)
+    dots = [sorted(points.get_offsets()[:, 0].tolist()) for points in axes.collections]
+    assert dots == [[80, 82], [90, 90], [85]]
+    # Equal values of two seeds are both seen.
+    assert len(set(axes.collections[1].get_offsets()[:, 1].tolist())) == 2
+    assert [text.get_text() for text in axes.texts] == ["81.00 ± 12.71", "90.00 ± 0.00", "85.00"]
+    assert axes.get_xlabel() == "accuracy on test data after the last step, %"
+    dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert [list(line.get_xdata()) for line in dotted] == [[81.0, 81.0]]
+
+
+def test_no_variants_no_rows() -> None:
+    for figure in (
+        figures.seeds_figure("accuracy", {}, {}),
+        figures.best_epoch_figure("accuracy", {}, {}, {}),
+    ):
+        (axes,) = figure.axes
+        assert (list(axes.lines), list(axes.get_yticklabels())) == ([], [])
+        assert figures.to_svg(figure, "one").startswith("<svg")
+
+
+def test_the_best_epoch_is_shown_beside_the_last() -> None:
+    last, best = {"mimic": 90.0, "kdgan": 91.0}, {"mimic": 92.5, "kdgan": 91.0}
+    (axes,) = figures.best_epoch_figure("MAP", last, best, figures.colours_of(last)).axes
+    assert [text.get_text() for text in axes.texts] == ["+2.50", "0.00"]
+    assert axes.get_xlabel().startswith("MAP, %")
+
+
+def test_curves_average_over_the_range_that_seeds_share() -> None:
+    curves = {
+        ("a", 0): [(0, 10.0), (10, 20.0)],
+        ("a", 1): [(5, 25.0), (20, 40.0)],
+        ("b", 0): [(1, 3.0)],
+        ("b", 1): [(2, 3.0)],
+    }
+    (axes,) = figures.curves_figure("P@3", curves, figures.colours_of(["a", "b"])).axes
+    line = axes.lines[0]
+    assert list(line.get_xdata()) == [5, 10]
+    assert list(line.get_ydata()) == [20.0, 25.0]
+    assert [item.get_label() for item in axes.lines[1:]] == ["a"]
+    assert axes.get_ylabel() == "P@3 on test data, %"
+
+
+def test_a_legend_reads_like_the_picture() -> None:
+    curves = {
+        (name, 0): [(0, 0.0), (10, end)] for name, end in (("low", 1.0), ("high", 9.0), ("middle", 5.0))
+    }
+    figure = figures.curves_figure("accuracy", curves, figures.colours_of(name for name, _ in curves))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["high", "middle", "low"]
+    assert not figures.curves_figure("accuracy", {}, {}).legends
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_svg_is_the_same_each_time_and_follows_the_page(name: str) -> None:
+    def drawn() -> str:
+        values = {"kdgan": [90.0, 91.0]}
+        return figures.to_svg(figures.seeds_figure("accuracy", values, figures.colours_of(values)), name)
+
+    before = dict(mpl.rcParams)
+    svg = drawn()
+    assert drawn() == svg
+    assert dict(mpl.rcParams) == before
+    assert svg.startswith("<svg")
+    assert "<text" not in svg  # outlines, which need no fonts
+    for variable in ("--ink", "--muted", "--grid"):
+        assert f"var({variable}, #" in svg
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert all(each.startswith(f"{name}-") for each in ids)
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg)
+    assert {a or b for a, b in used} <= set(ids)

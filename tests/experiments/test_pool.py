@@ -1,0 +1,91 @@
+"""Many jobs over a few processes: their order, what they say, what happens to those that fail."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import pool_jobs
+from kdgan.errors import Interrupted, RunError, UsageError
+from kdgan.experiments.pool import Job, run_jobs
+
+pytestmark = pytest.mark.usefixtures("typed")  # quick workers
+
+
+def run(jobs: Sequence[Job], *, workers: int = 1, **more: Any) -> tuple[dict[str, Any], list[str], str]:
+    """Values by name in the order in which jobs ended, what failed, and what was printed."""
+    values: dict[str, Any] = {}
+    file = StringIO()
+    console = Console(file=file, width=100)
+    failures = run_jobs(jobs, workers=workers, threads=1, console=console, done=values.__setitem__, **more)
+    return values, failures, file.getvalue()
+
+
+def test_jobs_give_their_values_and_wait_for_what_they_need() -> None:
+    jobs = [
+        Job("one", pool_jobs.add, (1, 2), after=("three",)),
+        Job("two", pool_jobs.add, (3, 4)),
+        Job("three", pool_jobs.add, (5, 6), after=("two",)),
+    ]
+    values, failures, printed = run(jobs, workers=2)
+    assert list(values.items()) == [("two", 7), ("three", 11), ("one", 3)]
+    assert failures == []
+    assert printed.splitlines() == ["[1/3] two", "[2/3] three", "[3/3] one"]
+
+
+def test_every_process_is_prepared_once() -> None:
+    jobs = [Job(str(number), pool_jobs.process, ()) for number in range(4)]
+    values, _, _ = run(jobs, prepare=pool_jobs.prepare)
+    assert len({process for process, _ in values.values()}) == 1
+    assert os.getpid() not in {process for process, _ in values.values()}
+    assert [prepared for _, prepared in values.values()] == [["prepared"]] * 4
+    assert pool_jobs.prepared == []
+
+
+def test_a_job_that_fails_takes_along_what_needs_it_and_nothing_else() -> None:
+    jobs = [
+        Job("teacher", pool_jobs.fail, ("run",)),
+        Job("bug", pool_jobs.fail, ("bug",)),
+        Job("needs it", pool_jobs.add, (1, 2), after=("teacher",)),
+        Job("needs that", pool_jobs.add, (1, 2), after=("needs it",)),
+        Job("needs nothing", pool_jobs.add, (1, 2)),
+    ]
+    values, failures, _ = run(jobs)
+    assert values == {"needs nothing": 3}
+    assert failures == ["teacher: diverged", "bug: KeyError: 3"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "part"),
+    [
+        ("usage", UsageError, "no"),
+        ("disk", OSError, "full"),
+        ("killed", RunError, "a worker process was killed"),
+    ],
+)
+def test_what_no_other_job_can_help_ends_all(kind: str, error: type[Exception], part: str) -> None:
+    jobs = [Job("first", pool_jobs.fail, (kind,)), Job("second", pool_jobs.add, (1, 2), after=("first",))]
+    with pytest.raises(error, match=part):
+        run(jobs)
+
+
+def test_ctrl_c_lets_running_jobs_save_their_state(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        while not (tmp_path / "job").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    jobs = [Job("long", pool_jobs.until_stopped, (tmp_path / "job",)), Job("other", pool_jobs.add, (1, 2))]
+    with pytest.raises(Interrupted, match="the same command goes on from there"):
+        run(jobs)
+    thread.join()
+    assert (tmp_path / "job.saved").exists()

@@ -1,0 +1,168 @@
+"""Jobs of runs: which there are, what they need, what they import."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from commands import PATIENCE
+from kdgan.experiments.work import carry_out, jobs_for, preparation, pretrain, run_folder, run_name
+from kdgan.methods import find
+from kdgan.tasks.config import Config
+from kdgan.tasks.run import data_of, outcome_in
+from kdgan.training.execution import Execution
+from tiny import DIGITS, TAGS, changed
+
+
+def never() -> bool:
+    return False
+
+
+def named(*configs: Config) -> dict[str, Config]:
+    return {run_name(config.method, config.seed): config for config in configs}
+
+
+def test_runs_that_agree_share_their_pretraining(tmp_path: Path) -> None:
+    methods = ("supervised", "mimic", "nagan", "kdgan")
+    configs = named(*(changed(DIGITS, method=method, student_pretraining=None) for method in methods))
+    jobs = {job.name: job for job in jobs_for(configs, Execution(), tmp_path)}
+    assert set(jobs) == {
+        *("supervised seed 1", "mimic seed 1", "nagan seed 1", "kdgan seed 1"),
+        *("teacher seed 1", "discriminator seed 1", "student seed 1"),
+    }
+    assert jobs["supervised seed 1"].after == ()
+    assert jobs["mimic seed 1"].after == ("teacher seed 1",)
+    assert set(jobs["nagan seed 1"].after) == {"student seed 1", "discriminator seed 1"}
+    assert set(jobs["kdgan seed 1"].after) == {"teacher seed 1", "discriminator seed 1"}
+    # A job comes after those that it needs.
+    names = list(jobs)
+    assert all(names.index(each) < names.index(job.name) for job in jobs.values() for each in job.after)
+
+
+def test_other_settings_and_seeds_need_other_players(tmp_path: Path) -> None:
+    configs = {
+        "a seed 1": changed(DIGITS, method="mimic"),
+        "b seed 1": changed(DIGITS, method="mimic", teacher_steps=7),
+        "c seed 1": changed(DIGITS, method="mimic", teacher_lr=0.5),  # which T does not learn at before
+        "a seed 2": changed(DIGITS, method="mimic", seed=2),
+    }
+    jobs = {job.name: job for job in jobs_for(configs, Execution(), tmp_path)}
+    assert [jobs[name].after for name in configs] == [
+        ("teacher seed 1",),
+        ("teacher seed 1, no. 2",),
+        ("teacher seed 1",),
+        ("teacher seed 2",),
+    ]
+
+
+def test_jobs_cost_what_they_take(tmp_path: Path) -> None:
+    every = changed(DIGITS, method="kdgan", student_pretraining=0.0)
+    configs = {
+        "control": changed(DIGITS, method="supervised"),
+        "mimic": changed(DIGITS, method="mimic"),
+        "seldom": changed(every, teacher_every=8),
+        "every": every,
+        "knn": replace(TAGS, method="knn", hyper={}),
+    }
+    costs = {job.name: job.cost for job in jobs_for(configs, Execution(), tmp_path)}
+    assert costs["control"] < costs["mimic"] < costs["seldom"] < costs["every"]
+    assert costs["teacher seed 1"] == 2.0 * DIGITS.training.pretraining_steps("teacher", find("mimic"))
+    assert costs["knn"] > 0
+
+
+def test_a_run_is_carried_out_in_its_folder_and_says_how_far_it_is(tmp_path: Path) -> None:
+    config = changed(DIGITS, method="mimic", steps=6, teacher_steps=5)
+    shares: list[float] = []
+    seconds = pretrain(config, Execution(), tmp_path, "teacher", shares.append, never)
+    assert seconds > 0
+    assert shares[-1] == 1
+    assert not run_folder(tmp_path, config).exists()
+    teacher = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert len(teacher) == 1
+    shares.clear()
+    outcome = carry_out(config, Execution(), tmp_path, shares.append, never)
+    assert shares == sorted(shares)
+    assert (0 < shares[0] <= 1, shares[-1]) == (True, 1)
+    assert outcome_in(run_folder(tmp_path, config), config) == outcome
+    assert (
+        teacher.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}.items()
+    )
+    assert run_folder(tmp_path, config) == tmp_path / "runs" / config.name
+
+
+def test_a_worker_gets_the_data_from_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kdgan.tasks import run
+
+    monkeypatch.setattr(run, "_READ", {})
+    read = data_of(DIGITS, None)
+    prepare = preparation(DIGITS, Execution())
+    assert run._READ == {}
+    prepare()
+    assert list(run._READ) == [DIGITS.data.files]
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it reads again")
+
+    monkeypatch.setattr("kdgan.tasks.classes.Classes.read", fail)
+    assert data_of(DIGITS, None).name == read.name
+
+
+IMPORTS = """
+import sys
+
+unused = {"matplotlib", "scipy.stats", "optuna", "kdgan.experiments.report", "kdgan.experiments.statistics"}
+only_for_tags = {"polars", "kdgan.tagging", "kdgan.tasks.tags", "kdgan.tasks.baseline"}
+
+
+def main(out):
+    # Not at the top, which processes that are started anew go through, too.
+    from rich.console import Console
+    import pool_jobs
+    from kdgan.experiments.comparison import Comparison, Variant, compare
+    from kdgan.experiments.pool import Job, run_jobs
+    from kdgan.experiments.work import preparation
+    from kdgan.training.execution import Execution
+    from tiny import DIGITS, TAGS, changed
+
+    for base in (DIGITS, TAGS):
+        config, found, console = changed(base, steps=3, teacher_steps=3), {}, Console(stderr=True, quiet=True)
+        job = Job("run", pool_jobs.modules_of_a_run, (config, Execution(), out / "run"))
+        prepare = preparation(config, Execution())
+        done = found.__setitem__
+        failures = run_jobs([job], workers=1, threads=1, console=console, done=done, prepare=prepare)
+        assert not failures, failures
+        modules = set(found["run"])
+        assert "torch" in modules and "kdgan.methods.kdgan" in modules
+        print(*sorted(modules & unused))
+        if base is DIGITS:
+            print(*sorted(modules & only_for_tags))
+            comparison = Comparison(config, {"mimic": Variant("mimic")}, range(1))
+            compare(comparison, Execution(), out / "compared", console=console)
+            print(*sorted(only_for_tags.intersection(sys.modules)))
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    main(Path(sys.argv[1]))
+"""
+
+
+def test_workers_import_what_a_run_needs_and_no_more(tmp_path: Path) -> None:
+    """In real processes, as each takes the time of its imports."""
+    script = tmp_path / "script.py"
+    script.write_text(IMPORTS, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, str(script), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    of_worker, of_classes, of_comparison, of_tags = done.stdout.splitlines()
+    assert of_worker == ""
+    assert of_classes == ""
+    assert of_comparison == ""
+    assert of_tags == ""
