@@ -249,7 +249,9 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
     if not result.exists():
         return None
     bind_folder(folder, "config.json", config.plain())
-    return Outcome(**read_json(result))
+    values = read_json(result)
+    curves = {name: [(step, value) for step, value in points] for name, points in values["curves"].items()}
+    return Outcome(**{**values, "curves": curves})
 
 
 @dataclass(frozen=True, slots=True)
