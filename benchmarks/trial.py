@@ -20,7 +20,7 @@ import torch
 from kdgan.data import Batch
 from kdgan.data.split import balanced_order, scaled
 from kdgan.errors import UsageError
-from kdgan.experiments.comparison import Comparison
+from kdgan.experiments.variants import Comparison
 from kdgan.paper.cells import CLASSES, PHOTOS, cell
 from kdgan.paper.studies import TABLE_1, TABLE_2
 from kdgan.tasks.classes import Classes

@@ -21,7 +21,7 @@ from kdgan.data import Batch
 from kdgan.data.feed import TensorFeed
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
-from kdgan.experiments.comparison import Comparison
+from kdgan.experiments.variants import Comparison
 from kdgan.files import replacing
 from kdgan.methods import CONTROL, pretraining
 from kdgan.paper.cells import PHOTOS, cell

@@ -14,7 +14,9 @@ from commands import Command, json_in, refuses, rows, written_at
 from extending_example import Own, cosine, worst
 from html_pages import Page
 from kdgan import Batch, distill, nets
-from kdgan.experiments.comparison import Compared, Comparison, Variant, compare, describe
+from kdgan.experiments.comparison import Compared, compare
+from kdgan.experiments.description import describe
+from kdgan.experiments.variants import Comparison, Variant
 from kdgan.methods import Method, described, hyperparameters, name_of
 from kdgan.tasks.config import Config
 from kdgan.training.execution import Execution

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kdgan.experiments.comparison import Compared, Comparison, Variant, compare, describe, facts
+from kdgan.experiments.comparison import Compared, compare
+from kdgan.experiments.description import describe, facts
 from kdgan.experiments.records import read_records
+from kdgan.experiments.variants import Comparison, Variant
 from kdgan.losses import l2
 from kdgan.methods import METHODS, Mimic
 from kdgan.tasks import Config, Outcome

@@ -9,11 +9,12 @@ import matplotlib as mpl
 import pytest
 
 from html_pages import Page
-from kdgan.experiments.comparison import Variant, describe
+from kdgan.experiments.description import describe
 from kdgan.experiments.page import Example
 from kdgan.experiments.records import Record
 from kdgan.experiments.report import caveats, outcome, write_report
 from kdgan.experiments.statistics import rows_of
+from kdgan.experiments.variants import Variant
 from kdgan.methods import METHODS
 from made_records import RECORD, record, runs
 from support import refused

@@ -14,7 +14,6 @@ from rich.console import Console
 from commands import json_in, written_at
 from html_pages import Page
 from kdgan.experiments import tables
-from kdgan.experiments.comparison import Variant
 from kdgan.experiments.records import read_curves, read_records, write_curves, write_records
 from kdgan.experiments.study import (
     Cell,
@@ -25,6 +24,7 @@ from kdgan.experiments.study import (
     read_results,
     write_study_page,
 )
+from kdgan.experiments.variants import Variant
 from kdgan.tasks.config import ClassesData
 from kdgan.training.execution import Execution
 from made_records import runs

@@ -121,7 +121,8 @@ def main(out):
     # Not at the top, which processes that are started anew go through, too.
     from rich.console import Console
     import pool_jobs
-    from kdgan.experiments.comparison import Comparison, Variant, compare
+    from kdgan.experiments.comparison import compare
+    from kdgan.experiments.variants import Comparison, Variant
     from kdgan.experiments.pool import Job, run_jobs
     from kdgan.experiments.work import preparation
     from kdgan.training.execution import Execution

@@ -11,8 +11,8 @@ import pytest
 from torch import nn
 
 from by_hand import all_players, make, players
-from kdgan.experiments.comparison import OWN_SETTINGS
 from kdgan.experiments.figures import _MORE
+from kdgan.experiments.variants import OWN_SETTINGS
 from kdgan.losses import l2
 from kdgan.methods import (
     CONTROL,

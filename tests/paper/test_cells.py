@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kdgan.experiments.comparison import Variant
+from kdgan.experiments.variants import Variant
 from kdgan.methods import METHODS, check_hyperparameters, find
 from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, SETTINGS, cell, published, settings
 from kdgan.paper.studies import TABLE_1, TABLE_2

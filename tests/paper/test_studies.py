@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from html_pages import Page
-from kdgan.experiments.comparison import Comparison
 from kdgan.experiments.records import Record, write_curves, write_records
 from kdgan.experiments.study import read_results, write_study_page
+from kdgan.experiments.variants import Comparison
 from kdgan.methods import hyperparameters
 from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, cell
 from kdgan.paper.studies import ABLATIONS, ORACLE, STUDIES, TABLE_1, TABLE_2, WEIGHTS, WIDTHS, find

@@ -20,7 +20,7 @@ from kdgan.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kdgan.experiments.comparison import Variant
+    from kdgan.experiments.variants import Variant
     from kdgan.tasks.config import Config
     from kdgan.training.execution import Execution
 
@@ -51,7 +51,8 @@ def carry_out(
     config: Config, variants: Mapping[str, Variant], seeds: int, execution: Execution, out: Path
 ) -> None:
     """Compares, prints, and says where everything is."""
-    from kdgan.experiments.comparison import Comparison, compare
+    from kdgan.experiments.comparison import compare
+    from kdgan.experiments.variants import Comparison
     from kdgan.training.display import console
 
     comparison = Comparison(config, variants, range(seeds))

@@ -26,7 +26,7 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from kdgan.tasks.run import evaluate_run
+        from kdgan.tasks.evaluate import evaluate_run
         from kdgan.training.devices import find_device
         from kdgan.training.execution import Execution
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shlex
 import sys
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from kdgan.cli.parsing import by_name, method_names, names_in, settings_of
 from kdgan.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from kdgan.experiments.comparison import Variant
+    from kdgan.experiments.variants import Variant
     from kdgan.tasks.config import Config
     from kdgan.training.execution import Execution
 
@@ -238,8 +238,8 @@ class MethodsOptions:
 
     def variants(self, baselines: Iterable[str] = ()) -> dict[str, Variant]:
         """The variants by their name in results, with their settings."""
-        from kdgan.experiments.comparison import Variant
         from kdgan.experiments.tuned import read_tuned
+        from kdgan.experiments.variants import Variant
 
         if self.seeds < 1:
             raise UsageError(f"--seeds must be at least 1, not {self.seeds}")
@@ -263,48 +263,10 @@ def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:
     return {"text_encoder": encoder, **named(embeddings)}
 
 
-def method_names(text: str) -> list[str]:
-    """The methods joined with commas in `text`, at least one."""
-    methods = names_in(text)
-    if not methods:
-        raise UsageError("--methods names none: at least one is needed")
-    return methods
-
-
-def by_name(methods: Iterable[str]) -> dict[str, str]:
-    """The methods by their names in results: of your own, `module:Class`, the class."""
-    found: dict[str, str] = {}
-    for method in methods:
-        name = method.rpartition(":")[2]
-        if name in found:
-            raise UsageError(f"--methods: {found[name]} and {method} would have one name in results, {name}")
-        found[name] = method
-    return found
-
-
-def names_in(text: str) -> list[str]:
-    """Names that are joined with commas in `text`, each once."""
-    return list(dict.fromkeys(filter(None, text.split(","))))
-
-
 def check_failures(failures: list[str]) -> None:
     """Raises a RunError if runs failed: how many, and what the first said."""
     if failures:
         raise RunError(f"{len(failures)} runs failed; {failures[0]}")
-
-
-def settings_of(texts: Iterable[str]) -> dict[str, Any]:
-    """`NAME=VALUE` texts as a dictionary; values are numbers, true, false, or text."""
-    settings: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {text}: write NAME=VALUE")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
 
 
 def typed() -> list[str]:

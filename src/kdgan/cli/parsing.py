@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tyro
@@ -61,3 +62,41 @@ def _in_one_line(text: str, prog: str, commands: Sequence[str]) -> str:
     perhaps = f" (perhaps {similar[1]})" if similar else ""
     known = f": choose from {', '.join(commands)}" if others and "Available" in others[0] else ""
     return f"{message[:1].lower()}{message[1:].rstrip('.')}{perhaps}{known}; see {prog} --help"
+
+
+def method_names(text: str) -> list[str]:
+    """The methods joined with commas in `text`, at least one."""
+    methods = names_in(text)
+    if not methods:
+        raise UsageError("--methods names none: at least one is needed")
+    return methods
+
+
+def by_name(methods: Iterable[str]) -> dict[str, str]:
+    """The methods by their names in results: of your own, `module:Class`, the class."""
+    found: dict[str, str] = {}
+    for method in methods:
+        name = method.rpartition(":")[2]
+        if name in found:
+            raise UsageError(f"--methods: {found[name]} and {method} would have one name in results, {name}")
+        found[name] = method
+    return found
+
+
+def names_in(text: str) -> list[str]:
+    """Names that are joined with commas in `text`, each once."""
+    return list(dict.fromkeys(filter(None, text.split(","))))
+
+
+def settings_of(texts: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` texts as a dictionary; values are numbers, true, false, or text."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text}: write NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings

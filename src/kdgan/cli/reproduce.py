@@ -16,9 +16,9 @@ from kdgan.cli.options import (
     PhotosOptions,
     TrainingOptions,
     check_failures,
-    names_in,
     typed,
 )
+from kdgan.cli.parsing import names_in
 from kdgan.errors import UsageError
 
 

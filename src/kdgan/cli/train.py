@@ -8,7 +8,8 @@ from pathlib import Path
 
 import tyro
 
-from kdgan.cli.options import ClassesOptions, Settings, TrainingOptions, primary, settings_of
+from kdgan.cli.options import ClassesOptions, Settings, TrainingOptions, primary
+from kdgan.cli.parsing import settings_of
 
 
 @dataclass(frozen=True)

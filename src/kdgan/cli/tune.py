@@ -18,9 +18,8 @@ from kdgan.cli.options import (
     Names,
     PhotosOptions,
     TrainingOptions,
-    by_name,
-    method_names,
 )
+from kdgan.cli.parsing import by_name, method_names
 from kdgan.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from kdgan.errors import UsageError
-from kdgan.experiments.comparison import Compared, Comparison, Variant, compare
+from kdgan.experiments.comparison import Compared, compare
 from kdgan.experiments.page import Picture, write_page
 from kdgan.experiments.records import Curves, read_curves, read_records, write_curves, write_records
 from kdgan.experiments.statistics import Row, rows_of
 from kdgan.experiments.tables import Column, Table, table
+from kdgan.experiments.variants import Comparison, Variant
 from kdgan.files import write_json
 from kdgan.tasks.config import Config
 from kdgan.training.config import differences, read_json

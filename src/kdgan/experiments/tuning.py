@@ -25,8 +25,9 @@ from rich.console import Console
 
 from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
-from kdgan.experiments.comparison import OWN_SETTINGS, Comparison, Key, Variant, run_all
+from kdgan.experiments.comparison import run_all
 from kdgan.experiments.statistics import mean_interval
+from kdgan.experiments.variants import OWN_SETTINGS, Comparison, Key, Variant
 from kdgan.files import replacing, write_json
 from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.tasks.config import ClassesData, Config

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from kdgan.errors import UsageError
-from kdgan.experiments import tables
-from kdgan.experiments.comparison import Variant
-from kdgan.experiments.statistics import Row, mean_interval
-from kdgan.experiments.study import Cell, Results, Study
-from kdgan.experiments.tables import NOTHING, Column, plus_minus
+from kdgan.experiments.study import Cell, Study
+from kdgan.experiments.variants import Variant
 from kdgan.methods import CONTROL, hyperparameters
 from kdgan.paper import figures
-from kdgan.paper.cells import CLASSES, PHOTOS, published
+from kdgan.paper import tables as of
+from kdgan.paper.cells import CLASSES, PHOTOS
 from kdgan.paper.variance import MEASURED
 from kdgan.tasks.config import BASELINES
 
@@ -103,122 +100,6 @@ def _sizes(cell: Cell) -> Mapping[str, Variant]:
     }
 
 
-def _published(metric: str, header: str) -> Column:
-    def text(row: Row) -> str:
-        value = published(metric, row.cell, row.name)
-        return NOTHING if value is None else f"{value:.2f}"
-
-    return Column(header, text)
-
-
-def _teacher(metric: str, *, interval: bool) -> Column:
-    return tables.mean(f"teacher/{metric}", "teacher", interval=interval)
-
-
-def _sizes_table(results: Sequence[Results]) -> list[list[str]]:
-    """By method and size: accuracy, and the smallest that is within half a point of the largest."""
-    cells = []
-    found: dict[str, dict[int, list[Row]]] = {}
-    for row in (row for each in results for row in each.rows):
-        by_size = found.setdefault(row.name.partition(":")[0], {})
-        by_size.setdefault(row.runs[0].student_parameters or 0, []).append(row)
-    for method, by_size in found.items():
-        means = {
-            size: mean_interval(run.metrics["accuracy"] for row in rows for run in row.runs)
-            for size, rows in by_size.items()
-        }
-        enough = min(size for size, each in means.items() if each.mean >= means[max(means)].mean - 0.5)
-        for size in sorted(by_size):
-            teacher = by_size[size][0].runs[0].teacher_parameters
-            cells.append(
-                [
-                    method,
-                    f"{size:,}",
-                    plus_minus(means[size]),
-                    NOTHING if teacher is None else f"{teacher / size:.1f}",
-                    "smallest within 0.5 points of the largest" if size == enough else "",
-                ]
-            )
-    return cells
-
-
-def _variance_table(results: Sequence[Results]) -> list[list[str]]:
-    """By gradient: means over the game and over seeds."""
-    cells = []
-    for each in results:
-        for gradient, label in figures.GRADIENTS.items():
-            means = [_mean(each, f"{what}/{gradient}") for what in ("variance", "signal", "bias")]
-            shown = [NOTHING if mean is None else f"{mean:.2e}" for mean in means]
-            noise, signal = means[:2]
-            shown.insert(2, f"{noise / signal:.1f}" if noise and signal and signal > 0 else NOTHING)
-            if noise is not None:
-                cells.append([each.cell, label, *shown])
-    return cells
-
-
-def _mean(results: Results, name: str) -> float | None:
-    values = [value for curves in results.curves.values() for _, value in curves.get(name, ())]
-    return math.fsum(values) / len(values) if values else None
-
-
-def _plain(*headers: str, words: Sequence[str]) -> list[Column]:
-    return [Column(header, str, words=header in words) for header in headers]
-
-
-_IN_PERCENT = (
-    "In %, on test data after the last step; ± half of the 95 % interval; differences paired by seed."
-)
-
-_TABLE_1: dict[str, Any] = {
-    "variants": _methods(*TABLE_1),
-    "columns": [
-        tables.cell(),
-        tables.name(),
-        tables.seeds(),
-        tables.mean("accuracy"),
-        tables.less_than("kdgan", "accuracy", "KDGAN − it"),
-        tables.best_epoch("accuracy"),
-        _teacher("accuracy", interval=False),
-        _published("accuracy", "paper"),
-        tables.seconds(),
-    ],
-    "note": (
-        "Test accuracy in % after the last step; ± half of the 95 % interval. KDGAN − it: points, paired by seed. Best "
-        "epoch: what choosing it on test data would have added. Teacher: T at the end. Paper: the published mean. "
-        "Seconds: own + shared pretraining, beside other work."
-    ),
-}
-
-_VARIANTS: dict[str, Any] = {
-    "columns": [
-        tables.cell(),
-        tables.name("variant"),
-        tables.seeds(),
-        tables.mean("accuracy"),
-        tables.minus("kdgan", "accuracy", "it − KDGAN"),
-        _teacher("accuracy", interval=True),
-        Column("seconds", lambda row: tables.seconds_text(row.average("seconds"))),
-    ],
-    "note": (
-        f"Accuracy. {_IN_PERCENT} Teacher: T after the game; in the row of mimic, whose T stays as it is, T before it."
-    ),
-}
-
-_TAG_VARIANTS: dict[str, Any] = {
-    "cells": PHOTOS,
-    "columns": [
-        tables.cell("tags"),
-        tables.name("variant"),
-        tables.seeds(),
-        tables.mean("P@3"),
-        tables.minus("kdgan", "P@3", "it − KDGAN, P@3"),
-        tables.mean("MAP"),
-        tables.minus("kdgan", "MAP", "it − KDGAN, MAP"),
-    ],
-    "note": _IN_PERCENT,
-    "curves": ("P@3",),
-}
-
 _WEIGHTS_TEXT = (
     "α divides the discriminator's attention between student and teacher, β is how closely the student "
     "follows the teacher, γ how closely the teacher follows the student. One is changed at a time."
@@ -235,7 +116,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 "validation images of other seeds; on CIFAR-10 they are each method's defaults."
             ),
             cells=tuple(CLASSES),
-            **_TABLE_1,
+            variants=_methods(*TABLE_1),
+            **of.TABLE_1,
         ),
         "table2": Study(
             question="Which method recommends the right tags?",
@@ -245,22 +127,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             ),
             cells=PHOTOS,
             variants=_methods(*TABLE_2),
-            columns=[
-                tables.cell("tags"),
-                tables.name(),
-                tables.seeds(),
-                *(tables.mean(metric, interval=False) for metric in ("P@3", "P@5", "F@3", "F@5")),
-                tables.mean("MAP"),
-                tables.mean("MRR", interval=False),
-                tables.less_than("kdgan", "MAP", "KDGAN − it, MAP"),
-                tables.mean("teacher/MAP", "teacher's MAP", interval=False),
-                _published("MAP", "paper's MAP"),
-            ],
-            note=(
-                "On test photos after the last step, means over seeds, in %; ± half of the 95 % interval. KDGAN − it: "
-                "points, paired by seed. Teacher: T at the end, which also sees the text: an upper bound, no "
-                "competitor; that of mimic is T before any game. The paper's photos were others."
-            ),
+            **of.TABLE_2,
             curves=(),
         ),
         "samples": Study(
@@ -269,7 +136,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             cells=tuple(cell for cell in CLASSES if cell.startswith("mnist")),
             figure=figures.samples,
             caption="Error against the number of labels, both on logarithmic scales; bars: 95 % intervals.",
-            **_TABLE_1,
+            variants=_methods(*TABLE_1),
+            **of.TABLE_1,
         ),
         "figure3a": Study(
             question="Does a teacher make the game faster and steadier?",
@@ -278,7 +146,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             variants=_methods("nagan", "kdgan"),
             figure=figures.training_curves("accuracy"),
             caption="Training curves: NaGAN against KDGAN; band: lowest to highest seed.",
-            **_VARIANTS,
+            **of.VARIANTS,
         ),
         "figure3b": Study(
             question="Does a teacher make the game faster and steadier on photos with tags?",
@@ -290,7 +158,9 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             variants=_methods("nagan", "kdgan"),
             figure=figures.training_curves("P@3"),
             caption="Training curves on photos with tags, P@3; band: lowest to highest seed.",
-            **_TAG_VARIANTS,
+            cells=PHOTOS,
+            curves=("P@3",),
+            **of.TAG_VARIANTS,
         ),
         "figure4": Study(
             question="How much do the weights of the game matter?",
@@ -300,7 +170,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             figure=figures.weights("accuracy"),
             caption="Accuracy of KDGAN when one of its weights changes; bars: 95 % intervals.",
             seeds=3,
-            **_VARIANTS,
+            **of.VARIANTS,
         ),
         "figure5": Study(
             question="How much do the weights of the game matter on photos with tags?",
@@ -309,7 +179,9 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             figure=figures.weights("P@3"),
             caption="P@3 of KDGAN on photos with tags when one of its weights changes; bars: 95 % intervals.",
             seeds=3,
-            **{**_TAG_VARIANTS, "curves": ()},
+            cells=PHOTOS,
+            curves=(),
+            **of.TAG_VARIANTS,
         ),
         "figure7": Study(
             question="Which part of the student's gradient is noise?",
@@ -319,7 +191,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             ),
             cells=("mnist-100",),
             variants=_methods("kdgan"),
-            columns=_plain(
+            columns=of.plain(
                 "cell",
                 "gradient of C",
                 "variance",
@@ -339,7 +211,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             seeds=3,
             curves=MEASURED,
             probe="kdgan.paper.variance:variances",
-            tabulate=_variance_table,
+            tabulate=of.variance,
         ),
         "ablations": Study(
             question="Which part of KDGAN earns what it gains?",
@@ -347,7 +219,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             cells=("mnist-100", "mnist-1000"),
             variants=_ablations,
             seeds=5,
-            **_VARIANTS,
+            **of.VARIANTS,
         ),
         "oracle": Study(
             question="What is a discriminator worth that learns?",
@@ -357,14 +229,14 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             ),
             cells=("mnist-100", "mnist-1000"),
             variants=_oracle,
-            **_VARIANTS,
+            **of.VARIANTS,
         ),
         "sizes": Study(
             question="How small can the student be?",
             text="The same methods with students of six widths.",
             cells=("mnist-1000",),
             variants=_sizes,
-            columns=_plain(
+            columns=of.plain(
                 "method",
                 "parameters",
                 "accuracy",
@@ -376,7 +248,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             figure=figures.sizes,
             caption="Accuracy against the size of the student; bars: 95 % intervals.",
             seeds=3,
-            tabulate=_sizes_table,
+            tabulate=of.sizes,
         ),
     }
 )

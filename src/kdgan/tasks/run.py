@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.seeds import mixed
-from kdgan.errors import UsageError
 from kdgan.files import locked, write_json
 from kdgan.methods import find
-from kdgan.references import find_callable, find_object, is_reference
+from kdgan.references import find_callable, find_object
 from kdgan.tasks.base import Task
-from kdgan.tasks.config import BASELINES, Config, from_plain
+from kdgan.tasks.config import BASELINES, Config
 from kdgan.training.config import bind_folder, digest, read_json
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
@@ -167,8 +166,8 @@ class NetworkRun(Run):
             student_updates=trained.updates,
             seconds=round(sum(value for what, value in trained.seconds.items() if what in own), 3),
             pretraining_seconds=round(sum(v for what, v in trained.seconds.items() if what not in own), 3),
-            student_parameters=_parameters(student),
-            teacher_parameters=None if teacher is None else _parameters(teacher),
+            student_parameters=count_parameters(student),
+            teacher_parameters=None if teacher is None else count_parameters(teacher),
             examples=self._examples(student),
         )
 
@@ -254,46 +253,6 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
     return Outcome(**{**values, "curves": curves})
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """Result of `evaluate_run`.
-
-    Attributes:
-        config: of the run.
-        metrics: of the student on test data, by name.
-        examples: how many these are.
-        parameters: numbers in the student.
-    """
-
-    config: Config
-    metrics: dict[str, float]
-    examples: int
-    parameters: int
-
-
-def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> Evaluated:
-    """Measures the student of a finished run on the test data of its configuration.
-
-    Args:
-        folder: of the run.
-        execution: where and how.
-        trust: whether to import what its configuration names, its own metrics and network: importing runs code.
-
-    Raises:
-        UsageError: if the folder holds no finished run of a network, or the data are not to be found.
-    """
-    config = from_plain(read_json(folder / "config.json"))
-    if config.method in BASELINES:
-        raise UsageError(
-            f"{folder} is of {config.method}, which keeps no network: its metrics are in result.json"
-        )
-    if not trust and is_reference(config.student):
-        raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
-    task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
-    module = task.load(folder / "student.safetensors").module.to(execution.device)
-    metrics = task.measure(module, task.test.to(execution.device))
-    return Evaluated(config, metrics, len(task.test), _parameters(module))
-
-
-def _parameters(module: nn.Module) -> int:
+def count_parameters(module: nn.Module) -> int:
+    """Count of the numbers in a network."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -9,7 +9,8 @@ from pathlib import Path
 import tyro
 
 from kdgan.cli.compare import carry_out
-from kdgan.cli.options import MethodsOptions, TagsOptions, TrainingOptions, names_in
+from kdgan.cli.options import MethodsOptions, TagsOptions, TrainingOptions
+from kdgan.cli.parsing import names_in
 from kdgan.errors import UsageError
 
 

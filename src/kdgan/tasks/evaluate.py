@@ -1,0 +1,54 @@
+"""Evaluation of a finished run: its student on the test data of its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kdgan.errors import UsageError
+from kdgan.references import is_reference
+from kdgan.tasks.config import BASELINES, Config, from_plain
+from kdgan.tasks.run import count_parameters, task_of
+from kdgan.training.config import read_json
+from kdgan.training.execution import Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Result of `evaluate_run`.
+
+    Attributes:
+        config: of the run.
+        metrics: of the student on test data, by name.
+        examples: how many these are.
+        parameters: numbers in the student.
+    """
+
+    config: Config
+    metrics: dict[str, float]
+    examples: int
+    parameters: int
+
+
+def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> Evaluated:
+    """Measures the student of a finished run on the test data of its configuration.
+
+    Args:
+        folder: of the run.
+        execution: where and how.
+        trust: whether to import what its configuration names, its own metrics and network: importing runs code.
+
+    Raises:
+        UsageError: if the folder holds no finished run of a network, or the data are not to be found.
+    """
+    config = from_plain(read_json(folder / "config.json"))
+    if config.method in BASELINES:
+        raise UsageError(
+            f"{folder} is of {config.method}, which keeps no network: its metrics are in result.json"
+        )
+    if not trust and is_reference(config.student):
+        raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
+    task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
+    module = task.load(folder / "student.safetensors").module.to(execution.device)
+    metrics = task.measure(module, task.test.to(execution.device))
+    return Evaluated(config, metrics, len(task.test), count_parameters(module))
