@@ -23,6 +23,7 @@ from kdgan.training.loop import Loop
 from kdgan.training.trainer import Trainer
 
 _TASKS = {"classes": "kdgan.tasks.classes:Classes", "tags": "kdgan.tasks.tags:Tags"}
+_BASELINE_RUN = "kdgan.tasks.baseline:BaselineRun"
 """By kind of data; imported when asked for, as a run on classes has no use for what photos with tags need."""
 _READ: dict[tuple[object, ...], Any] = {}
 """Data that another process has read for this one, see `remember`."""
@@ -203,9 +204,8 @@ def run_of(config: Config, execution: Execution) -> Run:
         UsageError: if the configuration does not fit the data.
     """
     if config.method in BASELINES:
-        from kdgan.tasks.baseline import BaselineRun
-
-        return BaselineRun(config, execution)
+        run: Run = find_object(_BASELINE_RUN)(config, execution)
+        return run
     return NetworkRun(config, execution)
 
 
