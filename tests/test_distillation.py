@@ -105,7 +105,7 @@ def test_every_method(method: str) -> None:
     assert not torch.equal(weights(student), before[0])
     assert torch.equal(weights(teacher), before[1])
     report = result.report
-    assert (report.method, report.updates, report.teacher_kept) == (method, 20, False)
+    assert (report.method, report.updates, report.teacher_trained) == (method, 20, False)
     kind = METHODS[method]
     needs_teacher = "teacher" in kind.roles
     assert ("teacher" in report.metrics) == ("teacher" in report.costs) == needs_teacher
@@ -196,7 +196,7 @@ def test_a_trained_teacher_is_kept_as_it_is(trained: nn.Module, method: str, giv
     """In every method: no default of kdgan may spoil it."""
     before = weights(trained)
     result = run(small(), trained, method=method, **given)
-    assert result.report.teacher_kept
+    assert result.report.teacher_trained
     assert result.teacher is trained
     assert torch.equal(weights(trained), before)
     assert "teacher pretraining" not in result.report.seconds
@@ -209,7 +209,7 @@ def test_a_trained_teacher_is_kept_as_it_is(trained: nn.Module, method: str, giv
 def test_a_trained_teacher_is_where_a_game_starts_if_it_has_a_rate(trained: nn.Module, method: str) -> None:
     before = weights(trained)
     result = run(small(), trained, method=method, teacher_lr=2e-3)
-    assert result.report.teacher_kept
+    assert result.report.teacher_trained
     assert result.teacher is not trained
     assert torch.equal(weights(trained), before)
     assert 0 < (weights(result.teacher) - before).abs().max() < 0.2
@@ -235,10 +235,10 @@ def test_a_teacher_that_goes_on_learns_at_its_rate(trained: nn.Module) -> None:
 
 
 def test_one_may_say_whether_the_teacher_is_trained(trained: nn.Module) -> None:
-    assert not run(small(), trained, method="mimic", teacher_trained=False).report.teacher_kept
+    assert not run(small(), trained, method="mimic", teacher_trained=False).report.teacher_trained
     untrained = big()
     result = run(small(), untrained, method="mimic", teacher_trained=True)
-    assert result.report.teacher_kept
+    assert result.report.teacher_trained
     assert result.teacher is untrained
 
 

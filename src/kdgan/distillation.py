@@ -97,7 +97,8 @@ def distill(
         teacher_lr: that of a teacher that goes on learning.
         teacher_every: a teacher that goes on learning, and the discriminator, learn in the first of so many updates:
             with 4 or 8, codis takes about a quarter more time than mimic, kdgan half to four fifths more.
-        training: all settings at once; those above are put in its place where they are given.
+        training: all settings at once; those above are put in its place where they are given. Its own `teacher_lr` is
+            for a teacher that is trained here: a trained one goes on learning only by the argument above.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a function
             of two logits `(B, K)` that gives one value per example `(B,)`.
         metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
@@ -126,7 +127,8 @@ def distill(
         >>> result.student.training
         False
     """
-    where, kind, further = find_device(device), find(method), own_metrics(metrics, taken=["accuracy"])
+    where, kind = find_device(device), find(method)
+    own = own_metrics(metrics, taken=["accuracy"])
     check_hyperparameters(kind, hyper or {})
     named = {
         "steps": steps,
@@ -138,68 +140,77 @@ def distill(
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     # What is wrong with the settings is found before the data are read.
     settings = replace(training or Training(precision=precision_on(where)), **given)
-    home = None if folder is None else Path(folder)
-    with on_device(where, student, teacher), torch.random.fork_rng([where] if where.type == "cuda" else []):
+    home, modules = (None if folder is None else Path(folder)), (student, teacher)
+    with on_device(where, *modules), torch.random.fork_rng([where] if where.type == "cuda" else []):
         # Loaders and random transforms draw from the global generator too.
+        torch.manual_seed(seed)
         data = training_data(train, where, augmented=augment is not None)
         held_out = checked(collected(validation, "validation"), "validation").to(where)
         torch.manual_seed(seed)
         for part in (sample_of(data, where), held_out):
             check_players({"student": student, "teacher": teacher}, part)
-        kept = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
-        keeps = kept and (teacher_lr is None or "teacher" not in kind.trains)
-        players = build_players(kind, student, teacher, discriminator, keep_teacher=keeps, device=where)
+        trained = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
+        frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
+        players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
         check_players(players, held_out)
         if steps is None and training is None:
             settings = replace(settings, steps=min(max(updates_in(30, data, settings.batch), 3000), 20_000))
-
-        def measure(role: str, module: nn.Module) -> dict[str, float]:
-            logits = logits_of(module, held_out, role=role)
-            found = {"accuracy": accuracy(logits, held_out.targets)}
-            return {**found, **evaluated(further, logits, held_out.targets)}
-
+        judge = _Judge(held_out, own)
         with training_bars() if progress else nullcontext(unseen) as shown:
-
-            def trainer(of: str | type[Method], modules: Mapping[str, nn.Module], **options: Any) -> Trainer:
-                execution = Execution(where, progress=shown)
-                return Trainer(
-                    of, modules, data, settings, seed=seed, augment=augment, execution=execution, **options
-                )
-
-            main = trainer(
+            shared: dict[str, Any] = {"seed": seed, "augment": augment}
+            shared["execution"] = Execution(where, progress=shown)
+            main = Trainer(
                 method,
                 players,
+                data,
+                settings,
                 hyper=hyper,
-                trained=("teacher",) if kept else (),
-                frozen=("teacher",) if keeps else (),
-                measure=lambda: measure("student", student),
+                trained=("teacher",) if trained else (),
+                frozen=("teacher",) if frozen else (),
+                measure=lambda: judge("student", student),
+                **shared,
             )
             if home is not None:
                 values = _identity(
-                    main, players, hyper or {}, further, (data, held_out), teacher if kept else None
+                    main, players, hyper or {}, own, (data, held_out), teacher if trained else None
                 )
                 bind_folder(home, "distill.json", values)
             beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
-            before = measure("teacher", teacher) if kept and not keeps else None
+            before = judge("teacher", teacher) if trained and not frozen else None
             with nullcontext() if home is None else locked(home):
-                trained = main.train(_places(home, main.name))
-                seconds = dict(trained.seconds)
+                done = main.train(_places(home, main.name))
+                seconds = {
+                    what if what == main.name else f"{what} pretraining": value
+                    for what, value in done.seconds.items()
+                }
                 if beside is not None:
-                    alone = trainer(CONTROL, {"student": beside}).train(_places(home, CONTROL, "control"))
-                    seconds["control"] = alone.seconds[CONTROL]
-        found = {"student": measure("student", student)}
-        costs = {"student": cost(student, held_out)}
+                    as_long = replace(settings, steps=done.updates)
+                    alone = Trainer(CONTROL, {"student": beside}, data, as_long, **shared)
+                    seconds["control"] = alone.train(_places(home, CONTROL, "control")).seconds[CONTROL]
+        found, costs = {"student": judge("student", student)}, {"student": cost(student, held_out)}
         if beside is not None:
-            found["control"] = measure("student", beside.eval())
+            found["control"] = judge("student", beside.eval())
         if "teacher" in kind.roles:
             found |= {"teacher before": before} if before is not None else {}
-            found["teacher"] = measure("teacher", players["teacher"])
+            found["teacher"] = judge("teacher", players["teacher"])
             costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
-    named_seconds = {
-        what if what in (main.name, "control") else f"{what} pretraining": t for what, t in seconds.items()
-    }
-    report = Report(main.name, found, costs, settings.steps, named_seconds, kept)
-    return Result(student.eval(), report, players["teacher"].eval(), beside, trained.history)
+    for module, like in ((players["teacher"], teacher), (beside, student)):
+        if module is not None:  # back where the caller's own are
+            module.to(next((p.device for p in like.parameters()), where))
+    report = Report(main.name, found, costs, done.updates, seconds, trained)
+    return Result(student.eval(), report, players["teacher"].eval(), beside, done.history)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Metrics on the validation data."""
+
+    data: Batch
+    own: Mapping[str, Metric]
+
+    def __call__(self, role: str, module: nn.Module) -> dict[str, float]:
+        logits, targets = logits_of(module, self.data, role=role), self.data.targets
+        return {"accuracy": accuracy(logits, targets), **evaluated(self.own, logits, targets)}
 
 
 def _identity(

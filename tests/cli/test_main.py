@@ -62,7 +62,7 @@ def test_tags_alone_shows_its_commands(typed: Command) -> None:
         (KeyboardInterrupt(), 2, "stopped at once"),
         (OSError(errno.ENOSPC, "No space left on device", "a.csv"), 2, "no room left to write a.csv"),
         (OSError(errno.EDQUOT, "Quota exceeded"), 2, "no room left to write to the output folder"),
-        (OSError(errno.EACCES, "Permission denied", "a.csv"), 1, "a.csv: Permission denied"),
+        (OSError(errno.EACCES, "Permission denied", "a.csv"), 2, "a.csv: Permission denied"),
     ],
 )
 def test_errors_become_a_line_and_an_exit_code(
@@ -76,7 +76,7 @@ def test_errors_become_a_line_and_an_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("kdgan.tasks.run.evaluate_run", fail)
+    monkeypatch.setattr("kdgan.tasks.evaluate.evaluate_run", fail)
     found, printed, errors = typed("evaluate", tmp_path)
     assert (found, printed) == (code, "")
     assert is_one_line(errors, part)

@@ -86,8 +86,7 @@ def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
 
 def test_changes_are_what_was_given_and_no_more() -> None:
     assert TrainingOptions().changes() == {}
-    # A shorter run has a teacher that is trained for as long, unless said otherwise.
-    assert TrainingOptions(steps=9).changes() == {"steps": 9, "teacher_steps": 9}
+    assert TrainingOptions(steps=9).changes() == {"steps": 9}
     assert TrainingOptions(steps=9, teacher_steps=2).changes() == {"steps": 9, "teacher_steps": 2}
 
 
@@ -150,7 +149,7 @@ def test_options_for_photos_are_refused_where_there_are_none() -> None:
         with refused("--table", "table1 has none"):
             options.unused("table1")
     assert PhotosOptions().fields() == {"source": None, "text_encoder": "lstm"}
-    assert PhotosOptions(Path("scenes")).fields() == {"source": "scenes", "text_encoder": "lstm", "count": 12}
+    assert PhotosOptions(Path("scenes")).fields() == {"source": "scenes", "text_encoder": "lstm"}
 
 
 def test_a_file_of_embeddings_is_named_with_its_content(tmp_path: Path) -> None:

@@ -212,9 +212,8 @@ def test_numbers_that_are_none(bad: float) -> None:
     spoilt, weights = X.clone(), torch.eye(3)[Y]
     spoilt[6, 0], weights[4, 1] = bad, bad
     for form in ("Batch", "tuple", "TensorDataset", "Dataset"):
-        if form != "Dataset" or bad == bad:  # a Dataset with NaN differs from itself
-            with refused("train", "inputs of example 6", "NaN"):
-                training_data(FORMS[form](spoilt, Y), CPU)
+        with refused("train", "inputs of example 6", "NaN"):
+            training_data(FORMS[form](spoilt, Y), CPU)
         with refused("train", "targets of example 4"):
             training_data(FORMS[form](X, weights), CPU)
         with refused("train", "privileged of example 6"):

@@ -31,12 +31,22 @@ def test_runs_that_agree_share_their_pretraining(tmp_path: Path) -> None:
     jobs = {job.name: job for job in jobs_for(configs, Execution(), tmp_path)}
     assert set(jobs) == {
         *("supervised seed 1", "mimic seed 1", "nagan seed 1", "kdgan seed 1"),
-        *("teacher seed 1", "discriminator seed 1", "student seed 1"),
+        *(
+            "pretraining of teacher seed 1",
+            "pretraining of discriminator seed 1",
+            "pretraining of student seed 1",
+        ),
     }
     assert jobs["supervised seed 1"].after == ()
-    assert jobs["mimic seed 1"].after == ("teacher seed 1",)
-    assert set(jobs["nagan seed 1"].after) == {"student seed 1", "discriminator seed 1"}
-    assert set(jobs["kdgan seed 1"].after) == {"teacher seed 1", "discriminator seed 1"}
+    assert jobs["mimic seed 1"].after == ("pretraining of teacher seed 1",)
+    assert set(jobs["nagan seed 1"].after) == {
+        "pretraining of student seed 1",
+        "pretraining of discriminator seed 1",
+    }
+    assert set(jobs["kdgan seed 1"].after) == {
+        "pretraining of teacher seed 1",
+        "pretraining of discriminator seed 1",
+    }
     # A job comes after those that it needs.
     names = list(jobs)
     assert all(names.index(each) < names.index(job.name) for job in jobs.values() for each in job.after)
@@ -51,10 +61,10 @@ def test_other_settings_and_seeds_need_other_players(tmp_path: Path) -> None:
     }
     jobs = {job.name: job for job in jobs_for(configs, Execution(), tmp_path)}
     assert [jobs[name].after for name in configs] == [
-        ("teacher seed 1",),
-        ("teacher seed 1, no. 2",),
-        ("teacher seed 1",),
-        ("teacher seed 2",),
+        ("pretraining of teacher seed 1",),
+        ("pretraining of teacher seed 1, no. 2",),
+        ("pretraining of teacher seed 1",),
+        ("pretraining of teacher seed 2",),
     ]
 
 
@@ -69,7 +79,9 @@ def test_jobs_cost_what_they_take(tmp_path: Path) -> None:
     }
     costs = {job.name: job.cost for job in jobs_for(configs, Execution(), tmp_path)}
     assert costs["control"] < costs["mimic"] < costs["seldom"] < costs["every"]
-    assert costs["teacher seed 1"] == 2.0 * DIGITS.training.pretraining_steps("teacher", find("mimic"))
+    assert costs["pretraining of teacher seed 1"] == 2.0 * DIGITS.training.pretraining_steps(
+        "teacher", find("mimic")
+    )
     assert costs["knn"] > 0
 
 

@@ -14,7 +14,7 @@ def report(**changes: object) -> Report:
         "costs": {"student": SMALL, "teacher": BIG},
         "updates": 3000,
         "seconds": {"kdgan": 1.0},
-        "teacher_kept": True,
+        "teacher_trained": True,
     }
     return Report(**{**values, **changes})  # type: ignore[arg-type]
 

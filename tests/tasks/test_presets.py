@@ -57,7 +57,7 @@ def test_a_table_has_the_preset_of_vectors_and_its_content_is_part_of_it(tmp_pat
     assert config.data == ClassesData(
         str(file), sha256=sha256_of(file), target="kind", privileged=("b",), labels=None
     )
-    assert (config.student, config.training.teacher_steps) == ("mlp-64", 1000)
+    assert (config.student, config.training.teacher_steps) == ("mlp-64", 2000)
     with refused("none.csv"):
         presets.classes({"source": str(tmp_path / "none.csv")}, {})
 

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno in _FULL:
             place = error.filename or "to the output folder"
             _fail(f"no room left to write {place}: free some and repeat the command", 2)
-        _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+        _fail(f"{error.filename or 'system'}: {error.strerror or error}", 2)
 
 
 def _fail(message: str, code: int) -> None:

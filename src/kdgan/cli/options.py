@@ -113,9 +113,8 @@ class PhotosOptions:
 
     def fields(self) -> dict[str, Any]:
         """As fields of a configuration's data."""
-        scenes = str(self.table) == "scenes"
         source = {"source": None if self.table is None else str(self.table)}
-        return {**source, **texts(self.text_encoder, self.embeddings), **({"count": 12} if scenes else {})}
+        return {**source, **texts(self.text_encoder, self.embeddings)}
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,6 @@ class TrainingOptions:
         """Settings that were given, to be put in place of a study's own."""
         given = {name: getattr(self, name) for name in _TRAINED}
         changes = {name: value for name, value in given.items() if value not in (None, "auto")}
-        if "steps" in changes:
-            changes.setdefault("teacher_steps", changes["steps"])
         if self.metrics is not None:
             changes["metrics"] = tuple(names_in(self.metrics))
         return changes

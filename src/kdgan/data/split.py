@@ -94,7 +94,7 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     held_out = rest[torch.randperm(len(rest), generator=generator)[:validation]]
 
     train = source.train[chosen]
-    scale = Scale.of(_real(train.inputs))
+    scale = Scale.of(real(train.inputs))
     known = None if train.privileged is None else Scale.of(train.privileged)
     return Split(
         train=scaled(train, scale, known),
@@ -108,7 +108,7 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
 def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
     """Examples as they were read, in standard units; privileged information stays away without its scale."""
     known = None if privileged is None or part.privileged is None else privileged(part.privileged)
-    return Batch(scale(_real(part.inputs)), part.targets, known)
+    return Batch(scale(real(part.inputs)), part.targets, known)
 
 
 def balanced_order(targets: Tensor, seed: int) -> Tensor:
@@ -126,5 +126,6 @@ def balanced_order(targets: Tensor, seed: int) -> Tensor:
     return shuffled[ranks[shuffled].argsort(stable=True)]
 
 
-def _real(inputs: Tensor) -> Tensor:
+def real(inputs: Tensor) -> Tensor:
+    """Inputs as real numbers: bytes, which are pixels, as 0 to 1."""
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs

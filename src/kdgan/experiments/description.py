@@ -30,12 +30,11 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
         for name, each in variants.items()
         if (own := {**each["hyper"], **each["training"], **each["config"]})
     }
-    teacher_steps = training.steps if training.teacher_steps is None else training.teacher_steps
+    differ = any("teacher_steps" in each["training"] for each in variants.values())
+    shared = ", or as long as a method's own settings say" if differ else " each, shared by all methods"
     departures = {}
     if training.epsilon:
-        departures["Views moved"] = (
-            f"by at most {training.epsilon:g} to where the student has more to learn, for every method"
-        )
+        departures["Adversarial perturbation"] = f"epsilon {training.epsilon:g}, for every method"
     if training.teacher_every > 1:
         departures["Other players learn"] = (
             f"in the first of every {training.teacher_every} updates of the student"
@@ -45,7 +44,7 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
         "Student": base.student,
         "Teacher and discriminator": base.teacher,
         "Updates of the student": f"{training.steps:,} of {training.batch} examples, the same for every method",
-        "Updates in pretraining teacher and discriminator": f"{teacher_steps:,} each, shared by all methods",
+        "Updates in pretraining teacher and discriminator": f"{training.teacher_updates:,}{shared}",
         "Augmentation": f"{base.augment}, the same views for every method",
         "Learning rate": f"Adam, at most {training.lr:g}, warm-up and cosine",
         **departures,

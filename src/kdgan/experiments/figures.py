@@ -102,8 +102,6 @@ def draw_curves(
     axes: Axes,
     curves: Mapping[tuple[str, int], Points],
     colours: Mapping[str, str],
-    *,
-    narrowest: float = 1.0,
 ) -> tuple[list[Artist], list[str]]:
     """Draws what `curves_figure` shows.
 
@@ -111,7 +109,6 @@ def draw_curves(
         axes: where.
         curves: as there.
         colours: as there.
-        narrowest: range of the metric below which the margins above and below do not shrink with it.
 
     Returns:
         Handles and labels of a legend, ordered as the curves end, top down, so that it reads like the picture.
@@ -131,7 +128,7 @@ def draw_curves(
         return [], []
     late = [low[updates >= 0.25 * updates[-1]].min() for updates, low, _, _ in lines.values()]
     top = max(high.max() for _, _, _, high in lines.values())
-    room = 0.04 * max(top - min(late), narrowest)
+    room = 0.04 * max(top - min(late), 1.0)
     axes.set_ylim(min(late) - room, top + room)
     handles, labels = axes.get_legend_handles_labels()
     ends = sorted(range(len(labels)), key=lambda index: -lines[labels[index]][2][-1])

@@ -123,6 +123,10 @@ class _Schedule:
                 self.waiting.remove(job)
                 with _interrupts_held():
                     self.running[self.pool.submit(_work, job)] = job.name
+        if self.waiting and not self.running:
+            raise RunError(
+                f"{self.waiting[0].name} waits for what there is not: {', '.join(self.waiting[0].after)}"
+            )
         return bool(self.running)
 
     def collect(self, future: Future[Any]) -> tuple[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from kdgan.experiments import figures, tables
 from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.records import Curves, Record
-from kdgan.experiments.statistics import Interval, Row, is_control, rows_of, title_of
+from kdgan.experiments.statistics import Interval, Row, rows_of, title_of
 from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, signed
 from kdgan.methods import CONTROL
 
@@ -146,7 +146,7 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
     if difference is not None:
         verdicts = ("so it is ahead", "so it is behind", "so these runs do not tell the two apart")
         sentences.append(_against(subject.name, difference, f"the {mark} baseline, {baseline}", verdicts))
-    control = next((row for row in rows if is_control(row)), None)
+    control = next((row for row in rows if row.name == CONTROL), None)
     distilled = [row for row in rows if _has_teacher(row) and row.minus(CONTROL, metric) is not None]
     if control is None:
         sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")

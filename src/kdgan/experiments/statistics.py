@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from kdgan.errors import UsageError
 from kdgan.experiments.records import Record
-from kdgan.methods import CONTROL, METHODS
+from kdgan.methods import METHODS
 from kdgan.tasks.config import BASELINES
 
 
@@ -165,11 +165,6 @@ def ordered(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
     known = [name for name in (*BASELINES, *METHODS) if name in found]
     return known + [name for name in found if name not in known]
-
-
-def is_control(row: Row) -> bool:
-    """Whether a row is that of the control without a teacher."""
-    return row.name == CONTROL
 
 
 def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:

@@ -212,14 +212,11 @@ def _check(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
 
 
 def _described(comparison: Comparison, command: Sequence[str]) -> dict[str, Any]:
-    """The command and the configurations. Of data in files only the names: folders are one machine's own."""
-    shared = comparison.base.shared()
-    data = shared["data"]
-    named = {name: Path(data[name]).name for name in ("source", "embeddings") if data.get(name)}
+    """The command and the configurations."""
     described = {
         "command": shlex.join(command),
         "seeds": list(comparison.seeds),
-        "base": {**shared, "data": {**data, **named}},
+        "base": comparison.base.shared(portable=True),
         "variants": {name: variant.plain() for name, variant in comparison.variants.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(described))

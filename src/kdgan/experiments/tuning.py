@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 from collections.abc import Mapping
@@ -26,9 +25,10 @@ from rich.console import Console
 from kdgan.data.seeds import mixed
 from kdgan.errors import RunError, UsageError
 from kdgan.experiments.comparison import run_all
+from kdgan.experiments.records import write_csv
 from kdgan.experiments.statistics import mean_interval
 from kdgan.experiments.variants import OWN_SETTINGS, Comparison, Key, Variant
-from kdgan.files import replacing, write_json
+from kdgan.files import write_json
 from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.presets import FIRST_SEED
@@ -52,7 +52,7 @@ def space(method: str | type[Method], base: Config) -> SearchSpace:
     kind = find(method)
     if isinstance(base.data, ClassesData) or "teacher" not in kind.pretrained:
         return kind.search_space
-    longest = base.training.steps if base.training.teacher_steps is None else base.training.teacher_steps
+    longest = base.training.teacher_updates
     return {**kind.search_space, "teacher_steps": (max(1, longest // 10), longest)}
 
 
@@ -130,7 +130,7 @@ def _study(name: str, method: str | type[Method], base: Config, known: Mapping[s
         training = base.training
         own = {setting: getattr(training, setting) for setting in OWN_SETTINGS}
         own["student_pretraining"] = training.student_share(find(method))
-        own["teacher_steps"] = training.steps if training.teacher_steps is None else training.teacher_steps
+        own["teacher_steps"] = training.teacher_updates
         usual = {**hyperparameters(method), **own}
         for given in (usual, {**usual, **known}):
             searched = space(method, base)
@@ -200,26 +200,19 @@ def _validated(
 def _write(studies: Mapping[str, Study], base: Config, seeds: int, out: Path) -> Path:
     """`trials.csv`, one row a trial, and `tuned.json`."""
     best: dict[str, Any] = {}
-    with (
-        replacing(out / "trials.csv") as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["method", "trial", "validation", "settings"])
-        for method, study in studies.items():
-            finished = [trial for trial in study.trials if trial.state.is_finished()]
-            for trial in finished:
-                table.writerow([method, trial.number, trial.value, json.dumps(trial.params)])
-            if not any(trial.value is not None for trial in finished):
-                raise RunError(f"every trial of {method} failed: its learning rates may be too high")
-            best[method] = {
-                "settings": study.best_params,
-                "validation": study.best_value,
-                "trials": len(finished),
-            }
-    # Of a table only the name: its folder is one machine's own.
-    shared = base.shared()
-    base_values = {**shared, "data": {**shared["data"], "source": Path(base.data.source).name}}
+    lines: list[list[Any]] = [["method", "trial", "validation", "settings"]]
+    for method, study in studies.items():
+        finished = [trial for trial in study.trials if trial.state.is_finished()]
+        lines += [[method, trial.number, trial.value, json.dumps(trial.params)] for trial in finished]
+        if not any(trial.value is not None for trial in finished):
+            raise RunError(f"every trial of {method} failed: its learning rates may be too high")
+        best[method] = {
+            "settings": study.best_params,
+            "validation": study.best_value,
+            "trials": len(finished),
+        }
+    write_csv(out / "trials.csv", lines)
+    base_values = base.shared(portable=True)
     write_json(
         out / "tuned.json",
         {"base": base_values, "seeds": [FIRST_SEED, FIRST_SEED + seeds - 1], "methods": best},

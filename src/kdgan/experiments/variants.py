@@ -97,7 +97,7 @@ class Comparison:
             # Of all settings it depends on none.
             return Config(base.data, metrics=base.metrics, **given)
         # A method's own rate must not change the teacher that all of them share.
-        shared = replace(base.training, pretraining_lr=base.training.pretraining_lr or base.training.lr)
+        shared = replace(base.training, pretraining_lr=base.training.first_lr)
         return replace(base, training=replace(shared, **own["training"]), **given, **own["config"])
 
     def check(self, execution: Execution) -> None:

@@ -40,8 +40,9 @@ def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -
             # Runs that differ in what the player depends on need another one of the same role and seed.
             needed = digest(config.pretraining(role))
             if needed not in players:
-                again = sum(1 for other in players.values() if other.startswith(run_name(role, config.seed)))
-                players[needed] = run_name(role, config.seed) + (f", no. {again + 1}" if again else "")
+                what = f"pretraining of {run_name(role, config.seed)}"
+                again = sum(1 for other in players.values() if other.startswith(what))
+                players[needed] = what + (f", no. {again + 1}" if again else "")
                 cost = training.pretraining_steps(role, kind) * (1.0 if role == "student" else 2.0)
                 arguments = (config, execution, store, role)
                 jobs[players[needed]] = Job(players[needed], pretrain, arguments, cost=cost)

@@ -161,6 +161,10 @@ class Method:
         As in adversarial and virtual adversarial training (Goodfellow et al., 2015; Miyato et al., 2018), with
         the loss of the method at hand; the other players judge or teach at the place that results.
         """
+        if not batch.inputs.is_floating_point():
+            raise UsageError(
+                f"epsilon moves inputs, and these are {batch.inputs.dtype}, not real numbers: leave it 0"
+            )
         signals = self.signals(batch)
         inputs = batch.inputs.detach().clone().requires_grad_(True)
         logits = self.student(replace(batch, inputs=inputs))

@@ -66,7 +66,8 @@ class Player:
     """A network with its optimizer. The student sees x; teacher and discriminator see x and, if given, ϱ.
 
     Args:
-        role: what it plays, for messages: `student`, `teacher` or `discriminator`.
+        role: `student`, which sees x alone, `teacher`, `peer` or `discriminator`; a kept teacher's logits may lie
+            in a batch.
         module: any module that gives logits `(B, K)`; trained in place.
         optimization: how it learns; None keeps it as it is, in `eval()` and without gradient.
     """

@@ -116,7 +116,9 @@ def cell(
         UsageError: if there is no such cell, or no photos where it needs them.
     """
     base = _classes(name) if name in CLASSES else _photos(name, photos)
-    changes = changes or {}
+    changes = dict(changes or {})
+    if "steps" in changes:
+        changes.setdefault("teacher_steps", presets.teacher_steps(base.data, changes["steps"]))
     training = {f.name: changes[f.name] for f in fields(Training) if f.name in changes}
     own = {key: value for key, value in changes.items() if key not in training}
     base = replace(base, training=replace(base.training, **training), **own)
@@ -134,7 +136,7 @@ def settings(name: str | None) -> dict[str, dict[str, Any]]:
 def _classes(name: str) -> Config:
     own = dict(CLASSES[name])
     data = {"source": own.pop("source"), "labels": own.pop("labels")}
-    return presets.classes(data, {"teacher_steps": own["steps"], **own})
+    return presets.classes(data, own)
 
 
 def _photos(name: str, photos: Mapping[str, Any] | None) -> Config:

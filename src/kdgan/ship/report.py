@@ -19,7 +19,7 @@ class Report:
         costs: of the student and, where there is one, the teacher.
         updates: of the student, and of the control alike.
         seconds: of training each of the players.
-        teacher_kept: whether the teacher was found trained, and so not trained on the labels first.
+        teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
     """
 
     method: str
@@ -27,7 +27,7 @@ class Report:
     costs: Mapping[str, Cost]
     updates: int
     seconds: Mapping[str, float]
-    teacher_kept: bool
+    teacher_trained: bool
 
     def __str__(self) -> str:
         """A table for people."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdgan.data.split import Scale
+from kdgan.data.split import Scale, real
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.references import is_reference
@@ -84,7 +84,7 @@ class Student:
         return Student(module.eval(), tree["network"], shape, labels, scale, features)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Label probabilities `(B, K)` of raw inputs `(B, ...)`.
+        """Label probabilities `(B, K)` of raw inputs `(B, ...)`; images as bytes, or as numbers in [0, 1].
 
         Raises:
             UsageError: if the inputs are not those of this student.
@@ -96,7 +96,7 @@ class Student:
         if not inputs.isfinite().all():
             raise UsageError("inputs must be finite: there is NaN or infinity among them")
         with torch.no_grad():
-            logits: Tensor = self.module(self.scale(inputs))
+            logits: Tensor = self.module(self.scale(real(inputs).float()))
         return logits.softmax(-1)
 
     def ranked(self, inputs: Tensor | NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:
@@ -105,7 +105,7 @@ class Student:
         Raises:
             UsageError: as for a call.
         """
-        values, places = self(torch.as_tensor(inputs).float()).sort(dim=1, descending=True, stable=True)
+        values, places = self(torch.as_tensor(inputs)).sort(dim=1, descending=True, stable=True)
         return [
             [(self.labels[place], value) for value, place in zip(row[:most], ranked[:most], strict=True)]
             for row, ranked in zip(values.tolist(), places.tolist(), strict=True)

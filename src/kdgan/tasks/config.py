@@ -155,15 +155,29 @@ class Config:
     def plain(self) -> dict[str, Any]:
         """As JSON would give it back, with every hyperparameter of the method: a default may change."""
         defaults = {} if self.method in BASELINES else hyperparameters(self.method)
-        values = {**asdict(self), "hyper": {**defaults, **self.hyper}}
+        # 1 and 1.0 are one setting.
+        given = {
+            name: float(value) if isinstance(defaults.get(name), float) and type(value) is int else value
+            for name, value in self.hyper.items()
+        }
+        values = {**asdict(self), "hyper": {**defaults, **given}}
         plain: dict[str, Any] = json.loads(json.dumps(values))
         return {**plain, "data": {"kind": self.data.kind, **plain["data"]}}
 
-    def shared(self) -> dict[str, Any]:
-        """The part that all runs of a comparison have in common."""
-        return {
+    def shared(self, *, portable: bool = False) -> dict[str, Any]:
+        """The part that all runs of a comparison have in common.
+
+        Args:
+            portable: of data in files only the names, since folders are one machine's own.
+        """
+        shared = {
             name: value for name, value in self.plain().items() if name not in ("method", "seed", "hyper")
         }
+        if portable:
+            data = shared["data"]
+            names = {name: Path(data[name]).name for name in ("source", "embeddings") if data.get(name)}
+            shared["data"] = {**data, **names}
+        return shared
 
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""

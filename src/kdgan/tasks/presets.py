@@ -22,7 +22,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "lenet-16-32-128",
             "augment": "affine",
             "steps": 1000,
-            "teacher_steps": 1000,
             "batch": 32,
             "lr": 2e-3,
         },
@@ -31,7 +30,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "lenet-20-50-500",
             "augment": "elastic",
             "steps": 2000,
-            "teacher_steps": 2000,
             "batch": 128,
             "lr": 2e-3,
             "evaluations": 10,
@@ -41,7 +39,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "resnet-32",
             "augment": "crop-flip",
             "steps": 10000,
-            "teacher_steps": 10000,
             "batch": 64,
             "lr": 1e-3,
             "evaluations": 10,
@@ -51,14 +48,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "lenet-32-64-512",
             "augment": "crop-flip",
             "steps": 2000,
-            "teacher_steps": 2000,
         },
         "vector": {
             "student": "mlp-64",
             "teacher": "mlp-256-256",
             "augment": "none",
             "steps": 2000,
-            "teacher_steps": 1000,
         },
     }
 )
@@ -122,25 +117,22 @@ def tags(data: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
     scenes = own["source"] == "scenes"
     usual = {"count": 12 if scenes else 200, "dropout": _TAGS["dropout"]}
     content = None if scenes else sha256_of(Path(own["source"]))
-    # T, which reads the text, knows the training photos by heart long before C does, and is of no more use then.
-    steps = given.get("steps") or _TAGS["steps"]
-    known = {name: value for name, value in _TAGS.items() if name != "dropout"}
-    known["teacher_steps"] = max(1, round(0.4 * steps))
-    return _config(TagsData(**{**usual, **own, "sha256": content}), known, given, teacher_follows=False)
+    return _config(TagsData(**{**usual, **own, "sha256": content}), _TAGS, given)
 
 
-def _config(
-    data: ClassesData | TagsData,
-    known: Mapping[str, Any],
-    given: Mapping[str, Any],
-    *,
-    teacher_follows: bool = True,
-) -> Config:
-    values = {name: value for name, value in given.items() if value is not None}
-    if "steps" in values and teacher_follows:
-        values.setdefault("teacher_steps", values["steps"])
-    values = {**known, **values}
+def teacher_steps(data: ClassesData | TagsData, steps: int) -> int:
+    """Updates in the pretraining of T and D where nobody says how many: as many as of the student.
+
+    For photos with tags two fifths: T, which reads the text, knows the training photos by heart long before C does, and
+    is of no more use then.
+    """
+    return steps if isinstance(data, ClassesData) else max(1, round(0.4 * steps))
+
+
+def _config(data: ClassesData | TagsData, known: Mapping[str, Any], given: Mapping[str, Any]) -> Config:
+    values = {**known, **{name: value for name, value in given.items() if value is not None}}
+    values.setdefault("teacher_steps", teacher_steps(data, values["steps"]))
     of_training = {each.name for each in fields(Training)}
     training = Training(**{name: value for name, value in values.items() if name in of_training})
-    rest = {name: value for name, value in values.items() if name not in of_training}
+    rest = {name: value for name, value in values.items() if name not in (*of_training, "dropout")}
     return Config(data=data, method=CONTROL, training=training, **rest)

@@ -18,17 +18,17 @@ from kdgan.training.devices import Precision
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Settings of training, the same for every kind of data; every default of kdgan stands here.
+    """Settings of training, the same for every kind of data; what a preset or a call leaves open is as here.
 
     Attributes:
         steps: updates of the student, its pretraining included.
-        teacher_steps: updates in the pretraining of T, and of D; None for as many as the student has.
+        teacher_steps: updates in the pretraining of T, of D, and of a peer; None for as many as the student has.
         batch: examples per update.
         lr: highest learning rate, of all but the next two.
-        teacher_lr: highest learning rate of T where it goes on learning after its pretraining.
+        teacher_lr: highest learning rate of T, and of a peer, where they go on learning after their pretraining.
         pretraining_lr: highest learning rate in the pretraining of T, and of D; None for `lr`.
         weight_decay: decoupled, of all players.
-        smoothing: label smoothing in the pretraining of T.
+        smoothing: label smoothing in the pretraining of T, and of a peer.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
             method's own, see `student_share`.
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
@@ -74,8 +74,18 @@ class Training:
         check_range("epsilon", self.epsilon, 0)
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
-        for lr in (self.lr, self.teacher_lr, self.pretraining_lr or self.lr):
+        for lr in (self.lr, self.teacher_lr, self.first_lr):
             Optimization(lr=lr, weight_decay=self.weight_decay)
+
+    @property
+    def teacher_updates(self) -> int:
+        """Updates in the pretraining of T, and of D."""
+        return self.steps if self.teacher_steps is None else self.teacher_steps
+
+    @property
+    def first_lr(self) -> float:
+        """Highest learning rate in the pretraining of T, and of D."""
+        return self.lr if self.pretraining_lr is None else self.pretraining_lr
 
     def optimization(self, role: str) -> Optimization:
         """Optimization of a player in the method itself."""
@@ -84,7 +94,7 @@ class Training:
 
     def pretraining_optimization(self, role: str) -> Optimization:
         """Optimization of a player before it: the student's has the rate of the run that this begins."""
-        lr = self.lr if role == "student" else self.pretraining_lr or self.lr
+        lr = self.lr if role == "student" else self.first_lr
         return Optimization(lr=lr, weight_decay=self.weight_decay)
 
     def student_share(self, method: type[Method]) -> float:
@@ -95,9 +105,7 @@ class Training:
         """Updates of a player before the method begins; 0 for one that it does not pretrain."""
         if role not in method.pretrained:
             return 0
-        if role == "student":
-            return round(self.steps * self.student_share(method))
-        return self.steps if self.teacher_steps is None else self.teacher_steps
+        return round(self.steps * self.student_share(method)) if role == "student" else self.teacher_updates
 
     def pretrained(self, method: type[Method]) -> tuple[str, ...]:
         """The players that are trained on the labels before the method begins."""
@@ -139,10 +147,10 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
             return
         # Another process may have written it in between.
         if not file.exists():
-            raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another --out")
+            raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another one (--out)")
     message = differences(read_json(file), values)
     if message:
-        raise UsageError(f"{folder} holds another configuration ({message}): choose another --out")
+        raise UsageError(f"{folder} holds another configuration ({message}): choose another folder (--out)")
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:

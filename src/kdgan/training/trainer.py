@@ -117,9 +117,17 @@ class Trainer:
         first = loops.get("student")
         early = first.steps if first else 0
         loops[self.name] = last = self.play(folder_of(self.name), early)
-        later = [{**record, "step": record["step"] + early} for record in last.history]
+        before, c_steps = (first.seconds if first else 0.0), self.method.c_steps
+        later = [
+            {
+                **record,
+                "step": early + record["step"] * c_steps,
+                "seconds": round(before + record["seconds"], 3),
+            }
+            for record in last.history
+        ]
         seconds = {what: loop.seconds for what, loop in loops.items()}
-        updates = early + (self.training.steps - early) * self.method.c_steps
+        updates = early + (self.training.steps - early) * c_steps
         return Trained([*(first.history if first else []), *later], seconds, updates)
 
     def pretrain(self, role: str, folder: Path | None = None) -> Loop:
