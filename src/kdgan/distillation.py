@@ -21,7 +21,7 @@ from kdgan.methods import CONTROL, Method, check_hyperparameters, find, hyperpar
 from kdgan.ship.cost import cost
 from kdgan.ship.report import Report
 from kdgan.tasks.metrics import Metric, accuracy, evaluated, own_metrics
-from kdgan.training import identity
+from kdgan.training import checkpoint, identity
 from kdgan.training.check import check_players
 from kdgan.training.config import Training, bind_folder
 from kdgan.training.devices import find_device, precision_on
@@ -175,10 +175,12 @@ def distill(
                     main, players, hyper or {}, own, (data, held_out), teacher if trained else None
                 )
                 bind_folder(home, "distill.json", values)
-            beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
             before = judge("teacher", teacher) if trained and not frozen else None
             with nullcontext() if home is None else locked(home):
-                done = main.train(_places(home, main.name))
+                if home is not None:
+                    _start_alike(student, home / "initial.safetensors")
+                beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
+                done = main.train(_places(home, main.name, "student"))
                 seconds = {
                     what if what == main.name else f"{what} pretraining": value
                     for what, value in done.seconds.items()
@@ -225,10 +227,12 @@ def _identity(
 
     A network that was drawn is another one each time a program is started; one that was trained is not.
     """
-    own = {name: identity.of_object(value) for name, value in hyper.items()}
+    own = {
+        name: identity.of_object(value) for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
+    }
     return {
         "method": trainer.name,
-        "hyper": {**hyperparameters(trainer.kind), **own},
+        "hyper": own,
         "training": asdict(trainer.training),
         "seed": trainer.seed,
         "augment": identity.of_object(trainer.augment),
@@ -239,12 +243,20 @@ def _identity(
     }
 
 
-def _places(home: Path | None, method: str, name: str | None = None) -> Callable[[str], Path | None]:
+def _start_alike(student: nn.Module, file: Path) -> None:
+    """The student as it was when the folder was new: after a stop, the control must begin where the student did."""
+    if file.exists():
+        student.load_state_dict(checkpoint.load(file))
+    else:
+        checkpoint.save(file, dict(student.state_dict()))
+
+
+def _places(home: Path | None, method: str, name: str) -> Callable[[str], Path | None]:
     """The folder of each thing that is trained, within `home`."""
 
     def place(what: str) -> Path | None:
         if home is None:
             return None
-        return home / ((name or method.rpartition(":")[2]) if what == method else f"{what}-pretraining")
+        return home / (name if what == method else f"{what}-pretraining")
 
     return place

@@ -1,5 +1,8 @@
 """The errors that a user is meant to read: one clear line each, with the exit code the command ends with."""
 
+import traceback
+from pathlib import Path
+
 
 class KdganError(Exception):
     """Base of the errors that `kdgan` prints as one line instead of a traceback."""
@@ -25,5 +28,20 @@ class RunError(KdganError, RuntimeError):
 
 def wrong(message: str) -> UsageError:
     """A UsageError whose message is one printable line, whatever file names or foreign texts went into it."""
+    return UsageError(one_line(message))
+
+
+def failed(error: BaseException, what: str = "") -> RunError:
+    """A RunError that says in one printable line what code that is not the project's own raised, and where."""
+    place = ""
+    if error.__traceback__ is not None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f", in {Path(last.filename).name} line {last.lineno}"
+    said = str(error) or "no message"
+    return RunError(one_line(f"{what}{' fails with ' if what else ''}{type(error).__name__}: {said}{place}"))
+
+
+def one_line(message: str) -> str:
+    """The message as one printable line."""
     line = " ".join(part.strip() for part in message.splitlines() if part.strip())
-    return UsageError("".join(character if character.isprintable() else "?" for character in line))
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -36,7 +39,7 @@ def find_object(name: str) -> Any:
         found: Any = importlib.import_module(module)
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
-    except Exception as error:  # importing runs the user's code
+    except (Exception, SystemExit) as error:  # importing runs the user's code
         raise wrong(f"cannot import {name} ({type(error).__name__}: {error})") from error
     finally:
         sys.path.remove(here)
@@ -54,6 +57,31 @@ def find_callable(name: str) -> Callable[..., Any]:
         raise wrong(f"{name} is a {type(found).__name__}: expected a function")
     called: Callable[..., Any] = found
     return called
+
+
+def fingerprint(found: Any) -> str:
+    """A hash of the code behind a function, class or other object of one's own: of its module's file and, for what was
+    typed at a prompt or in a program of its own, of its own source or bytecode."""
+    module = sys.modules.get(getattr(found, "__module__", None) or type(found).__module__)
+    file = getattr(module, "__file__", None)
+    parts: list[bytes] = []
+    if file is not None and getattr(module, "__name__", "") != "__main__":
+        parts.append(Path(file).read_bytes())
+    else:
+        with contextlib.suppress(OSError, TypeError):
+            parts.append(inspect.getsource(found if hasattr(found, "__qualname__") else type(found)).encode())
+    if inspect.isfunction(found):
+        # Two of one name on one line, and what they were made with.
+        made_with = [cell.cell_contents for cell in found.__closure__ or ()]
+        parts += [found.__code__.co_code, _written([found.__code__.co_consts, found.__defaults__, made_with])]
+    elif not inspect.isclass(found):
+        parts.append(_written(getattr(found, "__dict__", None) or found))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _written(value: object) -> bytes:
+    # Where an object lies in memory tells nothing about it.
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode()
 
 
 def reference_to(found: Any) -> str:

@@ -178,7 +178,7 @@ def test_runs_that_failed_are_named_in_the_report(typed: Command, tmp_path: Path
     command = ["compare", "--methods", "supervised,mimic", "--set", "mimic.lr=1e30", "--steps", 6]
     code, _, errors = typed(*command, "--seeds", 1, "--workers", 1, "--out", tmp_path / "o")
     assert code == 1
-    assert is_one_line(errors, "1 runs failed", "mimic seed 0", "diverged")
+    assert is_one_line(errors, "1 run failed", "mimic seed 0", "diverged")
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "Runs that failed and are in no figure or mean (1): mimic seed 0" in page
     assert [row["method"] for row in rows(tmp_path / "o" / "results.csv")] == ["supervised"]

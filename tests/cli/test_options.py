@@ -124,15 +124,13 @@ def test_execution_is_where_and_how() -> None:
 def test_variants_have_their_settings(tmp_path: Path) -> None:
     tuned = tmp_path / "tuned.json"
     tuned.write_text('{"methods": {"kdgan": {"settings": {"beta": 3.0, "lr": 0.5}}}}', encoding="utf-8")
-    chosen = MethodsOptions(
-        "kdgan,tiny:Own,mimic", set=("kdgan.alpha=0.25", "Own.teacher_lr=0.125"), settings=tuned
-    )
+    chosen = MethodsOptions("kdgan,tiny:Own,mimic", set=("kdgan.alpha=0.25", "Own.lr=0.125"), settings=tuned)
     variants = chosen.variants(list(BASELINES)[:1])
     assert list(variants) == ["knn", "kdgan", "Own", "mimic"]
     assert (variants["knn"].method, variants["Own"].method) == ("knn", "tiny:Own")
     assert variants["kdgan"].hyper == {"beta": 3.0, "alpha": 0.25}
     assert variants["kdgan"].training == {"lr": 0.5}
-    assert variants["Own"].training == {"teacher_lr": 0.125}
+    assert variants["Own"].training == {"lr": 0.125}
     assert variants["mimic"].hyper == variants["mimic"].training == {}
     for options, part in (
         (MethodsOptions(seeds=0), "--seeds"),

@@ -40,6 +40,17 @@ def test_jobs_give_their_values_and_wait_for_what_they_need() -> None:
     assert printed.splitlines() == ["[1/3] two", "[2/3] three", "[3/3] one"]
 
 
+def test_a_terminal_has_bars_with_the_time_left() -> None:
+    file = StringIO()
+    console = Console(file=file, width=100, force_terminal=True)
+    jobs = [Job("one", pool_jobs.add, (1, 2)), Job("two", pool_jobs.add, (3, 4), after=("one",))]
+    assert run_jobs(jobs, workers=1, threads=1, console=console, done=lambda *_: None) == []
+    shown = file.getvalue()
+    assert "2 of 2 jobs" in shown
+    assert "100 %" in shown
+    assert "left" in shown
+
+
 def test_every_process_is_prepared_once() -> None:
     jobs = [Job(str(number), pool_jobs.process, ()) for number in range(4)]
     values, _, _ = run(jobs, prepare=pool_jobs.prepare)
@@ -59,7 +70,7 @@ def test_a_job_that_fails_takes_along_what_needs_it_and_nothing_else() -> None:
     ]
     values, failures, _ = run(jobs)
     assert values == {"needs nothing": 3}
-    assert failures == ["teacher: diverged", "bug: KeyError: 3"]
+    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 42"]
 
 
 @pytest.mark.parametrize(

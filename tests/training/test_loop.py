@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdgan.data import Batch, TensorFeed
 from kdgan.errors import Interrupted, RunError
-from kdgan.methods import METHODS, Method, Optimization, create
+from kdgan.methods import METHODS, Method, Optimization, Player, create
 from kdgan.training import checkpoint
 from kdgan.training.loop import WINDOW, Loop
 
@@ -24,6 +24,7 @@ class Counting:
 
     def __init__(self, odd: Mapping[int, float] | None = None) -> None:
         self.count, self.odd = 0, odd or {}
+        self.players: dict[str, Player] = {}
         self.progress: list[float] = []
 
     def update(self, batch: Batch, progress: float) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
-from kdgan.errors import KdganError
+from kdgan.errors import KdganError, one_line
 
 COMMANDS: dict[str, Any] = {
     "compare": Compare,
@@ -59,5 +59,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"kdgan: {message}", file=sys.stderr)  # noqa: T201
+    print(f"kdgan: {one_line(message)}", file=sys.stderr)  # noqa: T201
     raise SystemExit(code)

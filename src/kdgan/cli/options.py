@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from kdgan.cli.parsing import by_name, method_names, names_in, settings_of
+from kdgan.cli.parsing import by_name, check_used, method_names, names_in, settings_of
 from kdgan.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -244,10 +244,13 @@ class MethodsOptions:
         tuned = {} if self.settings is None else read_tuned(self.settings)
         own = {name: dict(tuned.get(name, {})) for name in methods}
         for name, value in settings_of(self.set).items():
-            method, dot, key = name.partition(".")
-            if not dot or method not in methods:
+            # A class within a class has a point in its name.
+            method = max((each for each in methods if name.startswith(f"{each}.")), key=len, default="")
+            key = name[len(method) + 1 :]
+            if not method or not key:
                 raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
             own[method][key] = value
+            check_used(methods[method], key)
         return {name: Variant.of(method, own[name]) for name, method in methods.items()}
 
 
@@ -263,7 +266,8 @@ def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:
 def check_failures(failures: list[str]) -> None:
     """Raises a RunError if runs failed: how many, and what the first said."""
     if failures:
-        raise RunError(f"{len(failures)} runs failed; {failures[0]}")
+        runs = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
+        raise RunError(f"{runs} failed; {failures[0]}")
 
 
 def typed() -> list[str]:

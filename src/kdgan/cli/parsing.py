@@ -74,9 +74,13 @@ def method_names(text: str) -> list[str]:
 
 def by_name(methods: Iterable[str]) -> dict[str, str]:
     """The methods by their names in results: of your own, `module:Class`, the class."""
+    from kdgan.tasks.config import BASELINES
+
     found: dict[str, str] = {}
     for method in methods:
         name = method.rpartition(":")[2]
+        if name != method and name in BASELINES:
+            raise UsageError(f"--methods: {method} has the name of one of kdgan's own: rename it")
         if name in found:
             raise UsageError(f"--methods: {found[name]} and {method} would have one name in results, {name}")
         found[name] = method
@@ -97,6 +101,25 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
             raise UsageError(f"--set {text}: write NAME=VALUE")
         try:
             settings[name] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             settings[name] = value
     return settings
+
+
+def check_used(method: str, name: str) -> None:
+    """Raises a UsageError for a setting of one method that it would not look at."""
+    from kdgan.methods import find, hyperparameters
+    from kdgan.tasks.config import BASELINES
+
+    if method in BASELINES:
+        used = name not in ("lr", "teacher_lr", "student_pretraining", "teacher_steps", "teacher_every")
+    else:
+        kind = find(method)
+        used = name in hyperparameters(kind) or {
+            "teacher_lr": bool({"teacher", "peer"} & {*kind.trains}),
+            "student_pretraining": "student" in kind.pretrained,
+            "teacher_steps": bool({*kind.pretrained} - {"student"}),
+            "teacher_every": len(kind.trains) > 1,
+        }.get(name, True)
+    if not used:
+        raise UsageError(f"--set {method}.{name}: {method} has no use for it")

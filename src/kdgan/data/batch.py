@@ -21,6 +21,7 @@ class Batch:
         privileged: ϱ, what only teacher and discriminator see, `(B, ...)`, or None.
         teacher_logits: logits of a frozen teacher for these very inputs, `(B, K)`, where they were computed
             ahead, or None.
+        teacher_saw: the inputs that those are of; a copy with other inputs has neither.
 
     Raises:
         UsageError: if the parts differ in length or the targets have neither form.
@@ -30,6 +31,7 @@ class Batch:
     targets: Tensor
     privileged: Tensor | None = None
     teacher_logits: Tensor | None = None
+    teacher_saw: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.targets.ndim not in (1, 2) or self.targets.is_floating_point() != (self.targets.ndim == 2):
@@ -42,6 +44,11 @@ class Batch:
             if part is not None and len(part) != len(self.inputs):
                 raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each example needs one")
 
+        if self.teacher_logits is not None and self.teacher_saw is None:
+            object.__setattr__(self, "teacher_saw", self.inputs)
+        if self.teacher_saw is not self.inputs:
+            object.__setattr__(self, "teacher_logits", None)
+            object.__setattr__(self, "teacher_saw", None)
         if self.targets.ndim == 1 and self.targets.dtype != torch.int64:
             object.__setattr__(self, "targets", self.targets.long())  # the only type that all of torch takes
 
@@ -57,5 +64,5 @@ class Batch:
         return self._map(lambda part: part.to(device, non_blocking=True))
 
     def _map(self, change: object) -> Batch:
-        parts = (getattr(self, field.name) for field in fields(self))
+        parts = (getattr(self, field.name) for field in fields(self) if field.name != "teacher_saw")
         return Batch(*(None if part is None else change(part) for part in parts))  # type: ignore[operator, arg-type]

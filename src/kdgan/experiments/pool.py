@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kdgan.errors import Interrupted, KdganError, RunError
+from kdgan.errors import Interrupted, KdganError, RunError, failed
 from kdgan.training.devices import deterministic
 from kdgan.training.interrupt import stop_on_signal
 
@@ -152,9 +152,9 @@ class _Picture:
         self.finished = 0
         self.message = ""
         self.bars = Progress(
-            TextColumn("{job.description}"),
+            TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{job.percentage:3.0f} %"),
+            TextColumn("{task.percentage:3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -250,5 +250,5 @@ def _as_run_error_only() -> Iterator[None]:
         yield
     except (KdganError, OSError):
         raise
-    except Exception as error:
-        raise RunError(f"{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise failed(error) from error

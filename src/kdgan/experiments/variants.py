@@ -38,7 +38,11 @@ class Variant:
     @staticmethod
     def of(method: str | type[Method], settings: Mapping[str, Any]) -> Variant:
         """A method with settings by name that may be hyperparameters or one of `OWN_SETTINGS`."""
-        training = {name: value for name, value in settings.items() if name in OWN_SETTINGS}
+        # A hyperparameter of one's own goes before a setting of its name.
+        own = {} if method in BASELINES else hyperparameters(method)
+        training = {
+            name: value for name, value in settings.items() if name in OWN_SETTINGS and name not in own
+        }
         return Variant(
             method, {name: value for name, value in settings.items() if name not in training}, training
         )

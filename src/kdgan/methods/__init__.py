@@ -64,7 +64,23 @@ def find(method: str | type[Method]) -> type[Method]:
     kind = find_object(method) if isinstance(method, str) else method
     if not (inspect.isclass(kind) and issubclass(kind, Method)):
         raise UsageError(f"{method!r} is no method: a method is a subclass of kdgan.methods.Method")
+    _check_own(kind)
     return kind
+
+
+def _check_own(kind: type[Method]) -> None:
+    name = kind.__qualname__
+    if kind.__name__ in METHODS:
+        raise UsageError(
+            f"method {name} has the name of one of kdgan's own, which results would confuse: rename it"
+        )
+    unknown = sorted({*kind.trains, *kind.pretrained} - set(kind.roles))
+    if unknown and "student" in kind.roles:
+        raise UsageError(
+            f"method {name} trains a {unknown[0]} that is not among its roles {', '.join(kind.roles)}"
+        )
+    if not isinstance(kind.description, str) or not isinstance(kind.cost, int | float) or kind.cost <= 0:
+        raise UsageError(f"description of method {name} must be text and cost a number above 0")
 
 
 def name_of(method: str | type[Method]) -> str:

@@ -68,7 +68,7 @@ class Method:
     description: str = ""
     """Description in a sentence; the first line of the docstring where there is none."""
     colour: str | None = None
-    """In every figure; None takes one that is free."""
+    """In every figure; a method of one's own has one that is free."""
     cost: float = 2.0
     """Rough time of an update beside plain training of C: the time left is guessed from it, and tables are sorted."""
     search_space: SearchSpace = RATES
@@ -173,10 +173,7 @@ class Method:
         each = (-1, *[1] * (inputs.ndim - 1))
         size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)
         part = torch.rand(len(inputs), generator=self.generator, device=inputs.device).view(each)
-        # Logits that T gave ahead are those of the inputs as they were.
-        return replace(
-            batch, inputs=inputs.detach() + self.epsilon * part * slope / size, teacher_logits=None
-        )
+        return replace(batch, inputs=inputs.detach() + self.epsilon * part * slope / size)
 
     @property
     def student(self) -> Player:

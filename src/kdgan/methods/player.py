@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 
 Losses = dict[str, Tensor]
 """The mean of each term over a batch, by name, detached."""
@@ -21,12 +21,32 @@ Terms = Mapping[str, tuple[float, Tensor]]
 
 
 def total(terms: Terms) -> Tensor:
-    """The weighted sum of the terms, `(B,)`."""
+    """The weighted sum of the terms, `(B,)`.
+
+    Raises:
+        UsageError: for terms that are not of that form.
+    """
+    check_terms(terms)
     weighted = [value if weight == 1 else weight * value for weight, value in terms.values()]
     loss = weighted[0]
     for value in weighted[1:]:
         loss = loss + value
     return loss
+
+
+def check_terms(terms: Terms) -> None:
+    """Raises a UsageError unless these are terms by name, each a weight and one value for each example."""
+    shape = None
+    if not isinstance(terms, Mapping) or not terms:
+        raise wrong(f"a loss must be {{name: (weight, values)}}, not {type(terms).__name__} {terms!r:.60}")
+    for name, term in terms.items():
+        if not isinstance(term, tuple) or len(term) != 2 or not isinstance(term[1], Tensor):
+            raise wrong(f"loss term {name} must be (weight, values), not {type(term).__name__}")
+        shape = term[1].shape if shape is None else shape
+        if term[1].ndim != 1 or term[1].shape != shape:
+            raise wrong(
+                f"loss term {name} must have one value for each example, (B,), not {tuple(term[1].shape)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +137,8 @@ class Player:
         Returns:
             The mean of each term, detached.
         """
-        assert self.optimizer is not None, "a player that is kept as it is does not learn"
-        assert self.optimization is not None
+        if self.optimizer is None or self.optimization is None:
+            raise UsageError(f"the {self.role} is kept as it is here, so it cannot learn")
         (group,) = self.optimizer.param_groups
         group["lr"] = self.optimization.rate(progress)
         for parameter in group["params"]:
@@ -149,6 +169,11 @@ class Player:
         self.module.load_state_dict(state["module"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+            for parameter, moments in self.optimizer.state.items():
+                for name, value in moments.items():
+                    if value.shape == parameter.shape and value.stride() != parameter.stride():
+                        # In the order of the weights, or sums would come out in other last bits than without a stop.
+                        moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 @contextmanager

@@ -44,6 +44,13 @@ class Report:
             lines.append(f"{names.get(role, role):22}{values}{numbers}")
         lines.append(
             f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
-            "control alike."
+            "control alike, from one seed."
         )
+        below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
+        if below > 0:
+            lines.append(
+                f"The student is {below:.2f} points below its control, so the method did not help here. Where the "
+                "teacher is very sure of itself (logits far apart), a higher temperature, or a teacher trained with "
+                "label smoothing, teaches more."
+            )
         return "\n".join(lines)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -11,8 +10,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from kdgan.errors import UsageError
 from kdgan.files import sha256_of
 from kdgan.methods import find, hyperparameters
-from kdgan.references import is_reference
+from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.training.config import Training, digest
+from kdgan.training.identity import plain
 
 BASELINES: Mapping[str, str] = {
     "knn": "kdgan.tagging.baselines.knn:KNN",
@@ -144,7 +144,7 @@ class Config:
     def name(self) -> str:
         """A name for the run's folder that no other configuration has: method, seed, and a digest of the rest."""
         method = self.method.rpartition(":")[2]
-        return f"{method}-seed{self.seed}-{digest(self.plain())}"
+        return f"{method}-seed{self.seed}-{digest(self.identity())}"
 
     def network(self, role: str) -> str:
         """The network that plays a role."""
@@ -161,8 +161,13 @@ class Config:
             for name, value in self.hyper.items()
         }
         values = {**asdict(self), "hyper": {**defaults, **given}}
-        plain: dict[str, Any] = json.loads(json.dumps(values))
-        return {**plain, "data": {"kind": self.data.kind, **plain["data"]}}
+        known = plain(values)
+        return {**known, "data": {"kind": self.data.kind, **known["data"]}}
+
+    def identity(self) -> dict[str, Any]:
+        """The same with a hash of each object of one's own: other code under the same name is another run."""
+        named = [self.method, *self.hyper.values(), self.student, self.teacher, self.discriminator]
+        return {**self.plain(), **code([*named, *self.metrics, self.probe])}
 
     def shared(self, *, portable: bool = False) -> dict[str, Any]:
         """The part that all runs of a comparison have in common.
@@ -183,7 +188,17 @@ class Config:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
         wanted = ("data", "seed", "augment", *(("metrics",) if role == "student" else ()))
         values = {name: value for name, value in self.plain().items() if name in wanted}
-        return {**values, "network": self.network(role), **self.training.pretraining(role, find(self.method))}
+        own = code([self.network(role), *(self.metrics if role == "student" else ())])
+        training = self.training.pretraining(role, find(self.method))
+        return {**values, "network": self.network(role), **training, **own}
+
+
+def code(names: Iterable[object]) -> dict[str, Any]:
+    """Under `code` a hash for each reference among the names; nothing where there is none."""
+    found = {
+        name: fingerprint(find_object(name)) for name in names if isinstance(name, str) and is_reference(name)
+    }
+    return {"code": found} if found else {}
 
 
 def from_plain(values: Mapping[str, Any]) -> Config:
@@ -196,6 +211,7 @@ def from_plain(values: Mapping[str, Any]) -> Config:
         data = dict(values["data"])
         kind = KINDS[data.pop("kind")]
         tuples = {name: tuple(data[name]) for name in ("privileged",) if name in data}
+        values = {name: value for name, value in values.items() if name != "code"}
         if set(values) != {each.name for each in fields(Config)}:
             raise KeyError("a field is missing or unknown")
         given = {**values, "metrics": tuple(values["metrics"]), "training": Training(**values["training"])}

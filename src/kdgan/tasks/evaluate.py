@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdgan.errors import UsageError
 from kdgan.references import is_reference
-from kdgan.tasks.config import BASELINES, Config, from_plain
+from kdgan.tasks.config import BASELINES, Config, code, from_plain
 from kdgan.tasks.run import count_parameters, task_of
 from kdgan.training.config import read_json
 from kdgan.training.execution import Execution
@@ -41,13 +41,22 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     Raises:
         UsageError: if the folder holds no finished run of a network, or the data are not to be found.
     """
-    config = from_plain(read_json(folder / "config.json"))
+    values = read_json(folder / "config.json")
+    config = from_plain(values)
     if config.method in BASELINES:
         raise UsageError(
             f"{folder} is of {config.method}, which keeps no network: its metrics are in result.json"
         )
     if not trust and is_reference(config.student):
         raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
+    if trust:
+        now = code([config.student, *config.metrics]).get("code", {})
+        then = values.get("code") or {}
+        other = [name for name in now if name in then and now[name] != then[name]]
+        if other:
+            raise UsageError(
+                f"{other[0]} is no longer the code that {folder} was run with: its numbers would mislead"
+            )
     task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
     metrics = task.measure(module, task.test.to(execution.device))

@@ -15,6 +15,13 @@ Metric: TypeAlias = Callable[[Tensor, Tensor], float]
 """Logits `(N, K)` and targets, class indices `(N,)` or label weights `(N, K)`, to a number; more is better."""
 
 
+RESERVED = (
+    *("step", "seconds", "losses", "data", "labels", "method", "seed", "student_updates"),
+    *("pretraining_seconds", "student_parameters", "teacher_parameters"),
+)
+"""Names in histories and results that are of no metric."""
+
+
 def accuracy(logits: Tensor, targets: Tensor) -> float:
     """Per cent of examples whose highest-scored label is true; for label weights: one of those with the largest."""
     best = logits.argmax(-1)
@@ -35,6 +42,12 @@ def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str
         UsageError: for a reference that leads to nothing that can be called, or a name that another metric has.
     """
     functions: list[tuple[str, Metric]]
+    if not isinstance(given, Mapping) and (
+        not isinstance(given, Iterable)
+        or isinstance(given, str)
+        or not all(isinstance(each, str) for each in given)
+    ):
+        raise wrong("metrics must be functions by name, {name: function}, or a list of module:function")
     if isinstance(given, Mapping):
         functions = list(given.items())
     else:
@@ -43,6 +56,10 @@ def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str
     for name, metric in functions:
         if not callable(metric):
             raise wrong(f"metric {name} is no function of logits and targets, but {type(metric).__name__}")
+        if name in RESERVED or "/" in name:
+            raise wrong(
+                f"metric {name} has the name of something that results hold anyway: call it otherwise"
+            )
         if name in (*found, *taken):
             raise wrong(f"metric {name} has the name of another one: call it otherwise")
         found[name] = metric
@@ -58,8 +75,9 @@ def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) ->
     found = {}
     for name, metric in metrics.items():
         try:
-            found[name] = float(metric(logits, targets))
-        except Exception as error:  # of any kind: it is the user's code
+            # A metric that writes into what it is given must not change what the others see.
+            found[name] = float(metric(logits.clone(), targets.clone()))
+        except (Exception, SystemExit) as error:  # of any kind: it is the user's code
             raise wrong(f"metric {name} fails ({type(error).__name__}: {error})") from error
         if not math.isfinite(found[name]):
             raise wrong(f"metric {name} gives {found[name]}, which is no finite number")

@@ -84,7 +84,7 @@ class Run(ABC):
         finished = outcome_in(folder, self.config)
         if finished is not None:
             return finished
-        bind_folder(folder, "config.json", self.config.plain())
+        bind_folder(folder, "config.json", self.config.identity())
         with locked(folder, self.execution.stop):
             finished = outcome_in(folder, self.config)
             if finished is not None:
@@ -247,7 +247,7 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
     result = folder / "result.json"
     if not result.exists():
         return None
-    bind_folder(folder, "config.json", config.plain())
+    bind_folder(folder, "config.json", config.identity())
     values = read_json(result)
     curves = {name: [(step, value) for step, value in points] for name, points in values["curves"].items()}
     return Outcome(**{**values, "curves": curves})

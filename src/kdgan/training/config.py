@@ -155,8 +155,13 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """In words, the first of the values in which two configurations differ; nothing where they do not."""
-    there, now = _flat(there), _flat(now)
-    other = [key for key in {**now, **there} if now.get(key) != there.get(key)]
+    there, now = _flat(there), _flat(json.loads(json.dumps(now)))
+    # As they are written: a tuple is a list, and a number that is none is itself.
+    other = [
+        key
+        for key in {**now, **there}
+        if now.get(key) != there.get(key) and json.dumps(now.get(key)) != json.dumps(there.get(key))
+    ]
     return ", ".join(f"{key} {there.get(key)!r} there and {now.get(key)!r} now" for key in other[:3])
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kdgan.data.batch import Batch
+from kdgan.errors import wrong
+from kdgan.references import fingerprint, reference_to
 
 
 def of_data(data: Batch | DataLoader[Any]) -> str | None:
@@ -28,6 +32,25 @@ def of_tensors(tensors: Iterable[Tensor]) -> str:
     return found.hexdigest()
 
 
+def plain(value: object) -> Any:
+    """A value as JSON gives it back; functions and classes by where they are found, members of an Enum by name.
+
+    Raises:
+        UsageError: for any other object.
+    """
+
+    def named(each: object) -> Any:
+        if isinstance(each, Enum):
+            return each.name
+        if callable(each):
+            return reference_to(each)
+        raise wrong(f"a setting must be a number, text, true or false, or a function, not {each!r}")
+
+    return json.loads(json.dumps(value, default=named))
+
+
 def of_object(value: object) -> Any:
-    """The name of a function, or of the class of something that can be called; any other value is itself."""
-    return getattr(value, "__qualname__", type(value).__qualname__) if callable(value) else value
+    """The name and a hash of a function, or of something else that can be called; any other value is itself."""
+    if not callable(value):
+        return plain(value)
+    return f"{getattr(value, '__qualname__', type(value).__qualname__)} {fingerprint(value)}"

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,26 @@ from typing import Any
 import torch
 
 from kdgan.data.feed import Feed
-from kdgan.errors import Interrupted, RunError
+from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed
 from kdgan.files import replacing
 from kdgan.methods import Losses, Method
 from kdgan.training import checkpoint
 
 WINDOW = 20
 """Steps between two looks at the losses: looking makes the device wait."""
+
+
+@contextlib.contextmanager
+def own_code(method: Method) -> Iterator[None]:
+    """What a method of one's own raises as one line; a fault of the project's own methods keeps its traceback."""
+    try:
+        yield
+    except KdganError:
+        raise
+    except (Exception, SystemExit) as error:
+        if type(method).__module__.startswith("kdgan."):
+            raise
+        raise failed(error, f"method {type(method).__qualname__}") from error
 
 
 @dataclass(slots=True)
@@ -77,7 +90,10 @@ class Loop:
             batch = self.feed(
                 step
             )  # views are made in the precision of the data, whatever that of the networks
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            with (
+                own_code(self.method),
+                torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16),
+            ):
                 watched.append(self.method.update(batch, step / self.steps))
             done = step + 1
             stopping = self.stop()
@@ -128,13 +144,22 @@ class Loop:
         assert self.evaluate is not None
         losses = {name: total / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
+        # Whatever a metric draws, training goes on as if nobody had looked.
+        random = checkpoint.random_state(self.device)
         measured = self.evaluate()
+        checkpoint.restore_random_state(random, self.device)
+        taken = sorted({"step", "seconds", "losses"} & measured.keys())
+        if taken:
+            raise UsageError(
+                f"{taken[0]} is the name of what every evaluation records: call the metric otherwise"
+            )
         self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
         if self.folder is not None:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self.history[-1]) + "\n")
 
     def _save(self, done: int) -> None:
+        self._check_weights(done)
         if self.folder is None:
             return
         state = {
@@ -147,6 +172,15 @@ class Loop:
             "random": checkpoint.random_state(self.device),
         }
         checkpoint.save(self.folder / "checkpoint.safetensors", state)
+
+    def _check_weights(self, done: int) -> None:
+        """A finite loss may have a gradient that is not: such weights are neither kept nor given to anyone."""
+        for role, player in self.method.players.items():
+            if player.learns and not all(weight.isfinite().all() for weight in player.module.parameters()):
+                raise RunError(
+                    f"training diverged: at step {done} weights of the {role} were no longer finite; try a lower "
+                    "learning rate, and look for roots and logarithms of 0 in a loss of your own"
+                )
 
     def _resume(self) -> int:
         """Takes up the last checkpoint, if there is one, and gives the number of steps that are done."""
