@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -171,7 +172,6 @@ def test_a_loader_that_gives_nothing() -> None:
         ({"inputs": X, "targets": Y}, "dict"),
         ((X,), "tuple"),
         ((X, Y, KNOWN, X), "tuple"),
-        ((X.numpy(), Y.numpy()), "tuple"),
         (X, "Tensor"),
         (None, "NoneType"),
         ("digits", "str"),
@@ -262,3 +262,13 @@ def test_updates_in_some_passes() -> None:
     assert updates_in(30, training_data(Items(X, Y, noise=0.01), CPU), 5) == 60
     assert updates_in(30, loader, 5) == 90
     assert updates_in(1, training_data(Stream(), CPU), 5) > 10**9
+
+
+def test_arrays_are_as_good_as_tensors() -> None:
+    arrays = training_data((X.double().numpy(), Y.numpy(), X.numpy()), CPU)
+    assert isinstance(arrays, Batch)
+    assert arrays.privileged is not None
+    assert torch.equal(arrays.inputs, X)
+    assert torch.equal(arrays.targets, Y)
+    with refused("train holds an array that is not of numbers"):
+        training_data((X.numpy(), np.array(["a"] * len(X))), CPU)

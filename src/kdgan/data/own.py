@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, TensorFeed
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 
-Data: TypeAlias = "Batch | Sequence[Tensor] | Dataset[Any] | DataLoader[Any]"
-"""A `Batch` of all examples; a pair or triple of tensors; a Dataset of pairs or triples; a DataLoader of them.
+Data: TypeAlias = "Batch | Sequence[Tensor | NDArray[Any]] | Dataset[Any] | DataLoader[Any]"
+"""A `Batch` of all examples; a pair or triple of tensors or arrays; a Dataset of pairs or triples; a DataLoader.
 The order is inputs, targets, privileged."""
 
 MOST_BYTES = 2**30
@@ -25,7 +27,7 @@ _LOOKED_AT, _LOOKS = 32, 4
 
 
 def as_batch(data: object, what: str) -> Batch:
-    """A batch from a `Batch`, or from a pair or triple (inputs, targets, privileged).
+    """A batch from a `Batch`, or from a pair or triple (inputs, targets, privileged) of tensors or arrays.
 
     Raises:
         UsageError: if it is neither.
@@ -35,13 +37,22 @@ def as_batch(data: object, what: str) -> Batch:
     if (
         isinstance(data, list | tuple)
         and len(data) in (2, 3)
-        and all(isinstance(part, Tensor) for part in data)
+        and all(isinstance(part, Tensor | np.ndarray) for part in data)
     ):
-        return Batch(*data)
+        try:
+            return Batch(*map(_tensor, data))
+        except TypeError as error:
+            raise wrong(f"{what} holds an array that is not of numbers: {error}") from error
     raise UsageError(
-        f"{what} must give (inputs, targets) or (inputs, targets, privileged) as tensors, or a kdgan.Batch; "
+        f"{what} must give (inputs, targets) or (inputs, targets, privileged) as tensors or arrays, or a kdgan.Batch; "
         f"got {type(data).__name__}"
     )
+
+
+def _tensor(part: Tensor | NDArray[Any]) -> Tensor:
+    # Arrays are of double precision unless somebody says otherwise, networks are not.
+    real = isinstance(part, np.ndarray) and part.dtype.kind == "f"
+    return torch.as_tensor(part, dtype=torch.get_default_dtype() if real else None)
 
 
 def collected(data: Data, what: str) -> Batch:
