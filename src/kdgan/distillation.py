@@ -20,7 +20,7 @@ from kdgan.files import locked
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, hyperparameters, name_of
 from kdgan.ship.cost import cost
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, accuracy, evaluated, own_metrics
+from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority, own_metrics
 from kdgan.training import checkpoint, identity
 from kdgan.training.check import check_players
 from kdgan.training.config import Training, bind_folder
@@ -199,7 +199,7 @@ def distill(
     for module, like in ((players["teacher"], teacher), (beside, student)):
         if module is not None:  # back where the caller's own are
             module.to(next((p.device for p in like.parameters()), where))
-    report = Report(main.name, found, costs, done.updates, seconds, trained)
+    report = Report(main.name, found, costs, done.updates, seconds, trained, majority(held_out.targets))
     return Result(student.eval(), report, players["teacher"].eval(), beside, done.history)
 
 

@@ -80,3 +80,51 @@ def test_errors_become_a_line_and_an_exit_code(
     found, printed, errors = typed("evaluate", tmp_path)
     assert (found, printed) == (code, "")
     assert is_one_line(errors, part)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        (MemoryError(), 2, "not enough memory"),
+        (RecursionError("too deep"), 2, "too deep"),
+        (OverflowError("too large"), 2, "too large"),
+        (KeyError("job\nname"), 1, "KeyError: 'job\\nname'"),
+    ],
+)
+def test_nothing_ends_in_a_traceback(
+    typed: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, code: int, part: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("kdgan.tasks.evaluate.evaluate_run", fail)
+    found, _, errors = typed("evaluate", tmp_path)
+    assert found == code
+    assert is_one_line(errors, part)
+    if code == 1:
+        monkeypatch.setenv("KDGAN_TRACEBACK", "1")
+        with pytest.raises(KeyError):
+            typed("evaluate", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--student mlp-99999999999", "--student mlp-60000000", f"--student mlp{'-1' * 100_000}"),
+        *("--teacher lenet-9-9-99999999", "--threads 100000", "--batch 1000000000000", "--seeds 100000000"),
+        *("--workers 10000000000", "--steps 99999999999999", "--lr inf", "--checkpoint-seconds nan"),
+        *(
+            "--set distn.temperature=Infinity",
+            "--weight-decay inf",
+            "--epsilon inf",
+            "--evaluations 999999999",
+        ),
+    ],
+)
+def test_numbers_that_nobody_means_are_refused(typed: Command, tmp_path: Path, option: str) -> None:
+    code, _, errors = typed(
+        "compare", "--methods", "supervised,distn", *option.split(), "--out", tmp_path / "c"
+    )
+    assert code == 2
+    assert is_one_line(errors)
+    assert not (tmp_path / "c").exists()

@@ -165,5 +165,5 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_image_size_below_one_is_refused(tmp_path: Path) -> None:
-    with refused("image_size must be at least 1 pixel, not 0"):
+    with refused("image_size must be from 1 to 4,096 pixels, not 0"):
         load(write_images(tmp_path), image_size=0)

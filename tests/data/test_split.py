@@ -1,5 +1,7 @@
 """Which examples are labelled, which validate, and the scale they are brought to."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -42,7 +44,8 @@ def test_any_number_of_labels_is_as_even_as_the_classes_allow(
     got = data.train.targets.bincount(minlength=len(counts)).tolist()
     assert sum(got) == labels
     for mine, there in zip(got, counts, strict=True):
-        assert mine == there or mine >= max(got) - 1
+        # Of each class a part is set aside for validation.
+        assert mine >= there - math.ceil(0.1 * there) - 1 or mine >= max(got) - 1
         assert mine >= 1
 
 
@@ -76,6 +79,15 @@ def test_no_example_is_in_two_parts_and_each_keeps_its_label(
     assert len(validation) == min(tenth, total - len(train))
     for part, which in ((data.train, train), (data.validation, validation)):
         assert part.targets.tolist() == given_source.train.targets[which].tolist()
+
+
+@pytest.mark.parametrize("labels", [None, 100, 3500])
+def test_validation_is_a_sample_of_the_data(labels: int | None) -> None:
+    data = split(source([3000, 850, 150]), labels=labels, seed=0)
+    assert data.validation.targets.bincount().tolist() == [300, 85, 15]
+    assert split(source([3, 1, 36]), labels=None, seed=0).validation.targets.bincount().tolist() == [0, 0, 4]
+    rare = split(source([1, 1, 1, 17]), labels=None, seed=0)
+    assert rare.train.targets.bincount().tolist() == [1, 1, 1, 15]
 
 
 def test_validation_has_an_upper_limit() -> None:

@@ -20,7 +20,7 @@ from kdgan.training import Execution, Training
 from support import refused, served
 from tiny import DIGITS, TAGS, changed
 
-MEASURED = ("accuracy", "teacher/accuracy", "best_epoch/accuracy", "validation/accuracy")
+MEASURED = ("accuracy", "teacher/accuracy", "best_epoch/accuracy", "validation/accuracy", "majority/accuracy")
 
 
 @pytest.fixture

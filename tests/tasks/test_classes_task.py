@@ -94,3 +94,14 @@ def test_too_many_or_too_few_labels() -> None:
     for labels, part in ((5, "5 labels"), (5000, "5000 labels")):
         with refused(part):
             task_of(changed(DIGITS, labels=labels), None)
+
+
+def test_uneven_classes_have_the_share_of_the_largest_and_balanced_accuracy(tmp_path: Path) -> None:
+    file = tmp_path / "rare.csv"
+    rows = [f"{i % 7},{(i * 5) % 11},{'yes' if i % 50 == 0 else 'no'}" for i in range(1000)]
+    file.write_text("\n".join(["a,b,kind", *rows]) + "\n", encoding="utf-8")
+    rare = of_table(ClassesData(str(file), sha256=sha256_of(file), target="kind"), method="supervised")
+    found = train(tmp_path, base=rare).metrics
+    assert found["majority/accuracy"] == 98.0
+    assert found["balanced_accuracy"] == pytest.approx(50, abs=10)
+    assert "balanced_accuracy" not in train(tmp_path / "even", base=DIGITS).metrics

@@ -38,7 +38,9 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     assert all(0 <= value <= 100 for value in metrics.values())
     has_teacher = "teacher" in kind.roles
     assert next(iter(metrics)) == "accuracy"
-    assert set(metrics) - {"teacher/accuracy"} == {"accuracy", "validation/accuracy", "best_epoch/accuracy"}
+    assert set(metrics) - {"teacher/accuracy"} == {
+        *("accuracy", "validation/accuracy", "best_epoch/accuracy", "majority/accuracy"),
+    }
     assert ("teacher/accuracy" in metrics) == (outcome.teacher_parameters is not None) == has_teacher
     assert set(outcome.curves) == {"accuracy", "validation/accuracy"}
     assert outcome.labels == 40

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kdgan.errors import UsageError
-from kdgan.tasks.metrics import accuracy, evaluated, own_metrics
+from kdgan.tasks.metrics import accuracy, balanced_accuracy, evaluated, majority, own_metrics
 from support import refused
 from tiny import broken, count, nan, thrice
 
@@ -93,3 +93,11 @@ def test_metrics_that_give_no_number() -> None:
             evaluated({"mine": metric}, LOGITS, targets)
         assert "metric mine " in str(caught.value)
         assert part in str(caught.value)
+
+
+def test_what_always_naming_the_largest_class_gives() -> None:
+    assert majority(torch.tensor([0, 1, 1, 2])) == 50
+    assert majority(torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.1, 0.9], [0.7, 0.3]])) == 75
+    logits = torch.eye(3)[torch.tensor([1, 1, 1, 1])]
+    assert balanced_accuracy(logits, torch.tensor([0, 1, 1, 1])) == 50
+    assert balanced_accuracy(logits, torch.tensor([1, 1, 1, 1])) == 100

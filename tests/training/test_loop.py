@@ -395,7 +395,7 @@ def test_the_comparison_of_states_sees_a_single_bit() -> None:
         assert_same_state(one, other)
 
 
-@pytest.mark.parametrize("lr", [1e30, float("inf")])
+@pytest.mark.parametrize("lr", [1e30])
 def test_a_game_that_diverges_says_so(tmp_path: Path, lr: float) -> None:
     loop, _ = game("kdgan", {}, tmp_path, optimization=Optimization(lr=lr, schedule="constant"))
     with pytest.raises(

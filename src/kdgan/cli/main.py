@@ -14,7 +14,7 @@ from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
-from kdgan.errors import KdganError, one_line
+from kdgan.errors import KdganError, failed, one_line
 
 COMMANDS: dict[str, Any] = {
     "compare": Compare,
@@ -56,6 +56,15 @@ def main(arguments: list[str] | None = None) -> None:
             place = error.filename or "to the output folder"
             _fail(f"no room left to write {place}: free some and repeat the command", 2)
         _fail(f"{error.filename or 'system'}: {error.strerror or error}", 2)
+    except MemoryError:
+        _fail("not enough memory: a smaller --batch, fewer --workers or smaller networks need less", 2)
+    except (OverflowError, RecursionError) as error:
+        _fail(f"a number or a file is beyond what can be computed with ({error})", 2)
+    except Exception as error:
+        # A fault of kdgan's own: people get a line, whoever mends it the place.
+        if os.environ.get("KDGAN_TRACEBACK"):
+            raise
+        _fail(f"{failed(error)}; this is a fault of kdgan: KDGAN_TRACEBACK=1 shows where it comes from", 1)
 
 
 def _fail(message: str, code: int) -> None:

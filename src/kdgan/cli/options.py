@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shlex
 import sys
@@ -27,6 +28,7 @@ def _optional(metavar: str) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="")
 
 
+MOST_PROCESSES, MOST_SEEDS = 1024, 10_000
 Count = Annotated[int | None, _optional("N")]
 Number = Annotated[float | None, _optional("X")]
 Name = Annotated[str | None, _optional("NAME")]
@@ -188,12 +190,14 @@ class TrainingOptions:
         from kdgan.training.devices import find_device
         from kdgan.training.execution import Execution
 
-        if self.threads < 1:
-            raise UsageError(f"--threads must be at least 1, not {self.threads}")
+        if not 1 <= self.threads <= MOST_PROCESSES:
+            raise UsageError(f"--threads must be from 1 to {MOST_PROCESSES:,}, not {self.threads}")
+        if not 0 <= self.checkpoint_seconds < math.inf:
+            raise UsageError(f"--checkpoint-seconds must be at least 0, not {self.checkpoint_seconds}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UsageError(f"--precision must be auto, float32 or bfloat16, not {self.precision!r}")
-        if workers is not None and workers < 1:
-            raise UsageError(f"--workers must be at least 1, not {workers}")
+        if workers is not None and not 1 <= workers <= MOST_PROCESSES:
+            raise UsageError(f"--workers must be from 1 to {MOST_PROCESSES:,}, not {workers}")
         device = find_device(self.device)
         many = workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
         return Execution(device, data_dir, many, self.threads, self.checkpoint_seconds)
@@ -238,8 +242,8 @@ class MethodsOptions:
         from kdgan.experiments.tuned import read_tuned
         from kdgan.experiments.variants import Variant
 
-        if self.seeds < 1:
-            raise UsageError(f"--seeds must be at least 1, not {self.seeds}")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise UsageError(f"--seeds must be from 1 to {MOST_SEEDS:,}, not {self.seeds}")
         methods = by_name([*baselines, *method_names(self.methods)])
         tuned = {} if self.settings is None else read_tuned(self.settings)
         own = {name: dict(tuned.get(name, {})) for name in methods}

@@ -45,8 +45,8 @@ def read_folder(folder: Path, *, name: str, image_size: int | None = None, progr
     Raises:
         UsageError: if a folder holds no images, or an image is damaged or larger than Pillow takes for safe.
     """
-    if image_size is not None and image_size < 1:
-        raise wrong(f"image_size must be at least 1 pixel, not {image_size}")
+    if image_size is not None and not 1 <= image_size <= 4096:
+        raise wrong(f"image_size must be from 1 to 4,096 pixels, not {image_size}")
     given = [folder / "train", folder / "test"]
     split = all(part.is_dir() and not _images_in(part, folder) for part in given)
     parts = [_paths(part, folder) for part in (given if split else [folder])]

@@ -74,8 +74,8 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     """Draws `labels` labelled examples, as evenly over the classes as they go, and a validation part.
 
     Subsets of one seed are nested: the first 100 of 1,000 labels are those of `labels=100`. Validation takes
-    a tenth of the training examples, at most 5,000, from those that are not labelled; with `labels=None`
-    all examples outside validation are labelled, and with as many labels as examples nothing validates.
+    a tenth of the training examples, at most 5,000, of each class its share; with `labels=None` all examples outside
+    validation are labelled. Where more labels are asked for than are outside it, it is what is left.
 
     Raises:
         UsageError: for more labels than training examples, or fewer than classes.
@@ -89,9 +89,12 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     if labels < classes:
         raise UsageError(f"{labels} labels cannot cover the {classes} classes of {source.name}: ask for more")
     order = balanced_order(targets, seed)
-    chosen, rest = order[:labels], order[labels:]
+    apart = _stratified(targets[order], min(validation, count - classes))
     generator = torch.Generator().manual_seed(mixed(seed, "validation"))
-    held_out = rest[torch.randperm(len(rest), generator=generator)[:validation]]
+    last = apart[torch.randperm(len(apart), generator=generator)]
+    outside = torch.ones(count, dtype=torch.bool).index_fill_(0, apart, False)
+    order = torch.cat([order[outside], order[last]])
+    chosen, held_out = order[:labels], order[max(labels, count - len(last)) :]
 
     train = source.train[chosen]
     scale = Scale.of(real(train.inputs))
@@ -109,6 +112,23 @@ def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
     """Examples as they were read, in standard units; privileged information stays away without its scale."""
     known = None if privileged is None or part.privileged is None else privileged(part.privileged)
     return Batch(scale(real(part.inputs)), part.targets, known)
+
+
+def _stratified(targets: Tensor, count: int) -> Tensor:
+    """Positions in `targets` `(N,)` of `count` examples, of each class its share, the last of it, and never all."""
+    sizes = targets.bincount()
+    shares = count * sizes / len(targets)
+    quotas = shares.floor().long()
+    while (missing := count - int(quotas.sum())) > 0:
+        room = quotas < sizes - 1
+        largest = (shares - quotas).masked_fill(~room, -torch.inf).topk(min(missing, int(room.sum()))).indices
+        quotas[largest] += 1
+    return torch.cat(
+        [
+            (targets == label).nonzero().flatten()[size - quota : size]
+            for label, (size, quota) in enumerate(zip(sizes.tolist(), quotas.tolist(), strict=True))
+        ]
+    )
 
 
 def balanced_order(targets: Tensor, seed: int) -> Tensor:

@@ -242,8 +242,10 @@ def _compared(metrics: Sequence[str]) -> list[Column]:
 def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: bool = False) -> str:
     """The line under these tables: what the numbers are, their units, how many seeds."""
     what = metrics[0][:1].upper() + metrics[0][1:]
+    trivial = rows[0].mean(f"majority/{metrics[0]}") if rows else None
     notes = [
         f"{what} on test data in % after the last step, {seeds_text(rows)}",
+        *([f"always naming the largest class gives {trivial.mean:.2f}"] if trivial else []),
         "± half of the 95 % interval",
         "differences in points, paired by seed",
     ]

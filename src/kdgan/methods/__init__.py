@@ -137,6 +137,10 @@ def check_hyperparameters(kind: type[Method], hyper: Mapping[str, Any]) -> None:
                 f"method {name} has no hyperparameter {key!r}: it has {', '.join(known) or 'none'}"
             )
         kind_of = type(known[key])
+        if isinstance(value, int | float) and not abs(value) < 1e30:
+            raise UsageError(
+                f"{key} of method {name} must be a finite number below 1e30, not {str(value)[:40]}"
+            )
         if known[key] is None or (callable(value) and kind_of is str):
             continue  # whatever a method of one's own takes; a loss of one's own in place of a name
         if not isinstance(value, int | float if kind_of is float else kind_of) or (

@@ -197,8 +197,8 @@ class Method:
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Raises a UsageError unless `value` lies in [low, high]."""
-    if not low <= value <= high:
+    """Raises a UsageError unless `value` is a finite number in [low, high]."""
+    if not low <= value <= high or value == float("inf"):
         raise UsageError(
             f"{name} must be {f'in [{low:g}, {high:g}]' if high < float('inf') else f'at least {low:g}'}, not {value}"
         )

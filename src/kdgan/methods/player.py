@@ -67,8 +67,10 @@ class Optimization:
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.lr > 0 and self.weight_decay >= 0 and 0 <= self.warmup < 1):
-            raise UsageError(f"lr must be above 0, weight_decay at least 0 and warmup in [0, 1): got {self}")
+        if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf and 0 <= self.warmup < 1):
+            raise UsageError(
+                f"lr must be above 0, weight_decay at least 0, both finite, and warmup in [0, 1): got {self}"
+            )
         if self.schedule not in ("cosine", "constant"):
             raise UsageError(f"unknown schedule {self.schedule!r}: choose cosine or constant")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ _FORMS = (
     "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
     "normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
 )
+MOST_LAYERS, MOST_WIDTH = 200, 65_536
 _OF_IMAGES, _OF_FEATURES = ("lenet", "resnet"), ("normed", "projected")
 
 
@@ -41,10 +43,7 @@ def build(
     """
     if is_reference(name):
         return _own(name, shape, classes, privileged)
-    form, *numbers = name.split("-")
-    if form not in _BUILDERS or not all(number.isdecimal() and int(number) for number in numbers):
-        raise UsageError(f"unknown network {name!r}: write {_FORMS}")
-    sizes = [int(number) for number in numbers]
+    form, sizes = _sizes(name, tuple(_BUILDERS), _FORMS)
     if form in _OF_IMAGES and len(shape) != 3:
         raise UsageError(
             f"network {name!r} takes images, and an input here has shape {tuple(shape)}: use mlp-..."
@@ -76,11 +75,23 @@ def hidden_widths(name: str, *forms: str) -> list[int]:
     Raises:
         UsageError: for a name of another form.
     """
+    known = " or ".join(f"{form}-WIDTH-WIDTH, such as {form}-800-800" for form in forms)
+    return _sizes(name, forms, known)[1]
+
+
+def _sizes(name: str, forms: Sequence[str], known: str) -> tuple[str, list[int]]:
+    """The form and the numbers in the name of a network, within bounds: a file may name any."""
     form, *numbers = name.split("-")
-    if form not in forms or not all(number.isdecimal() and int(number) for number in numbers):
-        known = " or ".join(f"{form}-WIDTH-WIDTH, such as {form}-800-800" for form in forms)
-        raise UsageError(f"unknown network {name!r} for tags: write {known}")
-    return [int(number) for number in numbers]
+    if len(numbers) > MOST_LAYERS:
+        raise UsageError(
+            f"network {name[:40]}... has {len(numbers):,} numbers: at most {MOST_LAYERS} are possible"
+        )
+    if form not in forms or not all(re.fullmatch("[0-9]{1,9}", number) and int(number) for number in numbers):
+        raise UsageError(f"unknown network {name[:200]!r}: write {known}")
+    sizes = [int(number) for number in numbers]
+    if max(sizes, default=0) > MOST_WIDTH:
+        raise UsageError(f"network {name!r} is too wide: a layer has at most {MOST_WIDTH:,} units")
+    return form, sizes
 
 
 def _own(name: str, shape: Sequence[int], classes: int, privileged: int) -> nn.Module:

@@ -20,6 +20,7 @@ class Report:
         updates: of the student, and of the control alike.
         seconds: of training each of the players.
         teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
+        majority: the accuracy of always naming the largest class.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Report:
     updates: int
     seconds: Mapping[str, float]
     teacher_trained: bool
+    majority: float
 
     def __str__(self) -> str:
         """A table for people."""
@@ -44,7 +46,7 @@ class Report:
             lines.append(f"{names.get(role, role):22}{values}{numbers}")
         lines.append(
             f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
-            "control alike, from one seed."
+            f"control alike, from one seed; always naming the largest class gives {self.majority:.2f} %."
         )
         below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
         if below > 0:

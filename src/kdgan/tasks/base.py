@@ -51,7 +51,7 @@ class Task(ABC):
         about: what the task is, for a page, where that needs words.
     """
 
-    metrics: ClassVar[tuple[str, ...]]
+    metrics: tuple[str, ...]
     count_shown: ClassVar[int] = 0
     about: str = ""
     config: Config
@@ -73,6 +73,10 @@ class Task(ABC):
     @abstractmethod
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """Metrics of logits `(N, K)`, by name, in per cent."""
+
+    def trivial(self) -> dict[str, float]:
+        """What takes no model at all to reach on test data, by name; nothing where no such number says much."""
+        return {}
 
     @abstractmethod
     def student(self, module: nn.Module) -> Student:

@@ -18,8 +18,10 @@ from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import ClassesData, Config, check_unchanged
-from kdgan.tasks.metrics import accuracy
+from kdgan.tasks.metrics import accuracy, balanced_accuracy, majority
 
+UNEVEN = 1.5
+"""Classes are uneven where the largest has more than so many times its share."""
 _load = lru_cache(maxsize=1)(load)  # for many runs on the same data
 
 
@@ -34,7 +36,7 @@ class Classes(Task):
         UsageError: if the configuration does not fit the data.
     """
 
-    metrics = ("accuracy",)
+    metrics: tuple[str, ...] = ("accuracy",)
 
     def __init__(self, config: Config, source: Source) -> None:
         assert isinstance(config.data, ClassesData)
@@ -47,6 +49,8 @@ class Classes(Task):
         self.split = split(source, labels=config.data.labels, seed=config.seed)
         self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
         self.labels = self.split.classes
+        if self.trivial()["majority/accuracy"] > UNEVEN * 100 / len(self.labels):
+            self.metrics = ("accuracy", "balanced_accuracy")
         background = self.split.background if source.kind == "image" else torch.zeros(1)
         self.augment = augmentation(config.augment, background)
 
@@ -70,8 +74,13 @@ class Classes(Task):
         return build(network, self.split.shape, len(self.labels), privileged=privileged)
 
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """The accuracy."""
-        return {"accuracy": accuracy(logits, targets)}
+        """The accuracy and, where classes are uneven, its mean over them."""
+        known = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
+        return {name: known[name](logits, targets) for name in self.metrics}
+
+    def trivial(self) -> dict[str, float]:
+        """The share of the largest class."""
+        return {"majority/accuracy": majority(self.test.targets)}
 
     def student(self, module: nn.Module) -> Student:
         """The student, with the classes and the scale of its inputs."""

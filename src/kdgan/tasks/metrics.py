@@ -31,6 +31,27 @@ def accuracy(logits: Tensor, targets: Tensor) -> float:
     return 100 * right.double().mean().item()
 
 
+def majority(targets: Tensor) -> float:
+    """The accuracy of always naming the label that is most often right: what any model must beat."""
+    if targets.ndim == 1:
+        return 100 * targets.bincount().amax().item() / len(targets)
+    return 100 * (targets == targets.amax(1, keepdim=True)).double().mean(0).amax().item()
+
+
+def balanced_accuracy(logits: Tensor, targets: Tensor) -> float:
+    """Mean over the classes of the per cent of their examples that are named so; of classes that occur.
+
+    Args:
+        logits: `(N, K)`.
+        targets: class indices `(N,)`.
+    """
+    each = [
+        accuracy(logits[targets == label], targets[targets == label])
+        for label in targets.bincount().nonzero()
+    ]
+    return sum(each) / len(each)
+
+
 def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str] = ()) -> dict[str, Metric]:
     """Metrics of one's own by name: of references `module:function`, the function's name.
 

@@ -38,7 +38,7 @@ class Outcome:
         metrics: by name, in per cent unless it is one of your own: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
             the highest of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
-            have shown. Nothing is chosen by it.
+            have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
         student_updates: of C, pretraining included; None without a network, as in the next but two.
@@ -153,6 +153,7 @@ class NetworkRun(Run):
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
+        metrics |= self.task.trivial()
         metrics[f"best_epoch/{primary}"] = max(record[primary] for record in trained.history)
         self.task.save(student, folder / "student.safetensors")
         own = ("student", self.config.method)

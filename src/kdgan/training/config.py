@@ -15,6 +15,9 @@ from kdgan.methods import Method, Optimization
 from kdgan.methods.base import check_range
 from kdgan.training.devices import Precision
 
+MOST_UPDATES, MOST_AT_ONCE = 10**9, 10**6
+"""Bounds that nobody meets who means what is written: they keep a slip of the keyboard from filling the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -61,6 +64,9 @@ class Training:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}")
+            most = MOST_AT_ONCE if name in ("batch", "evaluations") else MOST_UPDATES
+            if value > most:
+                raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
         rates = ("lr", "teacher_lr", "pretraining_lr", "weight_decay")
         for name in (*rates, "smoothing", "student_pretraining", "epsilon"):
             value = getattr(self, name)
