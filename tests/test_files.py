@@ -49,7 +49,6 @@ def test_the_checksum_of_a_file(tmp_path: Path) -> None:
     content = os.urandom(300_000)
     file.write_bytes(content)
     assert sha256_of(file) == hashlib.sha256(content).hexdigest()
-    assert sha256_of(tmp_path) is None
     assert sha256_of(tmp_path / "none") is None
 
 
@@ -106,3 +105,19 @@ def test_where_a_file_system_has_no_locks_nobody_waits(
     monkeypatch.setattr(FileLock, "acquire", unknown)
     with locked(tmp_path), locked(tmp_path):
         pass
+
+
+def test_a_folder_is_what_is_in_its_files(tmp_path: Path) -> None:
+    file = tmp_path / "train" / "cat" / "1.png"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"one")
+    found = sha256_of(tmp_path)
+    assert found == sha256_of(tmp_path)
+    (tmp_path / ".hidden").write_bytes(b"x")
+    os.utime(file, (1, 1))
+    assert sha256_of(tmp_path) == found
+    file.write_bytes(b"two")
+    assert sha256_of(tmp_path) != found
+    file.rename(file.with_name("2.png"))
+    assert len({found, sha256_of(tmp_path), sha256_of(tmp_path / "train")}) == 3
+    assert sha256_of(Path("/dev/zero")) is None

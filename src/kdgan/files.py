@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,39 @@ def locked(folder: Path, stop: Callable[[], bool] = lambda: False) -> Iterator[N
 
 
 def sha256_of(path: Path) -> str | None:
-    """SHA-256 of what is in a file; None for a folder, and for what cannot be read."""
+    """SHA-256 of what is in a file, or in a folder's files with their names, down to `train/CLASS/FILE`; hidden files
+    left out. None for what cannot be read."""
     try:
+        if path.is_dir():
+            return _sha256_of_folder(path)
+        if not path.is_file():
+            return None  # a device never ends
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def _sha256_of_folder(folder: Path) -> str:
+    files = []
+    for pattern in ("*", "*/*", "*/*/*"):
+        for path in folder.glob(pattern):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
+                status = path.stat()
+                files.append((name, status.st_size, status.st_mtime_ns))
+    return _sha256_of_files(folder, tuple(sorted(files)))
+
+
+@lru_cache(maxsize=8)
+def _sha256_of_files(folder: Path, files: tuple[tuple[str, int, int], ...]) -> str:
+    """The same of these files, read anew only if their size or time has changed."""
+    found = hashlib.sha256()
+    for name, _, _ in files:
+        with (folder / name).open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        found.update(json.dumps([name, content]).encode())
+    return found.hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

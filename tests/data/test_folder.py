@@ -167,3 +167,34 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 def test_an_image_size_below_one_is_refused(tmp_path: Path) -> None:
     with refused("image_size must be from 1 to 4,096 pixels, not 0"):
         load(write_images(tmp_path), image_size=0)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_on_white(tmp_path: Path, mode: str) -> None:
+    """A black line on a transparent background, of which files keep black pixels."""
+    drawn = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    drawn.paste((0, 0, 0, 255), (0, 0, 8, 2))
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            file = tmp_path / label / f"{number}.png"
+            if mode == "P":
+                flat = Image.new("P", (8, 8), 1)
+                flat.putpalette([0, 0, 0, 0, 0, 0])
+                flat.paste(0, (0, 0, 8, 2))
+                flat.save(file, transparency=1)
+            else:
+                drawn.convert(mode).save(file)
+    pixels = load(tmp_path).train.inputs
+    assert (pixels[:, :, :2] == 0).all()
+    assert (pixels[:, :, 2:] == 255).all()
+
+
+def test_names_that_differ_in_case_alone_are_all_read(tmp_path: Path) -> None:
+    for label in ("Cat", "cat"):
+        (tmp_path / label).mkdir()
+        for name in ("IMG1.PNG", "img1.png", "2.png"):
+            Image.new("L", (4, 4), 9).save(tmp_path / label / name)
+    found = load(tmp_path)
+    assert found.classes == ("Cat", "cat")
+    assert len(found.train) + len(found.test) == 6

@@ -8,18 +8,23 @@ from kdgan.data.source import listing, unreadable
 from kdgan.errors import UsageError, wrong
 
 
-def children(folder: Path) -> dict[str, Path]:
-    """Entries of `folder`, by lower-case name, hidden entries left out.
+def entries(folder: Path) -> list[Path]:
+    """Entries of `folder` by name, hidden ones left out.
 
     Raises:
         UsageError: if `folder` is not a folder or cannot be read.
     """
     try:
-        return {path.name.lower(): path for path in sorted(folder.iterdir()) if path.name[0] != "."}
+        return [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
     except NotADirectoryError:
         raise wrong(f"{folder} is not a folder") from None
     except OSError as error:
         raise unreadable(folder, error) from error
+
+
+def children(folder: Path) -> dict[str, Path]:
+    """The same by lower-case name, for files of a known data set, whose names people write as they like."""
+    return {path.name.lower(): path for path in entries(folder)}
 
 
 def places(folder: Path, below: tuple[str, ...]) -> list[Path]:
@@ -37,10 +42,10 @@ def places(folder: Path, below: tuple[str, ...]) -> list[Path]:
 def find(where: list[Path], names: tuple[str, ...]) -> Path | None:
     """The first file with one of the lower-case `names` in the folders `where`, or None."""
     for folder in where:
-        entries = children(folder)
+        found = children(folder)
         for name in names:
-            if name in entries and entries[name].is_file():
-                return entries[name]
+            if name in found and found[name].is_file():
+                return found[name]
     return None
 
 

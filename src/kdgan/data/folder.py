@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
-from kdgan.data.files import children
+from kdgan.data.files import entries
 from kdgan.data.source import Array, Part, Source, assemble, listing
 from kdgan.errors import wrong
 
@@ -28,9 +28,9 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError
 def read_folder(folder: Path, *, name: str, image_size: int | None = None, progress: bool = True) -> Source:
     """The images in `folder/CLASS/`, or in `folder/train/CLASS/` and `folder/test/CLASS/`.
 
-    PNG, JPEG, WebP and BMP, rotated as their EXIF data say. Classes are sorted by name; hidden files, and
-    symbolic links that lead out of the folder, are left out. Without the folders `train` and `test` a fixed
-    stratified fifth becomes the test part; beside them anything else, such as `val`, is not read.
+    PNG, JPEG, WebP and BMP, rotated as their EXIF data say; what is transparent lies on white. Classes are sorted by
+    name; hidden files, and symbolic links that lead out of the folder, are left out. Without the folders `train` and
+    `test` a fixed stratified fifth becomes the test part; beside them anything else, such as `val`, is not read.
 
     Args:
         folder: the folder.
@@ -61,7 +61,7 @@ def read_folder(folder: Path, *, name: str, image_size: int | None = None, progr
 def _paths(part: Path, root: Path) -> list[tuple[Path, str]]:
     """Each image with its class."""
     found = []
-    classes = sorted((path for path in children(part).values() if path.is_dir()), key=lambda path: path.name)
+    classes = [path for path in entries(part) if path.is_dir()]
     for path in classes:
         images = _images_in(path, root)
         if not images:
@@ -78,8 +78,8 @@ def _paths(part: Path, root: Path) -> list[tuple[Path, str]]:
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:
-    files = (path for path in children(folder).values() if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in files if path.is_file() and _stays_within(path, root))
+    files = (path for path in entries(folder) if path.suffix.lower() in SUFFIXES)
+    return [path for path in files if path.is_file() and _stays_within(path, root)]
 
 
 def _stays_within(path: Path, root: Path) -> bool:
@@ -152,6 +152,10 @@ def _pixels(image: Image.Image, mode: str, size: tuple[int, int]) -> Array:
         upright = Image.fromarray(
             np.rint(np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
         )
+    if upright.has_transparency_data:
+        # On white, as people see it: below what is transparent lies black as a rule.
+        seen = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
     plain = upright.convert(mode)
     if plain.size != size:
         plain = plain.resize(size, Image.Resampling.BILINEAR)

@@ -111,9 +111,13 @@ def read_photos(
             checksum.
     """
     try:
-        table = pl.read_parquet(path)
+        # An open file, because polars would take a path with brackets or stars for a pattern, and a folder for a table.
+        with path.open("rb") as file:
+            table = pl.read_parquet(file)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise UsageError(
+            f"{path} cannot be read as Parquet: {(getattr(error, 'strerror', None) or str(error)).splitlines()[0]}"
+        ) from error
     for column in (tags, features):
         if column not in table.columns:
             raise UsageError(f"{path} has no column {column!r}: it has {', '.join(table.columns)}")

@@ -29,7 +29,7 @@ class ClassesData:
 
     Attributes:
         source: digits, mnist, cifar10, or a path.
-        sha256: of its content, where it is one file, so that a run depends on its configuration alone.
+        sha256: of its content, where it is a file or a folder, so that a run depends on its configuration alone.
         labels: labelled examples; None for all outside validation.
         target: label column of a table.
         privileged: privileged columns of a table.

@@ -146,7 +146,7 @@ def photos_in(table: Path) -> set[str]:
     import polars as pl
 
     try:
-        return set(pl.read_parquet(table, columns=["photo"])["photo"])
+        return set(pl.read_parquet(table, columns=["photo"], glob=False)["photo"])
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).split("\n", 1)[0]
         raise wrong(f"{table} is no table of photos with the column 'photo': {reason}") from error
@@ -179,7 +179,7 @@ def attach(
 
     places = {photo: row for row, photo in enumerate(photos) if np.isfinite(features[row]).all()}
     try:
-        frame = pl.read_parquet(table)
+        frame = pl.read_parquet(table, glob=False)
         rows = [places.get(photo, -1) for photo in frame["photo"]]
         kept = [row for row in rows if row >= 0]
         if not kept:

@@ -63,7 +63,7 @@ def downloaded(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for table in sorted(folder.glob("[0-9]*.parquet")):
         try:
-            rows = pl.read_parquet(table, columns=["photo", "key", "status"])
+            rows = pl.read_parquet(table, columns=["photo", "key", "status"], glob=False)
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).split("\n", 1)[0]
             raise wrong(
