@@ -139,3 +139,26 @@ def test_modules_come_home_from_the_device() -> None:
             assert away is fails
         for module in modules[:2]:
             assert module.places == [torch.device("meta"), CPU]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_with_weight_norm_are_fresh_too(norm: Any) -> None:
+    module = nn.Sequential(norm(nn.Linear(6, 8)), nn.ReLU(), norm(nn.Linear(8, 3)))
+    x = torch.randn(5, 6)
+    with torch.no_grad():
+        module(x)  # once used
+    made = fresh(module)
+    assert not torch.allclose(made(x), module(x), atol=1e-3)
+    for (name, new), old in zip(made.named_parameters(), module.parameters(), strict=True):
+        assert not torch.equal(new, old), name
+
+
+def test_attention_is_fresh_too() -> None:
+    module = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 0.5)
+    made = fresh(module)
+    assert all(
+        not torch.equal(new, old) for new, old in zip(made.parameters(), module.parameters(), strict=True)
+    )

@@ -59,14 +59,16 @@ def is_trained(teacher: nn.Module, validation: Batch) -> bool:
 def fresh(module: nn.Module) -> nn.Module:
     """A copy with new initial weights: by each layer's `reset_parameters`, and as a linear layer's elsewhere."""
     made = copy.deepcopy(module)
-    reset: set[int] = set()
+    before = {name: parameter.detach().clone() for name, parameter in made.named_parameters()}
     for layer in made.modules():
-        if callable(getattr(layer, "reset_parameters", None)):
-            layer.reset_parameters()  # type: ignore[operator]
-            reset.update(id(parameter) for parameter in layer.parameters(recurse=False))
-    for parameter in made.parameters():
+        for reset in ("reset_parameters", "_reset_parameters"):
+            if callable(getattr(layer, reset, None)):
+                getattr(layer, reset)()
+                break
+    for name, parameter in made.named_parameters():
         parameter.requires_grad_(True)
-        if id(parameter) not in reset and parameter.ndim > 1:
+        # With weight norm a layer resets what it computes, and keeps what it learned.
+        if parameter.ndim > 1 and torch.equal(parameter, before[name]):
             nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
     return made.train()
 
