@@ -269,3 +269,39 @@ def test_settings_without_use_are_refused(typed: Command, tmp_path: Path, settin
     assert is_one_line(errors)
     assert part in errors if "\n" not in setting else "write" in errors
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "part"),
+    [
+        (torch.tensor([[1.0, 1.0, 0.0]] * 40), "sum to 2"),
+        (torch.tensor([[1.5, -0.5, 0.0]] * 40), "no distribution"),
+    ],
+)
+def test_targets_that_are_no_distribution_are_refused(targets: Tensor, part: str) -> None:
+    with refused("targets of example 0", part):
+        distill(drawn(), drawn(1), (TRAIN.inputs, targets), VALIDATION, progress=False)
+
+
+def test_what_the_teacher_cannot_be_is_refused_and_what_it_was_is_kept() -> None:
+    shared = drawn()
+    with refused("student and teacher share"):
+        distill(shared, shared, TRAIN, VALIDATION, progress=False)
+    with refused("share", "weight"):
+        distill(nn.Sequential(shared, nn.ReLU()), nn.Sequential(shared), TRAIN, VALIDATION, progress=False)
+    with refused("gives one score"):
+        distill(nets.mlp(6, [4], 1), nets.mlp(6, [4], 1), TRAIN, VALIDATION, progress=False)
+    with refused("teacher_logits", "leave them out"):
+        distill(
+            drawn(), drawn(1), replace(TRAIN, teacher_logits=torch.zeros(40, 3)), VALIDATION, progress=False
+        )
+    teacher = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(6), nn.Dropout(0.5), nets.mlp(6, [8], 3))
+    teacher.eval()
+    teacher[1].train()
+    before = weights(teacher)
+    result = distill(
+        drawn(), teacher, TRAIN, VALIDATION, method="mimic", steps=10, teacher_trained=True, progress=False
+    )
+    assert result.teacher is teacher
+    assert torch.equal(weights(teacher), before)
+    assert [part.training for part in teacher][:3] == [False, True, False]

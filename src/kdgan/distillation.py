@@ -39,7 +39,7 @@ class Result:
     Attributes:
         student: the caller's own module, trained, in `eval()` mode, on the device it came on.
         report: metrics against a matched control, and costs; print it.
-        teacher: as it was in the end: the caller's own module where it was kept, else a trained copy.
+        teacher: as it was in the end: the caller's own module, as it came, where it was kept, else a trained copy.
         control: a copy of the student trained without a teacher, or None.
         history: metrics on validation data and losses over the student's updates.
     """
@@ -140,6 +140,7 @@ def distill(
     given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     # What is wrong with the settings is found before the data are read.
     settings = replace(training or Training(precision=precision_on(where)), **given)
+    modes = [(part, part.training) for part in teacher.modules()]
     home, modules = (None if folder is None else Path(folder)), (student, teacher)
     with on_device(where, *modules), torch.random.fork_rng([where] if where.type == "cuda" else []):
         # Loaders and random transforms draw from the global generator too.
@@ -196,11 +197,16 @@ def distill(
             found |= {"teacher before": before} if before is not None else {}
             found["teacher"] = judge("teacher", players["teacher"])
             costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
+    for layer, mode in modes:
+        layer.training = mode
     for module, like in ((players["teacher"], teacher), (beside, student)):
         if module is not None:  # back where the caller's own are
             module.to(next((p.device for p in like.parameters()), where))
     report = Report(main.name, found, costs, done.updates, seconds, trained, majority(held_out.targets))
-    return Result(student.eval(), report, players["teacher"].eval(), beside, done.history)
+    taught = players["teacher"]
+    return Result(
+        student.eval(), report, taught if taught is teacher else taught.eval(), beside, done.history
+    )
 
 
 @dataclass(frozen=True, slots=True)

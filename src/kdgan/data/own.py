@@ -33,6 +33,10 @@ def as_batch(data: object, what: str) -> Batch:
         UsageError: if it is neither.
     """
     if isinstance(data, Batch):
+        if data.teacher_logits is not None:
+            raise UsageError(
+                f"{what} holds teacher_logits, but the teacher itself is asked here: leave them out"
+            )
         return data
     if (
         isinstance(data, list | tuple)

@@ -98,7 +98,9 @@ class Player:
         self.role, self.module, self.optimization = role, module, optimization
         self.optimizer: torch.optim.Optimizer | None = None
         self._share = torch.empty(0)
-        if optimization is not None:
+        if optimization is None:
+            module.eval()  # with every layer in it
+        else:
             parameters = [p for p in module.parameters() if p.requires_grad]
             if not parameters:
                 raise UsageError(f"the {role} has no parameter that requires gradient, so it cannot learn")

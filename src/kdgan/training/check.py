@@ -25,8 +25,9 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
 
     Raises:
         UsageError: if a player cannot be called, gives no logits `(B, K)`, or scores other classes than the
-            student, or if a target is none of the K classes.
+            student, if players share a parameter, or if a target is none of the K classes or no distribution.
     """
+    _check_apart(modules)
     few = batch[:2]
     classes = {role: _classes(role, module, few) for role, module in modules.items()}
     role, count = next(iter(classes.items()))
@@ -35,6 +36,8 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
             raise UsageError(
                 f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
             )
+    if count < 2:
+        raise UsageError(f"the {role} gives one score: two classes need logits (B, 2), one for each")
     targets = batch.targets
     if targets.ndim == 2 and targets.shape[1] != count:
         raise UsageError(f"targets weigh {targets.shape[1]} labels, but the {role} scores {count} classes")
@@ -43,7 +46,24 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
             f"targets lie in {int(targets.min())}..{int(targets.max())}, but the {role} scores {count} classes, "
             f"0..{count - 1}"
         )
+    if targets.ndim == 2 and len(targets):
+        bad = ((targets < 0).any(1) | ((targets.sum(1) - 1).abs() > 1e-3)).nonzero()
+        if len(bad):
+            raise UsageError(
+                f"targets of example {int(bad[0])} are no distribution over labels: they must be at least 0 and sum "
+                f"to 1, and sum to {targets[bad[0, 0]].sum().item():g}"
+            )
     return count
+
+
+def _check_apart(modules: Mapping[str, nn.Module]) -> None:
+    """Players with a layer in common would train each other."""
+    owners: dict[int, str] = {}
+    for role, module in modules.items():
+        for name, parameter in module.named_parameters():
+            other = owners.setdefault(id(parameter), role)
+            if other != role:
+                raise UsageError(f"{other} and {role} share {name}: give one of them a copy (copy.deepcopy)")
 
 
 def _classes(role: str, module: nn.Module, few: Batch) -> int:
