@@ -1,7 +1,7 @@
 """Code of one's own that does what it should not: it is told in a line, or does no harm; never a wrong number."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from commands import Command, is_one_line
 from kdgan import Batch, Result, distill, nets
 from kdgan.errors import RunError
+from kdgan.experiments.records import Record
 from kdgan.losses import cross_entropy, l2
 from kdgan.methods import Method, Signals, Terms, find
 from kdgan.references import fingerprint
 from kdgan.tasks.config import code
-from kdgan.tasks.metrics import evaluated, own_metrics
+from kdgan.tasks.metrics import RESERVED, evaluated, own_metrics
 from support import refused
 from tiny import DIGITS, changed, weights
 
@@ -129,6 +130,7 @@ def test_metrics_have_names_of_their_own_and_are_functions() -> None:
     for name in ("step", "seconds", "losses", "seed", "data", "teacher/accuracy"):
         with refused(name, "call it otherwise"):
             own_metrics({name: draws})
+    assert {field.name for field in fields(Record)} - {"metrics"} <= {*RESERVED}
     for given in ([draws], draws, "tiny:count"):
         with refused("metrics must be functions by name"):
             own_metrics(given)  # type: ignore[arg-type]

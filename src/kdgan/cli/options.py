@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from kdgan.cli.parsing import by_name, check_used, method_names, names_in, settings_of
+from kdgan.cli.parsing import by_name, method_names, names_in, settings_of
 from kdgan.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class MethodsOptions:
     def variants(self, baselines: Iterable[str] = ()) -> dict[str, Variant]:
         """The variants by their name in results, with their settings."""
         from kdgan.experiments.tuned import read_tuned
-        from kdgan.experiments.variants import Variant
+        from kdgan.experiments.variants import Variant, looks_at
 
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MOST_SEEDS:,}, not {self.seeds}")
@@ -254,7 +254,8 @@ class MethodsOptions:
             if not method or not key:
                 raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
             own[method][key] = value
-            check_used(methods[method], key)
+            if not looks_at(methods[method], key):
+                raise UsageError(f"--set {name}: {method} has no use for it")
         return {name: Variant.of(method, own[name]) for name, method in methods.items()}
 
 

@@ -104,22 +104,3 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             settings[name] = value
     return settings
-
-
-def check_used(method: str, name: str) -> None:
-    """Raises a UsageError for a setting of one method that it would not look at."""
-    from kdgan.methods import find, hyperparameters
-    from kdgan.tasks.config import BASELINES
-
-    if method in BASELINES:
-        used = name not in ("lr", "teacher_lr", "student_pretraining", "teacher_steps", "teacher_every")
-    else:
-        kind = find(method)
-        used = name in hyperparameters(kind) or {
-            "teacher_lr": bool({"teacher", "peer"} & {*kind.trains}),
-            "student_pretraining": "student" in kind.pretrained,
-            "teacher_steps": bool({*kind.pretrained} - {"student"}),
-            "teacher_every": len(kind.trains) > 1,
-        }.get(name, True)
-    if not used:
-        raise UsageError(f"--set {method}.{name}: {method} has no use for it")

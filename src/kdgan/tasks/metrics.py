@@ -10,13 +10,15 @@ from torch import Tensor
 
 from kdgan.errors import wrong
 from kdgan.references import find_callable
+from kdgan.training.loop import BOOKKEEPING
 
 Metric: TypeAlias = Callable[[Tensor, Tensor], float]
 """Logits `(N, K)` and targets, class indices `(N,)` or label weights `(N, K)`, to a number; more is better."""
 
 
 RESERVED = (
-    *("step", "seconds", "losses", "data", "labels", "method", "seed", "student_updates"),
+    *BOOKKEEPING,
+    *("data", "labels", "method", "seed", "student_updates"),
     *("pretraining_seconds", "student_parameters", "teacher_parameters"),
 )
 """Names in histories and results that are of no metric."""

@@ -19,7 +19,7 @@ from kdgan.tasks.config import BASELINES, Config
 from kdgan.training.config import bind_folder, digest, read_json
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
-from kdgan.training.loop import Loop
+from kdgan.training.loop import BOOKKEEPING, Loop
 from kdgan.training.trainer import Trainer
 
 _TASKS = {"classes": "kdgan.tasks.classes:Classes", "tags": "kdgan.tasks.tags:Tags"}
@@ -27,7 +27,6 @@ _BASELINE_RUN = "kdgan.tasks.baseline:BaselineRun"
 """By kind of data; imported when asked for, as a run on classes has no use for what photos with tags need."""
 _READ: dict[tuple[object, ...], Any] = {}
 """Data that another process has read for this one, see `remember`."""
-_BOOKKEEPING = ("step", "seconds", "losses")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ class NetworkRun(Run):
             curves={
                 name: [(record["step"], record[name]) for record in trained.history if name in record]
                 for name in last
-                if name not in _BOOKKEEPING
+                if name not in BOOKKEEPING
             },
             labels=len(self.task.train),
             student_updates=trained.updates,

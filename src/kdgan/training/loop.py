@@ -19,6 +19,8 @@ from kdgan.files import replacing
 from kdgan.methods import Losses, Method
 from kdgan.training import checkpoint
 
+BOOKKEEPING = ("step", "seconds", "losses")
+"""Names of what every evaluation records beside what was measured."""
 WINDOW = 20
 """Steps between two looks at the losses: looking makes the device wait."""
 
@@ -148,7 +150,7 @@ class Loop:
         random = checkpoint.random_state(self.device)
         measured = self.evaluate()
         checkpoint.restore_random_state(random, self.device)
-        taken = sorted({"step", "seconds", "losses"} & measured.keys())
+        taken = sorted({*BOOKKEEPING} & measured.keys())
         if taken:
             raise UsageError(
                 f"{taken[0]} is the name of what every evaluation records: call the metric otherwise"
