@@ -255,7 +255,7 @@ class MethodsOptions:
                 raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
             own[method][key] = value
             if not looks_at(methods[method], key):
-                raise UsageError(f"--set {name}: {method} has no use for it")
+                raise UsageError(f"--set {name}: {method} has no use for it, so leave it out")
         return {name: Variant.of(method, own[name]) for name, method in methods.items()}
 
 

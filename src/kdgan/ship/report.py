@@ -51,7 +51,7 @@ class Report:
         below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
         if below > 0:
             lines.append(
-                f"The student is {below:.2f} points below its control, so the method did not help here. A teacher that is "
-                "very sure of itself (logits far apart) can do this: one trained with label smoothing teaches more."
+                f"The student is {below:.2f} points below its control, so the method did not help here. A teacher that "
+                "is very sure of itself (logits far apart) can do this: one trained with label smoothing teaches more."
             )
         return "\n".join(lines)
