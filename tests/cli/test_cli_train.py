@@ -157,11 +157,12 @@ def test_further_steps_of_the_student_are_counted_as_its_updates(typed: Command,
 
 def own_data(folder: Path) -> None:
     """Data with something wrong, by name."""
-    good = "a,b,y\n" + "".join(f"{n},{n % 7},{n % 2}\n" for n in range(40))
+    good = "a,b,y\n" + "".join(f"{n % 30},{n % 7},{n % 2}\n" for n in range(40))
     texts = {
         "good.csv": good,
         "nan.csv": good.replace("\n5,5,1\n", "\nNaN,5,1\n"),
         "hole.csv": good.replace("\n5,5,1\n", "\n,5,1\n"),
+        "inf.csv": good.replace("\n5,5,1\n", "\ninf,5,1\n"),
         "ragged.csv": good.replace("\n5,5,1\n", "\n5,5,1,9,9\n"),
         "empty.csv": "",
         "header.csv": "a,b,y\n",
@@ -189,8 +190,10 @@ WRONG_DATA = [
     ("good.csv --target y --augment crop-flip", "crop-flip"),
     ("good.csv --target y --student lenet-2-2-4", "lenet-2-2-4"),
     ("good.csv --target y --labels 33", "33 labels"),
-    ("nan.csv --target y", "NaN"),
-    ("hole.csv --target y", "no value"),
+    ("nan.csv --target y --missing refuse", "no value"),
+    ("hole.csv --target y --missing refuse", "no value"),
+    ("good.csv --target y --exclude z", "'z'"),
+    ("inf.csv --target y", "inf"),
     ("ragged.csv --target y", "ragged.csv"),
     ("empty.csv --target y", "empty.csv"),
     ("header.csv --target y", "no rows"),

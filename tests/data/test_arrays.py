@@ -23,7 +23,7 @@ def npz(path: Path, **arrays: object) -> Path:
 def test_vectors_are_read_from_npz(tmp_path: Path) -> None:
     source = load(npz(tmp_path, inputs=VECTORS, targets=LABELS, privileged=VECTORS.astype(np.int16) * 2))
     assert (source.name, source.kind, source.classes) == ("mine.npz", "vector", ("0", "1"))
-    assert source.train.inputs.dtype == source.train.privileged.dtype == torch.float32
+    assert source.train.inputs.dtype == source.train.privileged.dtype == torch.float64
     assert sorted(both(source)[:, 0].tolist()) == VECTORS[:, 0].tolist()
     assert torch.equal(source.train.privileged, source.train.inputs * 2)
     assert torch.equal(source.test.privileged, source.test.inputs * 2)
@@ -107,9 +107,15 @@ IMAGES = np.zeros((10, 4, 4), np.uint8)
         ({"x": VECTORS, "y": LABELS, "privileged": VECTORS[:9]}, "but privileged (9, 2): unequal lengths"),
         (
             {"x": VECTORS, "y": np.eye(10)},
-            "mine.npz: y must be integers or text of shape (N,), not float64 (10, 10)",
+            "mine.npz: y must be numbers or text of shape (N,), not float64 (10, 10)",
         ),
-        ({"x": VECTORS, "y": LABELS * 0.5}, "y must be integers or text of shape (N,), not float64 (10,)"),
+        ({"x": VECTORS, "y": LABELS * np.nan}, "y has no label in row 1: NaN is none"),
+        ({"x": VECTORS, "y": np.arange(10) * 0.5}, "10 of 10 labels ('0.0', '0.5', '1.0' and 7 more) have"),
+        ({"x": (VECTORS + 2**53 + 1).astype(np.uint64) + 1, "y": LABELS}, "whole numbers above 2^53"),
+        (
+            {"x": VECTORS, "y": LABELS, "validation_inputs": VECTORS},
+            "holds validation_inputs and no test_inputs",
+        ),
         (
             {"x": VECTORS[:, 0], "y": LABELS},
             "x must be numbers of shape (N, F), or images, not float64 (10,)",
@@ -118,10 +124,7 @@ IMAGES = np.zeros((10, 4, 4), np.uint8)
         ({"x": VECTORS[:, :0], "y": LABELS}, "not float64 (10, 0)"),
         ({"x": np.array(5), "y": LABELS}, "unequal lengths"),
         ({"x": NAN, "y": LABELS}, "mine.npz: x holds NaN in row 4, column 2 (counted from 1)"),
-        (
-            {"x": HUGE, "y": LABELS},
-            "x holds an infinite value (or one too large for float32) in row 5, column 1",
-        ),
+        ({"x": HUGE, "y": LABELS}, "x holds an infinite value in row 5, column 1"),
         ({"x": VECTORS, "y": LABELS, "privileged": NAN}, "privileged holds NaN in row 4, column 2"),
         ({"x": VECTORS[:0], "y": LABELS[:0]}, "mine.npz: the training part has no examples"),
         ({"x": IMAGES.astype(int), "y": LABELS}, "neither uint8 nor numbers from 0 to 1, but int64"),

@@ -36,8 +36,11 @@ def test_small_grey_images_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
 def test_the_folders_train_and_test_decide_the_split(tmp_path: Path) -> None:
     write_images(tmp_path / "train", COLOUR, count=2)
     write_images(tmp_path / "test", 255 - COLOUR, classes="b", count=3)
-    write_images(tmp_path / "val", GREY, classes="z", count=1)
+    write_images(tmp_path / "Val", COLOUR // 2, classes="a", count=1)
+    write_images(tmp_path / "more", GREY, classes="z", count=1)
     source = load(tmp_path)
+    assert source.validation is not None
+    assert np.array_equal(source.validation.inputs[0].numpy(), COLOUR.transpose(2, 0, 1) // 2)
     assert source.classes == ("a", "b")
     assert np.array_equal(source.train.inputs[0].numpy(), COLOUR.transpose(2, 0, 1))
     assert np.array_equal(source.test.inputs[0].numpy(), 255 - COLOUR.transpose(2, 0, 1))
@@ -156,12 +159,45 @@ def test_images_that_would_fill_the_memory_are_refused(
 
 
 def test_folders_without_images_are_refused(tmp_path: Path) -> None:
-    with refused("holds no folders of images: expected one folder per class"):
+    with refused(
+        "holds no folders of images (.png, .jpg, .jpeg, .webp, .bmp): expected one folder per class"
+    ):
         load(tmp_path)
-    write_images(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with refused(f"{tmp_path / 'empty'} holds no images (.png, .jpg, .jpeg, .webp, .bmp)", "'empty'"):
-        load(tmp_path)
+
+
+def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
+    write_images(tmp_path, np.zeros((70, 80), np.uint8), count=5)
+    for name in ("empty", "__MACOSX"):
+        (tmp_path / name).mkdir()
+    for name in ("x.gif", "y.gif", "notes.txt"):
+        (tmp_path / "a" / name).touch()
+    source = load(tmp_path)
+    assert source.classes == ("a", "b")
+    assert source.notes == (
+        "13 files: 10 images read, 3 skipped (2 .gif, 1 .txt); resized to 32×32",
+        "classes without images are left out: 'empty'",
+    )
+
+
+def test_damaged_images_are_left_out_where_that_is_wanted(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in")
+    whole = whole_png(tmp_path)
+    (folder / "a" / "1.png").write_bytes(b"no image")
+    for number in (2, 3):  # in the training and in the test part
+        (folder / "b" / f"{number}.png").write_bytes(whole[:900])
+    with refused("is not an image", "--skip-damaged leaves such files out"):
+        load(folder)
+    source = load(folder, skip_damaged=True)
+    assert len(source.train) + len(source.test) == 7
+    assert "10 files: 7 images read, 3 damaged ones skipped" in source.notes[0]
+
+
+def test_validation_beside_training_alone(tmp_path: Path) -> None:
+    write_images(tmp_path / "train", COLOUR)
+    write_images(tmp_path / "val", GREY, count=2)
+    source = load(tmp_path)
+    assert source.validation is not None
+    assert [len(part) for part in (source.train, source.test, source.validation)] == [8, 2, 4]
 
 
 def test_an_image_size_below_one_is_refused(tmp_path: Path) -> None:

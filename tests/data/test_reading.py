@@ -36,7 +36,7 @@ def test_a_name_too_long_for_the_system_is_refused() -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.xls").write_text("a")
     with refused(
-        "data.xls is of no kind that can be read: expected a folder, or a file .npz, .csv or .parquet"
+        "data.xls is of no kind that can be read: expected a folder, or a file .npz, .parquet, .csv or .tsv (these"
     ):
         load(tmp_path / "data.xls")
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from kdgan.data.batch import Batch
 from kdgan.data.source import Part, assemble, fixed_split, listing
 from support import refused
 
@@ -44,10 +43,20 @@ def test_classes_are_ordered_by_number_or_letter() -> None:
     assert assemble("x", "vector", vectors(["b", "a", "b", "a"])).classes == ("a", "b")
 
 
-def test_bytes_of_all_tensors_are_counted() -> None:
-    source = assemble("x", "vector", vectors([0, 1] * 5))
-    assert source.nbytes == 10 * (4 + 8)
-    assert isinstance(source.train, Batch)
+def test_a_hash_tells_data_by_all_that_was_read() -> None:
+    def of(*parts: list[object], name: str = "x", **options: tuple[str, ...]) -> str:
+        return assemble(name, "vector", *map(vectors, parts), **options).sha256
+
+    same = of([0, 1] * 5)
+    assert same == of([0, 1] * 5, name="y")
+    others = {
+        of([0, 2] * 5),
+        of([0, 1] * 6),
+        of([0, 1] * 5, columns=("a",)),
+        of([0, 1] * 4, [0, 1]),
+        of([0, 1] * 4, [0, 1], [0, 1]),
+    }
+    assert len(others | {same}) == 6
 
 
 def test_read_only_arrays_become_tensors_of_their_own() -> None:
@@ -62,8 +71,7 @@ def test_read_only_arrays_become_tensors_of_their_own() -> None:
     ("train", "test", "message"),
     [
         ([1, 1, 1], None, "x: all 3 examples are of the class '1', and at least two classes are needed"),
-        ([0, 0, 1], None, "x: class '1' has only one example: each class needs at least two"),
-        ([0, 0, 1, 2], None, "x: class '1' has only one example (as have 1 more classes)"),
+        ([0, 1, 2], None, "x: 3 of 3 labels ('0', '1', '2') have only one example, so they are no classes"),
         ([0, 0, 1, 1], [2, 2], "x: class '2' is in the test part but not in the training part"),
         ([], None, "x: the training part has no examples"),
         ([0, 0, 1, 1], [], "x: the test part has no examples"),

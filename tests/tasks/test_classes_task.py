@@ -1,14 +1,17 @@
 """Classes: images and tables, and players that take them."""
 
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from kdgan.files import sha256_of
+from kdgan.data import load
 from kdgan.tasks import ClassesData, Config, run_of
 from kdgan.tasks.classes import Classes
 from kdgan.tasks.run import task_of
+from kdgan.tasks.sources import identified, read
 from kdgan.training import Execution
 from support import refused
 from tiny import DIGITS, changed, train
@@ -23,7 +26,7 @@ def table(tmp_path: Path) -> ClassesData:
         for i in range(100)
     ]
     file.write_text("\n".join(["a,b,known,kind,split", *rows]) + "\n", encoding="utf-8")
-    return ClassesData(str(file), sha256=sha256_of(file), target="kind", privileged=("known",))
+    return identified(ClassesData(str(file), target="kind", privileged=("known",)), None)[0]
 
 
 def of_table(table: ClassesData, **changes: object) -> Config:
@@ -86,6 +89,7 @@ def test_a_table_that_has_changed_is_no_longer_the_data_of_the_run(
     train(tmp_path, base=config)
     file = Path(table.source)
     file.write_text(file.read_text(encoding="utf-8") + "1,1,1,yes,train\n", encoding="utf-8")
+    read.cache_clear()  # as in another process
     with refused(file, "no longer what it was when this run was configured"):
         run_of(changed(config, seed=7), Execution())
 
@@ -100,8 +104,38 @@ def test_uneven_classes_have_the_share_of_the_largest_and_balanced_accuracy(tmp_
     file = tmp_path / "rare.csv"
     rows = [f"{i % 7},{(i * 5) % 11},{'yes' if i % 50 == 0 else 'no'}" for i in range(1000)]
     file.write_text("\n".join(["a,b,kind", *rows]) + "\n", encoding="utf-8")
-    rare = of_table(ClassesData(str(file), sha256=sha256_of(file), target="kind"), method="supervised")
+    data = identified(ClassesData(str(file), target="kind"), None)[0]
+    rare = of_table(data, method="supervised")
     found = train(tmp_path, base=rare).metrics
     assert found["majority/accuracy"] == 98.0
     assert found["balanced_accuracy"] == pytest.approx(50, abs=10)
     assert "balanced_accuracy" not in train(tmp_path / "even", base=DIGITS).metrics
+
+
+def test_what_was_read_is_part_of_the_data_and_not_how_it_lies_in_files(tmp_path: Path) -> None:
+    source = load("digits")
+    arrays = {"x": source.train.inputs.numpy(), "y": source.train.targets.numpy()}
+    for name, compressed in (("a.npz", False), ("b.npz", True)):
+        (np.savez_compressed if compressed else np.savez)(tmp_path / name, **arrays)
+    a, b = (identified(ClassesData(str(tmp_path / name)), None)[0].sha256 for name in ("a.npz", "b.npz"))
+    assert a == b
+    np.savez(tmp_path / "a.npz", **{**arrays, "y": np.roll(arrays["y"], 1)})
+    assert identified(ClassesData(str(tmp_path / "a.npz")), None)[0].sha256 != a
+    assert identified(ClassesData("digits", labels=3), None) == (ClassesData("digits", labels=3), None)
+
+
+def test_large_images_stay_bytes_until_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = run_of(DIGITS, Execution())
+    monkeypatch.setattr(sys.modules["kdgan.data.split"], "MOST_NUMBERS", 1000)
+    large = run_of(DIGITS, Execution())
+    assert large.task.train.inputs.dtype == large.task.test.inputs.dtype == torch.uint8
+    assert torch.equal(large.task.train.standardised().inputs, usual.task.train.inputs)
+    student = large.task.build("mlp-4", "student")
+    assert large.task.measure(student, large.task.test) == usual.task.measure(student, usual.task.test)
+
+
+def test_a_run_on_bytes_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = train(tmp_path / "a", base=DIGITS)
+    monkeypatch.setattr(sys.modules["kdgan.data.split"], "MOST_NUMBERS", 1000)
+    large = train(tmp_path / "b", base=DIGITS)
+    assert (large.metrics, large.curves) == (usual.metrics, usual.curves)

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from kdgan.data import load
 from kdgan.files import sha256_of
 from kdgan.methods import CONTROL
 from kdgan.nets import build
@@ -51,12 +52,11 @@ def test_players_are_pretrained_as_long_as_the_student_learns() -> None:
 
 def test_a_table_has_the_preset_of_vectors_and_its_content_is_part_of_it(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
-    rows = [f"{i},{i % 3},{'yes' if i % 2 else 'no'}" for i in range(60)]
+    rows = [f"{i % 9},{i % 3},{'yes' if i % 2 else 'no'}" for i in range(60)]
     file.write_text("\n".join(["a,b,kind", *rows]) + "\n", encoding="utf-8")
     config = presets.classes({"source": str(file), "target": "kind", "privileged": ("b",)}, {})
-    assert config.data == ClassesData(
-        str(file), sha256=sha256_of(file), target="kind", privileged=("b",), labels=None
-    )
+    sha256 = load(file, target="kind", privileged=("b",)).sha256
+    assert config.data == ClassesData(str(file), sha256=sha256, target="kind", privileged=("b",), labels=None)
     assert (config.student, config.training.teacher_steps) == ("mlp-64", 2000)
     with refused("none.csv"):
         presets.classes({"source": str(tmp_path / "none.csv")}, {})

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from kdgan.errors import UsageError
-from kdgan.files import sha256_of
 from kdgan.methods import METHODS, hyperparameters
 from kdgan.tasks import ClassesData, Config, TagsData, run_of
-from kdgan.tasks.config import BASELINES, KINDS, check_unchanged, from_plain
+from kdgan.tasks.config import BASELINES, KINDS, from_plain
 from kdgan.tasks.run import NetworkRun
 from kdgan.training import Execution, Training
 from support import refused
@@ -231,25 +230,12 @@ def test_reading_depends_on_the_file_and_not_on_what_is_drawn_from_it() -> None:
         (ClassesData("a"), ClassesData("a", labels=7), ClassesData("a", target="y")),
         (ClassesData("a"), ClassesData("a"), ClassesData("a", privileged=("b",))),
         (ClassesData("a"), ClassesData("a"), ClassesData("a", image_size=8)),
+        (ClassesData("a"), ClassesData("a"), ClassesData("a", exclude=("b",))),
         (TagsData("a"), TagsData("a", count=3, choice="random", dropout=0.5), TagsData("a", sha256="1")),
     ):
         assert base.files == same.files
         assert base.files != other.files
     assert ClassesData("a").files != TagsData("a").files
-
-
-def test_a_file_that_has_changed_is_found(tmp_path: Path) -> None:
-    file = tmp_path / "table.csv"
-    file.write_text("a,b\n1,2\n", encoding="utf-8")
-    data = ClassesData(str(file), sha256=sha256_of(file))
-    check_unchanged(data)
-    file.write_text("a,b\n1,3\n", encoding="utf-8")
-    with refused(file, "no longer what it was"):
-        check_unchanged(data)
-    check_unchanged(replace(data, sha256=None))
-    file.unlink()
-    with refused(file, "no longer what it was"):
-        check_unchanged(data)
 
 
 def test_wrong_settings_of_training_are_refused_where_they_are_made() -> None:

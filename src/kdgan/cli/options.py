@@ -46,7 +46,7 @@ class ClassesOptions:
 
     data: str = "digits"
     """digits (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz file, or a
-    .csv or .parquet table."""
+    table: .csv, .tsv or .parquet."""
     data_dir: File = None
     """Folder with the files of mnist or cifar10; without it they are downloaded once."""
     labels: Count = None
@@ -56,8 +56,15 @@ class ClassesOptions:
     """For a table: the column of labels."""
     privileged: Annotated[tuple[str, ...], _optional("NAME...")] = ()
     """For a table: columns known only while training; teacher and discriminator see them, the student does not."""
+    exclude: Annotated[tuple[str, ...], _optional("NAME...")] = ()
+    """For a table: columns to leave out."""
+    missing: Annotated[Literal["impute", "refuse"] | None, _optional("impute|refuse")] = None
+    """For a table: what to do about missing values: impute (the mean, and a column that says where) or refuse.
+    Default: impute."""
     image_size: Count = None
     """For a folder of images: the side they are brought to, in pixels."""
+    skip_damaged: bool = False
+    """For a folder of images: leave out those that cannot be read."""
 
     def config(self, training: TrainingOptions, execution: Execution) -> Config:
         """The configuration of runs on these data."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -20,6 +20,9 @@ from kdgan.cli.options import (
 )
 from kdgan.cli.parsing import names_in
 from kdgan.errors import UsageError
+
+if TYPE_CHECKING:
+    from kdgan.experiments.study import Cell
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Reproduce:
         failures = carry_out(
             self.study,
             study,
-            [cell(name, fields, changes) for name in chosen or study.cells],
+            [_with_data(cell(name, fields, changes), self.data_dir) for name in chosen or study.cells],
             seeds,
             execution,
             Places(self.out, self.results),
@@ -84,3 +87,14 @@ class Reproduce:
         )
         print(f"reports: {self.out / self.study}   results: {self.results / self.study}")  # noqa: T201
         check_failures(failures)
+
+
+def _with_data(cell: Cell, data_dir: Path | None) -> Cell:
+    """The cell, its configuration with a hash of what is in `data_dir`."""
+    from kdgan.tasks.config import ClassesData
+    from kdgan.tasks.sources import identified
+
+    data = cell.base.data
+    if not isinstance(data, ClassesData):
+        return cell
+    return dataclasses.replace(cell, base=dataclasses.replace(cell.base, data=identified(data, data_dir)[0]))

@@ -30,6 +30,7 @@ class Train:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.tasks.run import run_of
+        from kdgan.tasks.sources import notes_of
         from kdgan.training.devices import deterministic
         from kdgan.training.display import training_bars
         from kdgan.training.interrupt import stop_on_signal
@@ -40,7 +41,10 @@ class Train:
         config = dataclasses.replace(config, method=self.method, seed=self.seed, hyper=settings_of(self.set))
         with training_bars() as progress, stop_on_signal() as stop:
             execution = dataclasses.replace(execution, progress=progress, stop=stop)
-            outcome = run_of(config, execution).train(self.out, self.out / "pretrained")
+            run = run_of(config, execution)
+            for note in notes_of(config, execution.data_dir):
+                print(f"{self.data.data}: {note}")  # noqa: T201
+            outcome = run.train(self.out, self.out / "pretrained")
         name, value = primary(outcome.metrics)
         taught = outcome.metrics.get(f"teacher/{name}")
         teacher = "" if taught is None else f", teacher {taught:.2f} %"

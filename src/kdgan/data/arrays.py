@@ -9,12 +9,18 @@ from typing import IO, Literal
 
 import numpy as np
 
-from kdgan.data.source import Array, Part, Source, as_float32, assemble, check_finite, listing, unreadable
+from kdgan.data.columns import LARGEST
+from kdgan.data.source import Array, Part, Source, assemble, check_finite, listing, unreadable
 from kdgan.errors import wrong
 
 # The name of an array, and the short name that is understood as well.
 INPUTS, TARGETS = ("inputs", "x"), ("targets", "y")
-NAMES = ("inputs", "x", "targets", "y", "privileged", "test_inputs", "test_targets", "test_privileged")
+PARTS = ("", "test_", "validation_")
+"""What the names of a part's arrays begin with."""
+NAMES = (
+    *(*INPUTS, *TARGETS, "privileged"),
+    *(prefix + array for prefix in PARTS[1:] for array in ("inputs", "targets", "privileged")),
+)
 _DAMAGED = (
     ValueError,
     EOFError,
@@ -30,13 +36,13 @@ def read_npz(path: Path, *, name: str) -> Source:
     """The arrays of an `.npz` file.
 
     The file holds `inputs` (or `x`) and `targets` (or `y`), and may hold `privileged`. With `test_inputs`,
-    `test_targets` and perhaps `test_privileged` it gives its own test part; otherwise a fixed stratified
-    fifth becomes the test part.
+    `test_targets` and perhaps `test_privileged` it gives its own test part, and then perhaps a validation part
+    likewise; otherwise a fixed stratified fifth becomes the test part.
 
     - Images are uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)` with C 1 or 3; a floating type with
       values in 0..1 is scaled to 0..255.
     - Vectors are numbers `(N, F)`; privileged values are numbers `(N, P)`.
-    - Targets are integers or text `(N,)`. Classes are what occurs, in ascending order.
+    - Targets are numbers or text `(N,)`. Classes are what occurs, in ascending order.
 
     Raises:
         UsageError: for a file that is damaged, is not an `.npz` file or holds pickled objects, a missing or
@@ -46,22 +52,26 @@ def read_npz(path: Path, *, name: str) -> Source:
     unknown = [key for key in arrays if key not in NAMES]
     if unknown:
         raise wrong(f"{name}: unknown array {listing(unknown)}: the known names are {listing(NAMES)}")
-    train, kind = _part(arrays, name, "")
-    if not any(key.startswith("test_") for key in arrays):
-        return assemble(name, kind, train)
-    test, test_kind = _part(arrays, name, "test_")
-    if test_kind != kind or test.inputs.shape[1:] != train.inputs.shape[1:]:
+    given = [prefix for prefix in PARTS if not prefix or any(key.startswith(prefix) for key in arrays)]
+    if "validation_" in given and "test_" not in given:
         raise wrong(
-            f"{name}: test_inputs holds {test_kind}s of shape {test.inputs.shape[1:]}, "
-            f"but inputs {kind}s of shape {train.inputs.shape[1:]}"
+            f"{name} holds validation_inputs and no test_inputs: name the part that is measured test_"
         )
-    widths = [None if p.privileged is None else p.privileged.shape[1] for p in (train, test)]
-    if widths[0] != widths[1]:
-        widths_found = ["no array" if width is None else f"{width} columns" for width in widths]
-        raise wrong(f"{name}: privileged has {widths_found[0]} but test_privileged has {widths_found[1]}")
-    if _is_text(train.labels) != _is_text(test.labels):
-        raise wrong(f"{name}: of targets and test_targets one holds text and the other numbers")
-    return assemble(name, kind, train, test)
+    parts = {prefix: _part(arrays, name, prefix) for prefix in given}
+    train, kind = parts[""]
+    for prefix, (part, part_kind) in parts.items():
+        if part_kind != kind or part.inputs.shape[1:] != train.inputs.shape[1:]:
+            raise wrong(
+                f"{name}: {prefix}inputs holds {part_kind}s of shape {part.inputs.shape[1:]}, "
+                f"but inputs {kind}s of shape {train.inputs.shape[1:]}"
+            )
+        widths = [None if p.privileged is None else p.privileged.shape[1] for p in (train, part)]
+        if widths[0] != widths[1]:
+            found = ["no array" if width is None else f"{width} columns" for width in widths]
+            raise wrong(f"{name}: privileged has {found[0]} but {prefix}privileged has {found[1]}")
+        if _is_text(train.labels) != _is_text(part.labels):
+            raise wrong(f"{name}: of targets and {prefix}targets one holds text and the other numbers")
+    return assemble(name, kind, *(part for part, _ in parts.values()))
 
 
 def _load(path: Path, name: str) -> dict[str, Array]:
@@ -86,7 +96,11 @@ def _load(path: Path, name: str) -> dict[str, Array]:
 def _arrays(file: IO[bytes]) -> dict[str, Array]:
     # Never pickle: an array of objects could run any code while it is read.
     with np.load(file, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+        arrays = {key: archive[key] for key in archive.files}
+    odd = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if odd:
+        raise ValueError(f"{odd[0]} is no array")
+    return arrays
 
 
 def _part(arrays: dict[str, Array], name: str, prefix: str) -> tuple[Part, Literal["image", "vector"]]:
@@ -116,10 +130,14 @@ def _pick(arrays: dict[str, Array], keys: list[str], name: str) -> tuple[str, Ar
 
 
 def _labels(labels: Array, where: str) -> Array:
-    if labels.ndim != 1 or labels.dtype.kind not in "iubU":
-        raise wrong(f"{where} must be integers or text of shape (N,), not {labels.dtype} {labels.shape}")
-    # One type for both parts: NumPy would join int64 and uint64 to floating numbers.
-    return labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+    if labels.ndim != 1 or labels.dtype.kind not in "iubfU":
+        raise wrong(f"{where} must be numbers or text of shape (N,), not {labels.dtype} {labels.shape}")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise wrong(f"{where} has no label in row {int(np.isnan(labels).argmax()) + 1}: NaN is none")
+    if labels.dtype.kind not in "iu":
+        return labels
+    # One type for all parts, in which labels stay apart: NumPy would join int64 and uint64 to floating numbers.
+    return labels.astype(object if labels.size and labels.max() > np.iinfo(np.int64).max else np.int64)
 
 
 def _is_text(labels: Array) -> bool:
@@ -129,8 +147,12 @@ def _is_text(labels: Array) -> bool:
 def _vectors(values: Array, where: str) -> Array:
     if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "iubf":
         raise wrong(f"{where} must be numbers of shape (N, F), or images, not {values.dtype} {values.shape}")
-    numbers = as_float32(values)
-    check_finite(where, numbers)
+    numbers = values.astype(np.float64)
+    check_finite(where, np.where(np.abs(numbers) > LARGEST, np.inf, numbers))
+    if values.dtype.kind in "iu" and (numbers.astype(values.dtype) != values).any():
+        raise wrong(
+            f"{where} holds whole numbers above 2^53, which double precision cannot tell apart: take something from all"
+        )
     return numbers
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from kdgan.errors import UsageError
+
+
+class Scaling(Protocol):
+    """A change of inputs that belongs to a device."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The inputs `(B, ...)` as networks take them."""
+
+    def to(self, device: torch.device | str) -> Scaling:
+        """The same on `device`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,7 @@ class Batch:
         teacher_logits: logits of a frozen teacher for these very inputs, `(B, K)`, where they were computed
             ahead, or None.
         teacher_saw: the inputs that those are of; a copy with other inputs has neither.
+        scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
 
     Raises:
         UsageError: if the parts differ in length or the targets have neither form.
@@ -32,6 +45,7 @@ class Batch:
     privileged: Tensor | None = None
     teacher_logits: Tensor | None = None
     teacher_saw: Tensor | None = None
+    scale: Scaling | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.targets.ndim not in (1, 2) or self.targets.is_floating_point() != (self.targets.ndim == 2):
@@ -57,12 +71,20 @@ class Batch:
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """The examples at `index` (a slice, a boolean mask or integer positions)."""
-        return self._map(lambda part: part[index])
+        return self._map(lambda part: part[index], self.scale)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same examples on `device`."""
-        return self._map(lambda part: part.to(device, non_blocking=True))
+        scale = None if self.scale is None else self.scale.to(device)
+        return self._map(lambda part: part.to(device, non_blocking=True), scale)
 
-    def _map(self, change: object) -> Batch:
-        parts = (getattr(self, field.name) for field in fields(self) if field.name != "teacher_saw")
-        return Batch(*(None if part is None else change(part) for part in parts))  # type: ignore[operator, arg-type]
+    def standardised(self) -> Batch:
+        """The same examples with inputs as networks take them."""
+        if self.scale is None:
+            return self
+        return Batch(self.scale(self.inputs), self.targets, self.privileged, self.teacher_logits)
+
+    def _map(self, change: Callable[[Tensor], Tensor], scale: Scaling | None) -> Batch:
+        privileged = None if self.privileged is None else change(self.privileged)
+        logits = None if self.teacher_logits is None else change(self.teacher_logits)
+        return Batch(change(self.inputs), change(self.targets), privileged, logits, scale=scale)

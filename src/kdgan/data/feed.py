@@ -37,7 +37,7 @@ class TensorFeed:
     def __call__(self, step: int) -> Batch:
         """The batch of that step."""
         start = step * self.size
-        batch = self.data[self._positions(start, start + self.size)]
+        batch = self.data[self._positions(start, start + self.size)].standardised()
         if self.augment is None:
             return batch
         generator = self._generator.manual_seed(mixed(self.seed, "view", step))

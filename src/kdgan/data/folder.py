@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -14,67 +17,140 @@ from rich.console import Console
 from rich.progress import track
 
 from kdgan.data.files import entries
-from kdgan.data.source import Array, Part, Source, assemble, listing
-from kdgan.errors import wrong
+from kdgan.data.source import PARTS, Array, Part, Source, assemble, fixed_split, listing
+from kdgan.errors import UsageError, wrong
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 LARGEST_KEPT = 64  # images of one common size up to this stay as they are
 DEFAULT_SIZE = 32
+_Item = TypeVar("_Item")
 _ON_ITS_SIDE = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
-def read_folder(folder: Path, *, name: str, image_size: int | None = None, progress: bool = True) -> Source:
-    """The images in `folder/CLASS/`, or in `folder/train/CLASS/` and `folder/test/CLASS/`.
+def read_folder(
+    folder: Path,
+    *,
+    name: str,
+    image_size: int | None = None,
+    skip_damaged: bool = False,
+    progress: bool = True,
+) -> Source:
+    """The images in `folder/CLASS/`, or in `folder/train/CLASS/` and likewise in `test` and `val`.
 
     PNG, JPEG, WebP and BMP, rotated as their EXIF data say; what is transparent lies on white. Classes are sorted by
-    name; hidden files, and symbolic links that lead out of the folder, are left out. Without the folders `train` and
-    `test` a fixed stratified fifth becomes the test part; beside them anything else, such as `val`, is not read.
+    name; hidden files, `__MACOSX`, and symbolic links that lead out of the folder, are left out, and so is a class
+    without images. Where there is no folder `test` a fixed stratified fifth of the others becomes the test part.
 
     Args:
         folder: the folder.
         name: the name of the source.
         image_size: the side in pixels of the squares to which all images are resized. None: images that have
             one common size of at most 64x64 pixels are left as they are, and others become 32x32.
+        skip_damaged: leave out images that cannot be read, and say how many, in place of refusing the folder.
         progress: show a bar on stderr, where that is a terminal.
 
     Returns:
-        A source of uint8 `(N, 1, H, W)` where every image is grey, otherwise `(N, 3, H, W)`.
+        A source of uint8 `(N, 1, H, W)` where every image is grey, otherwise `(N, 3, H, W)`. Its notes say how many
+        files were read and skipped, and what became of their size.
 
     Raises:
-        UsageError: if a folder holds no images, or an image is damaged or larger than Pillow takes for safe.
+        UsageError: if a folder holds no images, or images are damaged or larger than Pillow takes for safe.
     """
     if image_size is not None and not 1 <= image_size <= 4096:
         raise wrong(f"image_size must be from 1 to 4,096 pixels, not {image_size}")
-    given = [folder / "train", folder / "test"]
-    split = all(part.is_dir() and not _images_in(part, folder) for part in given)
-    parts = [_paths(part, folder) for part in (given if split else [folder])]
-    everything = [path for part in parts for path, _ in part]
+    found = _Found(folder)
+    parts = {which: found.images(place) for which, place in _places_of_parts(folder).items()}
+    everything = [path for part in parts.values() for path, _ in part]
     with _strict_about_bombs():
-        mode = _common_mode(everything)
-        size = (image_size, image_size) if image_size else _common_size(everything)
-        train, *test = [_decode(part, mode, size, progress) for part in parts]
-    return assemble(name, "image", train, test[0] if test else None)
+        looks = _looked_at(everything, progress)
+        damaged = {path: look for path, look in looks.items() if isinstance(look, UsageError)}
+        good = {path: look for path, look in looks.items() if not isinstance(look, UsageError)}
+        _refuse(damaged, skip_damaged)
+        mode = "L" if all(look.grey for look in good.values()) else "RGB"
+        size = (image_size, image_size) if image_size else _common_size(list(good.values()))
+        parts = {which: [each for each in part if each[0] in good] for which, part in parts.items()}
+        if "test" not in parts:
+            # Decided before anything is decoded, so that no image is held twice.
+            labels = np.array([label for _, label in parts["train"]])
+            is_train = fixed_split(name, labels)
+            whole = parts["train"]
+            parts["train"] = [each for each, kept in zip(whole, is_train, strict=True) if kept]
+            parts["test"] = [each for each, kept in zip(whole, is_train, strict=True) if not kept]
+        decoded = {
+            which: _decode(parts[which], mode, size, damaged, progress)
+            for which in ("train", "test", "validation")
+            if which in parts
+        }
+        _refuse(damaged, skip_damaged)
+    resized = sum(look.size != size for look in good.values())
+    note = found.note(len(everything), damaged, size if resized else None)
+    return assemble(name, "image", *decoded.values(), notes=note)
 
 
-def _paths(part: Path, root: Path) -> list[tuple[Path, str]]:
-    """Each image with its class."""
-    found = []
-    classes = [path for path in entries(part) if path.is_dir()]
-    for path in classes:
-        images = _images_in(path, root)
-        if not images:
+def _places_of_parts(folder: Path) -> dict[str, Path]:
+    """The folder of each part; the folder itself where it is not one of parts."""
+    named = [(PARTS.get(path.name.lower()), path) for path in entries(folder) if path.is_dir()]
+    places = {which: path for which, path in named if which is not None}
+    if "train" not in places or any(_images_in(path, folder) for path in places.values()):
+        return {"train": folder}
+    twice = [path.name for which, path in named if which is not None and places[which] != path]
+    if twice:
+        raise wrong(f"{folder} has two folders for one part: {twice[0]!r} and another of that meaning")
+    return places
+
+
+class _Found:
+    """Files and folders below a folder, and what was passed over among them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.skipped: Counter[str] = Counter()
+        self.empty: list[str] = []
+
+    def images(self, part: Path) -> list[tuple[Path, str]]:
+        """Each image of a part with its class."""
+        found = []
+        for path in (path for path in entries(part) if path.is_dir() and path.name != "__MACOSX"):
+            images = _images_in(path, self.root)
+            inside = entries(path)
+            self.skipped.update(_kind(each) for each in set(inside).difference(images))
+            found += [(image, path.name) for image in images]
+            if not images:
+                self.empty.append(path.name)
+        if not found:
             raise wrong(
-                f"{path} holds no images ({', '.join(SUFFIXES)}), and should hold those of the class "
-                f"{path.name!r}; links that lead out of the folder are not followed"
+                f"{part} holds no folders of images ({', '.join(SUFFIXES)}): expected one folder per class, such as "
+                f"{part / 'cats'}; links that lead out of the folder are not followed"
             )
-        found += [(image, path.name) for image in images]
-    if not found:
-        raise wrong(
-            f"{part} holds no folders of images: expected one folder per class, such as {part / 'cats'}"
-        )
-    return found
+        return found
+
+    def note(self, count: int, damaged: Collection[Path], size: tuple[int, int] | None) -> list[str]:
+        """How many files were read and passed over, and what became of their size."""
+        passed = sum(self.skipped.values())
+        counts = f"{count + passed:,} files: {count - len(damaged):,} images read"
+        if damaged:
+            counts += f", {len(damaged):,} damaged ones skipped"
+        if passed:
+            kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.skipped.most_common(4))
+            counts += f", {passed:,} skipped ({kinds})"
+        shape = f"; resized to {size[0]}×{size[1]}" if size else ""
+        empty = [f"classes without images are left out: {listing(self.empty, limit=5)}"] if self.empty else []
+        return [counts + shape, *empty]
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "folders within classes"
+    return path.suffix.lower() if path.suffix.lower() not in ("", *SUFFIXES) else "others"
+
+
+def _refuse(damaged: Mapping[Path, UsageError], skip: bool) -> None:
+    if damaged and not skip:
+        first = next(iter(damaged.values()))
+        more = f" (and {len(damaged) - 1:,} more such files)" if len(damaged) > 1 else ""
+        raise wrong(f"{first}{more}; --skip-damaged leaves such files out")
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:
@@ -108,41 +184,59 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise wrong(f"{path} is a damaged image: {error or type(error).__name__}") from error
 
 
-def _common_mode(paths: list[Path]) -> str:
-    for path in paths:
-        with _opened(path) as image:
-            if not image.mode.startswith(("1", "L", "I")):
-                return "RGB"
-    return "L"
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the beginning of an image says: width and height as it is seen, and whether it is without colours."""
+
+    size: tuple[int, int]
+    grey: bool
 
 
-def _common_size(paths: list[Path]) -> tuple[int, int]:
+def _looked_at(paths: Sequence[Path], progress: bool) -> dict[Path, _Look | UsageError]:
+    found: dict[Path, _Look | UsageError] = {}
+    for path in _watched(paths, "looking at images", progress):
+        try:
+            with _opened(path) as image:
+                turned = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+                size = image.size[::-1] if turned else image.size
+                found[path] = _Look(size, image.mode.startswith(("1", "L", "I")))
+        except UsageError as error:
+            found[path] = error
+    return found
+
+
+def _common_size(looks: Sequence[_Look]) -> tuple[int, int]:
     """Width and height that all images share if both are at most 64, otherwise the default."""
-    common = None
-    for path in paths:
-        with _opened(path) as image:
-            # From the header where possible; the first large image ends the search before many are decoded.
-            if max(image.size) > LARGEST_KEPT:
-                return DEFAULT_SIZE, DEFAULT_SIZE
-            turned = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
-            size = image.size[::-1] if turned else image.size
-        if common not in (None, size):
-            return DEFAULT_SIZE, DEFAULT_SIZE
-        common = size
-    return common or (DEFAULT_SIZE, DEFAULT_SIZE)
+    sizes = {look.size for look in looks}
+    common = next(iter(sizes)) if len(sizes) == 1 else (LARGEST_KEPT + 1, 0)
+    return common if max(common) <= LARGEST_KEPT else (DEFAULT_SIZE, DEFAULT_SIZE)
 
 
-def _decode(part: list[tuple[Path, str]], mode: str, size: tuple[int, int], progress: bool) -> Part:
+def _decode(
+    part: Sequence[tuple[Path, str]],
+    mode: str,
+    size: tuple[int, int],
+    damaged: dict[Path, UsageError],
+    progress: bool,
+) -> Part:
+    """The images of a part; those that turn out damaged are left out, and added to `damaged`."""
     width, height = size
     images = np.empty((len(part), len(mode), height, width), np.uint8)  # "L" is one plane, "RGB" three
+    labels: list[str] = []
+    for path, label in _watched(part, "reading images", progress):
+        try:
+            with _opened(path) as image:
+                images[len(labels)] = _pixels(image, mode, size)
+        except UsageError as error:
+            damaged[path] = error
+            continue
+        labels.append(label)
+    return Part(images[: len(labels)], np.array(labels))
+
+
+def _watched(items: Sequence[_Item], what: str, progress: bool) -> Iterable[_Item]:
     console = Console(stderr=True)
-    off = not (progress and console.is_terminal)
-    for row, (path, _) in enumerate(
-        track(part, "reading images", console=console, disable=off, transient=True)
-    ):
-        with _opened(path) as image:
-            images[row] = _pixels(image, mode, size)
-    return Part(images, np.array([label for _, label in part]))
+    return track(items, what, console=console, disable=not (progress and console.is_terminal), transient=True)
 
 
 def _pixels(image: Image.Image, mode: str, size: tuple[int, int]) -> Array:

@@ -23,6 +23,8 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
+MNIST_SHA256 = "7793c373db34395fe91e0e9542d9952e57d9a6545eda710b326a6f1a4492b98d"
+"""Hash of the published data as they are read, see `kdgan.data.Source.sha256`."""
 BELOW = ("mnist", "mnist/raw", "raw")
 _CHUNK = 1 << 20
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from kdgan.data.arrays import read_npz
 from kdgan.data.cifar10 import holds_cifar10, read_cifar10
+from kdgan.data.columns import Missing
+from kdgan.data.delimited import PACKED, SUFFIXES
 from kdgan.data.digits import read_digits
 from kdgan.data.folder import read_folder
 from kdgan.data.idx import holds_idx, read_mnist
@@ -17,9 +19,12 @@ KNOWN = ("digits", "mnist", "cifar10")
 # Which data each option of `load` belongs to, as the errors say it.
 _BELONGS = {
     "data_dir": "it says where the files of mnist or cifar10 are",
-    "target": "it names a column of a table (.csv or .parquet)",
-    "privileged": "it names columns of a table (.csv or .parquet)",
+    "target": "it names a column of a table (.csv, .tsv or .parquet)",
+    "privileged": "it names columns of a table (.csv, .tsv or .parquet)",
+    "exclude": "it names columns of a table (.csv, .tsv or .parquet)",
+    "missing": "it is about values of a table (.csv, .tsv or .parquet)",
     "image_size": "it resizes a folder of images",
+    "skip_damaged": "it is about a folder of images",
 }
 
 
@@ -29,7 +34,10 @@ def load(
     data_dir: str | Path | None = None,
     target: str | None = None,
     privileged: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    missing: Missing | None = None,
     image_size: int | None = None,
+    skip_damaged: bool = False,
     progress: bool = True,
 ) -> Source:
     """Read a data set.
@@ -37,12 +45,15 @@ def load(
     Args:
         data: "digits" (bundled with scikit-learn), "mnist" or "cifar10" (downloaded once), or the path of
             - a folder that holds IDX files as MNIST does, or the binary batches of CIFAR-10;
-            - a folder with one folder of images per class, or with two such folders `train` and `test`;
-            - an `.npz` file of arrays, or a `.csv` or `.parquet` table.
+            - a folder with one folder of images per class, or with such folders `train` and `test`, and `val`;
+            - an `.npz` file of arrays, or a `.csv`, `.tsv` (both may be packed) or `.parquet` table.
         data_dir: for mnist and cifar10, the folder that has the files; then nothing is downloaded.
         target: for tables, the column of the labels.
         privileged: for tables, the columns known only while training.
+        exclude: for tables, columns to leave out.
+        missing: for tables, whether to impute (the default) or refuse values that are missing.
         image_size: for folders of images, the side in pixels to which all are resized.
+        skip_damaged: for folders of images, leave out those that cannot be read.
         progress: show bars on stderr, where that is a terminal.
 
     Returns:
@@ -61,7 +72,10 @@ def load(
         "data_dir": data_dir,
         "target": target,
         "privileged": privileged or None,
+        "exclude": exclude or None,
+        "missing": missing,
         "image_size": image_size,
+        "skip_damaged": skip_damaged or None,
     }
     given = {option for option, value in options.items() if value is not None}
     if data == "digits":
@@ -77,16 +91,31 @@ def load(
         if holds_idx(path) or holds_cifar10(path):
             _only(given, data)
             return (read_mnist if holds_idx(path) else read_cifar10)(path, name=name)
-        _only(given, data, "image_size")
-        return read_folder(path, name=name, image_size=image_size, progress=progress)
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
+        _only(given, data, "image_size", "skip_damaged")
+        return read_folder(
+            path, name=name, image_size=image_size, skip_damaged=skip_damaged, progress=progress
+        )
+    if not path.is_file():
+        raise wrong(f"{data} is neither a file nor a folder, but a device or something like it")
+    packed = path.suffix.lower() in PACKED
+    suffix = Path(path.stem if packed else path).suffix.lower()
+    if suffix == ".npz" and not packed:
         _only(given, data)
         return read_npz(path, name=name)
-    if suffix in (".csv", ".parquet"):
-        _only(given, data, "target", "privileged")
-        return read_table(path, name=name, target=target, privileged=privileged)
-    raise wrong(f"{data} is of no kind that can be read: expected a folder, or a file .npz, .csv or .parquet")
+    if suffix in SUFFIXES or (suffix == ".parquet" and not packed):
+        _only(given, data, "target", "privileged", "exclude", "missing")
+        return read_table(
+            path,
+            name=name,
+            target=target,
+            privileged=privileged,
+            exclude=exclude,
+            missing=missing or "impute",
+        )
+    raise wrong(
+        f"{data} is of no kind that can be read: expected a folder, or a file .npz, .parquet, .csv or .tsv (these two "
+        f"may be packed: {', '.join(PACKED)})"
+    )
 
 
 def _existing(data: str) -> Path:

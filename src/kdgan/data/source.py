@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +17,12 @@ from kdgan.data.batch import Batch
 from kdgan.errors import UsageError, wrong
 
 Array: TypeAlias = NDArray[Any]
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+}
+"""Names of parts, in lower case, in a column or as folders."""
 
 TEST_FRACTION = 0.2
 # A constant, not the seed of a run: every run, of whatever seed, is judged on the same test examples.
@@ -27,12 +36,14 @@ class Source:
     Attributes:
         name: "digits", "mnist", "cifar10", or the name of the file or folder that was read.
         kind: "image" or "vector".
-        train: all training examples, on the CPU. `inputs` are uint8 `(N, C, H, W)` for images and float32
-            `(N, F)` for vectors; `targets` int64 `(N,)`; `privileged` float32 `(N, P)` or None.
+        train: all training examples, on the CPU. `inputs` are uint8 `(N, C, H, W)` for images and float64
+            `(N, F)` for vectors; `targets` int64 `(N,)`; `privileged` float64 `(N, P)` or None.
         test: the same for the test examples, never to be used for training, selection or standardisation.
+        validation: the same for a validation part of the data's own; None where one is to be drawn from `train`.
         classes: the K label names, in the order of the class indices.
         columns: for tables the F names of the inputs in their order ("age", or "city=Oslo" where text became
             one column per value), otherwise empty.
+        notes: what reading did that is not plain, such as files that were left out; for people.
     """
 
     name: str
@@ -41,14 +52,21 @@ class Source:
     test: Batch
     classes: tuple[str, ...]
     columns: tuple[str, ...] = ()
+    validation: Batch | None = None
+    notes: tuple[str, ...] = ()
 
     @property
-    def nbytes(self) -> int:
-        """Bytes that the tensors of both parts take."""
-        tensors = (
-            getattr(b, n) for b in (self.train, self.test) for n in ("inputs", "targets", "privileged")
-        )
-        return sum(t.nbytes for t in tensors if t is not None)
+    def sha256(self) -> str:
+        """A hash of all that a result may depend on: whatever the files, it is told by what was read from them."""
+        found = hashlib.sha256(json.dumps([self.kind, self.classes, self.columns]).encode())
+        for part in (self.train, self.test, self.validation):
+            for name in ("inputs", "targets", "privileged"):
+                tensor: torch.Tensor | None = None if part is None else getattr(part, name)
+                if tensor is not None:
+                    found.update(json.dumps([str(tensor.dtype), list(tensor.shape)]).encode())
+                    found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+                found.update(b"|")
+        return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +100,11 @@ def assemble(
     kind: Literal["image", "vector"],
     train: Part,
     test: Part | None = None,
+    validation: Part | None = None,
     *,
     label_name: Callable[[Any], str] = str,
     columns: tuple[str, ...] = (),
+    notes: Sequence[str] = (),
 ) -> Source:
     """Turn what a reader found into a `Source`.
 
@@ -93,40 +113,56 @@ def assemble(
         kind: what the inputs are; they must have their final type already.
         train: the training part, or all examples where `test` is None.
         test: the given test part. Without one, a fixed stratified fifth of `train` becomes the test part.
-        label_name: the class name of a label. Classes are ordered by label: numbers by value, text by letter.
+        validation: the given validation part, if there is one.
+        label_name: the class name of a label. Classes are ordered by label: numbers, and texts that all are numbers,
+            by value, other text by letter.
         columns: see `Source`.
+        notes: see `Source`.
 
     Raises:
-        UsageError: for an empty part, fewer than two classes, a class with a single example, or a class of
-            the test part that is absent from the training part.
+        UsageError: for an empty part, fewer than two classes, labels that hardly ever repeat, or a class of another
+            part that is absent from the training part.
     """
-    for part, which in ((train, "training"), (test, "test")):
+    parts = {"training": train, "test": test, "validation": validation}
+    for which, part in parts.items():
         if part is not None and len(part.labels) == 0:
             raise wrong(f"{name}: the {which} part has no examples")
     if test is None:
         is_train = fixed_split(name, train.labels)
         train, test = train.rows(is_train), train.rows(~is_train)
-    classes, targets = _encode(name, np.concatenate([train.labels, test.labels]), label_name)
-    cut = len(train.labels)
-    absent = np.setdiff1d(targets, targets[:cut])
-    if len(absent):
-        raise wrong(f"{name}: class {classes[absent[0]]!r} is in the test part but not in the training part")
-    return Source(name, kind, _batch(train, targets[:cut]), _batch(test, targets[cut:]), classes, columns)
+    given = [part for part in (train, test, validation) if part is not None]
+    classes, targets = _encode(name, np.concatenate([part.labels for part in given]), label_name)
+    cuts = np.split(targets, np.cumsum([len(part.labels) for part in given])[:-1])
+    for which, own in zip(("test", "validation"), cuts[1:], strict=False):
+        absent = np.setdiff1d(own, cuts[0])
+        if len(absent):
+            raise wrong(
+                f"{name}: class {classes[absent[0]]!r} is in the {which} part but not in the training part"
+            )
+    single = [classes[label] for label in np.flatnonzero(np.bincount(targets) == 1)]
+    if single:
+        notes = [*notes, f"one example alone, which is for training, of {listing(single, limit=5)}"]
+    first, second, *third = (_batch(part, own) for part, own in zip(given, cuts, strict=True))
+    return Source(name, kind, first, second, classes, columns, third[0] if third else None, tuple(notes))
 
 
 def fixed_split(name: str, labels: Array) -> Array:
     """Mask of the examples for training, `(N,)` of truth values: all but a stratified fifth, always the same.
+
+    The only example of a class is for training.
 
     Raises:
         UsageError: as `assemble` does for the classes.
     """
     from sklearn.model_selection import train_test_split  # a second to import: only where it is needed
 
-    classes, targets = _encode(name, labels, str)
+    _, targets = _encode(name, labels, str)
+    counts = np.bincount(targets)
+    rows = np.flatnonzero(counts[targets] > 1)
     # A fifth of a tiny data set may be fewer examples than there are classes, which cannot be stratified.
-    size = max(int(np.ceil(len(targets) * TEST_FRACTION)), len(classes))
-    rows = np.arange(len(targets))
-    _, test = train_test_split(rows, test_size=size, stratify=targets, random_state=SPLIT_SEED)
+    size = max(math.ceil(len(targets) * TEST_FRACTION), int((counts > 1).sum()))
+    size = min(size, len(rows) - int((counts > 1).sum()))
+    _, test = train_test_split(rows, test_size=size, stratify=targets[rows], random_state=SPLIT_SEED)
     is_train = np.ones(len(targets), bool)
     is_train[test] = False
     return is_train
@@ -137,29 +173,38 @@ def check_finite(what: str, values: Array) -> None:
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = bad[0]
-        value = "NaN" if np.isnan(values[row, column]) else "an infinite value (or one too large for float32)"
+        value = "NaN" if np.isnan(values[row, column]) else "an infinite value"
         within = f", column {column + 1}" if values.shape[1] > 1 else ""
         raise wrong(f"{what} holds {value} in row {row + 1}{within} (counted from 1)")
 
 
-def as_float32(values: Array) -> Array:
-    """The numbers as float32; what is too large becomes infinite, silently, for `check_finite` to find."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32)
-
-
 def _encode(name: str, labels: Array, label_name: Callable[[Any], str]) -> tuple[tuple[str, ...], Array]:
     values, targets, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    order = _by_value(values)
+    if order is not None:
+        values, counts, targets = values[order], counts[order], np.argsort(order)[targets]
     classes = tuple(label_name(value) for value in values)
     if len(classes) < 2:
         found = f"all {len(labels)} examples are of the class {classes[0]!r}" if classes else "no examples"
         raise wrong(f"{name}: {found}, and at least two classes are needed")
-    single = np.flatnonzero(counts < 2)
-    if len(single):
-        more = f" (as have {len(single) - 1} more classes)" if len(single) > 1 else ""
-        first = classes[single[0]]
-        raise wrong(f"{name}: class {first!r} has only one example{more}: each class needs at least two")
+    single = int((counts == 1).sum())
+    if single > len(classes) / 2:
+        raise wrong(
+            f"{name}: {single:,} of {len(classes):,} labels ({listing(classes, limit=3)}) have only one example, so "
+            "they are no classes: look at the column or folders of labels, or put numbers into a few groups"
+        )
     return classes, targets
+
+
+def _by_value(values: Array) -> Array | None:
+    """The order of texts that all are numbers by value; None where they are not, or are no text."""
+    if values.dtype.kind not in "UO" or not len(values):
+        return None
+    try:
+        numbers = values.astype(np.float64)
+    except (ValueError, TypeError):
+        return None
+    return None if np.isnan(numbers).any() else np.lexsort((values.astype(str), numbers))
 
 
 def _batch(part: Part, targets: Array) -> Batch:

@@ -13,6 +13,8 @@ from kdgan.data.source import Source
 from kdgan.errors import UsageError
 
 VALIDATION_SHARE, VALIDATION_MOST = 0.1, 5000
+MOST_NUMBERS = 2**26
+"""Images of more numbers than this, a quarter of a GiB in float32, stay bytes until they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +26,50 @@ class Scale:
 
     @staticmethod
     def of(inputs: Tensor) -> Scale:
-        """The scale that gives `inputs` (N, C, H, W) or (N, F) mean 0 and variance 1; constants keep their unit."""
+        """The scale that gives `inputs` (N, C, H, W) or (N, F) mean 0 and variance 1; constants keep their unit.
+
+        Pixels in bytes are taken as 0 to 1. Statistics are computed in double precision.
+        """
+        if inputs.dtype == torch.uint8:
+            return Scale._of_pixels(inputs)
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
-        # In double precision the mean of equal numbers is that number, and their deviation 0.
         exact = inputs.double()
+        low, high = exact.amin(axes, keepdim=True)[0], exact.amax(axes, keepdim=True)[0]
         mean, std = exact.mean(axes, keepdim=True)[0], exact.std(axes, correction=0, keepdim=True)[0]
-        return Scale(mean.to(inputs), torch.where(std > 0, std, 1.0).to(inputs))
+        # Equal numbers have a mean that may differ from them in its last digit, and then a deviation.
+        varies = (high > low) & (std > 0)
+        return Scale(torch.where(varies, mean, low).to(inputs), torch.where(varies, std, 1.0).to(inputs))
+
+    @staticmethod
+    def _of_pixels(images: Tensor) -> Scale:
+        """The same from how often each value occurs: real numbers of many images would fill the memory."""
+        counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
+        for some in torch.split(images, 256):
+            for channel, plane in enumerate(some.unbind(1)):
+                counts[channel] += plane.flatten().bincount(minlength=256)
+        values, shares = (
+            real(torch.arange(256, dtype=torch.uint8)).double(),
+            counts / counts.sum(1, keepdim=True),
+        )
+        varies = (counts > 0).sum(1) > 1
+        constant = values[counts.argmax(1)]
+        mean = torch.where(varies, shares @ values, constant)
+        std = (shares * (values - mean[:, None]) ** 2).sum(1).sqrt()
+        shape = (-1, *[1] * (images.ndim - 2))
+        return Scale(mean.view(shape).float(), torch.where(varies, std, 1.0).view(shape).float())
+
+    def to(self, device: torch.device | str) -> Scale:
+        """The same on `device`."""
+        return Scale(self.mean.to(device), self.std.to(device))
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """`inputs` in standard units."""
-        return (inputs - self.mean) / self.std
+        """`inputs`, of pixels in bytes or as 0 to 1, in standard units as float32."""
+        return ((real(inputs).to(self.mean.dtype) - self.mean) / self.std).float()
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One seed's data, standardised, on the CPU.
+    """One seed's data on the CPU: standardised, or images in bytes with the scale that `Batch.standardised` applies.
 
     Attributes:
         train: the labelled examples.
@@ -82,7 +113,8 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     """
     targets = source.train.targets
     count, classes = len(targets), len(source.classes)
-    validation = min(int(count * VALIDATION_SHARE), VALIDATION_MOST)
+    own = source.validation
+    validation = min(int(count * VALIDATION_SHARE), VALIDATION_MOST) if own is None else 0
     labels = count - validation if labels is None else labels
     if labels > count:
         raise UsageError(f"{labels} labels asked for, but {source.name} has {count} training examples")
@@ -97,21 +129,33 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     chosen, held_out = order[:labels], order[max(labels, count - len(last)) :]
 
     train = source.train[chosen]
-    scale = Scale.of(real(train.inputs))
+    scale = Scale.of(train.inputs)
     known = None if train.privileged is None else Scale.of(train.privileged)
+    large = source.train.inputs.numel() + source.test.inputs.numel() > MOST_NUMBERS
+    later = large and train.inputs.dtype == torch.uint8
+    if own is None:
+        apart_from_it = source.train[held_out]
+    else:
+        apart_from_it = (
+            own if len(own) <= VALIDATION_MOST else own[balanced_order(own.targets, seed)[:VALIDATION_MOST]]
+        )
     return Split(
-        train=scaled(train, scale, known),
-        validation=scaled(source.train[held_out], scale, known),
-        test=scaled(source.test, scale, known),
+        train=scaled(train, scale, known, later=later),
+        validation=scaled(apart_from_it, scale, known, later=later),
+        test=scaled(source.test, scale, known, later=later),
         classes=source.classes,
         scale=scale,
     )
 
 
-def scaled(part: Batch, scale: Scale, privileged: Scale | None = None) -> Batch:
-    """Examples as they were read, in standard units; privileged information stays away without its scale."""
+def scaled(part: Batch, scale: Scale, privileged: Scale | None = None, *, later: bool = False) -> Batch:
+    """Examples as they were read, in standard units; privileged information stays away without its scale.
+
+    With `later` images stay bytes, a quarter of the memory, until a batch of them is asked for.
+    """
     known = None if privileged is None or part.privileged is None else privileged(part.privileged)
-    return Batch(scale(real(part.inputs)), part.targets, known)
+    raw = Batch(part.inputs, part.targets, known, scale=scale)
+    return raw if later else raw.standardised()
 
 
 def _stratified(targets: Tensor, count: int) -> Tensor:

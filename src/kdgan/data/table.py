@@ -1,4 +1,4 @@
-"""Tables of one's own: `.csv` and `.parquet`, one row per example."""
+"""Tables of one's own: `.csv`, `.tsv` and `.parquet`, one row per example."""
 
 from __future__ import annotations
 
@@ -8,175 +8,166 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdgan.data.source import (
-    Array,
-    Part,
-    Source,
-    as_float32,
-    assemble,
-    check_finite,
-    fixed_split,
-    listing,
-    unreadable,
-)
-from kdgan.errors import wrong
+from kdgan.data.columns import Column, Missing, blocks_of, labels_of, understood
+from kdgan.data.delimited import read_delimited
+from kdgan.data.source import PARTS, Array, Part, Source, assemble, fixed_split, listing, unreadable
+from kdgan.errors import UsageError, wrong
 
 if TYPE_CHECKING:
     import polars as pl
 
 SPLIT = "split"
-MOST_CATEGORIES = 50
+_SHOWN = 10
 
 
-def read_table(path: Path, *, name: str, target: str | None, privileged: Sequence[str] = ()) -> Source:
-    """The rows of a table as vectors: numbers and truth values as they are, text as one column per value.
+def read_table(
+    path: Path,
+    *,
+    name: str,
+    target: str | None,
+    privileged: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    missing: Missing = "impute",
+) -> Source:
+    """The rows of a table as vectors: numbers, truth values and dates as numbers, text as one column per value.
 
-    Text gets its columns from the values of the training part; any other value, and a missing one, is zero in
-    all of them. A column `split` that holds "train" and "test" decides the split; without it a fixed stratified
-    fifth is the test part. `Source.columns` names the resulting inputs.
+    What is made of a column, and of values that are missing, see `kdgan.data.columns`; everything that is wrong with
+    a table is said at once. A column `split` that holds "train" and "test", and perhaps "validation", decides the
+    split; without it a fixed stratified fifth is the test part. `Source.columns` names the resulting inputs.
 
     Args:
-        path: a `.csv` file with a header, or a `.parquet` file.
+        path: a `.csv` or `.tsv` file with a header, which may be packed, or a `.parquet` file.
         name: the name of the source.
-        target: the column of the labels, which may be text, integers or truth values.
+        target: the column of the labels, which are taken as they are written.
         privileged: the columns that are known while training and not afterwards. All others are inputs.
+        exclude: columns to leave out.
+        missing: what to do about values that are missing.
 
     Raises:
-        UsageError: for a file that cannot be read, columns that are not there, labels or numbers that are
-            missing, NaN or infinite, and columns of dates, nested values or text with more than 50 values.
+        UsageError: for a file that cannot be read, columns that are not there, and columns that no numbers can be
+            made of.
     """
-    frame = _read(path, name)
-    _check_names(frame, name, target, privileged)
+    written = path.suffix.lower() != ".parquet"
+    frame, notes = read_delimited(path, name=name) if written else (_parquet(path, name), [])
+    _check_names(frame, name, target, privileged, exclude)
     assert target is not None  # _check_names refuses None
-    labels = _labels(frame[target], f"{name}: column {target!r}")
-    decided = SPLIT if SPLIT in frame.columns and SPLIT not in (target, *privileged) else None
-    is_train = _given_split(frame[SPLIT], name) if decided else fixed_split(name, labels)
-    inputs = [column for column in frame.columns if column not in (target, decided, *privileged)]
-    if not inputs:
-        raise wrong(f"{name} has no columns left for the inputs besides {listing([target, *privileged])}")
-    values, columns = _numbers(frame, inputs, is_train, name)
-    extra = _numbers(frame, privileged, is_train, name)[0] if privileged else None
-    whole = Part(values, labels, extra)
-    return assemble(name, "vector", whole.rows(is_train), whole.rows(~is_train), columns=columns)
+    frame, problems = frame.drop(exclude), []
+    part_of, labels = None, None
+    if SPLIT in frame.columns and SPLIT not in (target, *privileged):
+        part_of = _given_split(frame[SPLIT], name)
+    try:
+        labels = labels_of(frame[target], written=written)
+        is_train = fixed_split(name, labels) if part_of is None else part_of == "train"
+    except UsageError as error:
+        problems.append(str(error).removeprefix(f"{name}: "))
+        is_train = np.ones(frame.height, bool)
+    inputs = [column for column in frame.columns if column not in (target, *privileged)]
+    if part_of is not None:
+        inputs.remove(SPLIT)
+    columns: dict[str, Column] = {}
+    for column in (*inputs, *privileged):
+        try:
+            columns[column] = understood(frame[column], written=written)
+        except UsageError as error:
+            problems.append(str(error))
+    problems += _doubtful_points(frame, columns) if written else []
+    known = [[columns[each] for each in group if each in columns] for group in (inputs, privileged)]
+    values, names, said, bad = blocks_of(known[0], is_train, missing)
+    extra, _, more, worse = blocks_of(known[1], is_train, missing)
+    problems += bad + worse
+    if not problems and not names:
+        problems.append(f"no columns are left for the inputs besides {listing([target, *privileged])}")
+    if not problems and privileged and not extra.shape[1]:
+        problems.append("no privileged columns are left")
+    if problems or labels is None:
+        raise wrong(f"{name}: {_in_words(problems)}")
+    whole = Part(values, labels, extra if privileged else None)
+    notes += _short([*said, *more])
+    if part_of is None:
+        parts = [whole.rows(is_train), whole.rows(~is_train)]
+    else:
+        parts = [
+            whole.rows(part_of == which) for which in ("train", "test", "validation") if which in part_of
+        ]
+    return assemble(name, "vector", *parts, columns=names, notes=notes)
 
 
-def _read(path: Path, name: str) -> pl.DataFrame:
+def _parquet(path: Path, name: str) -> pl.DataFrame:
     import polars as pl
 
     try:
         # An open file, because polars would take a path with brackets or stars for a pattern.
         with path.open("rb") as file:
-            if path.suffix.lower() == ".parquet":
-                frame = pl.read_parquet(file)
-            else:
-                first = pl.read_csv(file, has_header=False, n_rows=1, infer_schema=False).row(0)
-                twice = [column for column in first if column is not None and first.count(column) > 1]
-                if twice:
-                    raise wrong(f"{name} has more than one column {twice[0]!r}")
-                file.seek(0)
-                frame = pl.read_csv(file, infer_schema_length=None, try_parse_dates=True)
+            frame = pl.read_parquet(file)
     except OSError as error:
         raise unreadable(name, error) from error
-    except pl.exceptions.NoDataError as error:
-        raise wrong(f"{name} is empty") from error
     except (
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
     ) as error:  # some damage makes polars panic
         reason = str(error).split("\n", 1)[0]
-        raise wrong(f"{name} cannot be read as a {path.suffix.lower()} table: {reason}") from error
+        raise wrong(f"{name} cannot be read as a .parquet table: {reason}") from error
     if frame.height == 0:
         raise wrong(f"{name} has no rows")
     return frame
 
 
-def _check_names(frame: pl.DataFrame, name: str, target: str | None, privileged: Sequence[str]) -> None:
+def _check_names(
+    frame: pl.DataFrame, name: str, target: str | None, privileged: Sequence[str], exclude: Sequence[str]
+) -> None:
     columns = listing(frame.columns, limit=30)
     if target is None:
         raise wrong(f"{name} is a table: name its column of labels with --target; its columns are {columns}")
-    for column in (target, *privileged):
+    for column in (target, *privileged, *exclude):
         if column not in frame.columns:
             raise wrong(f"{name} has no column {column!r}: its columns are {columns}")
-    for column in privileged:
-        if column == target or privileged.count(column) > 1:
-            raise wrong(f"column {column!r} can be only one of: the target, or privileged once")
-
-
-def _labels(column: pl.Series, where: str) -> Array:
-    _refuse_missing(column, where)
-    if _is_text(column):
-        return np.array(column.cast(str).to_list(), dtype=object)
-    if column.dtype.is_integer() or _is_bool(column):
-        return column.to_numpy()
-    raise wrong(f"{where} is the target and must hold text or integers, not {column.dtype}")
+    named = [target, *privileged, *dict.fromkeys(exclude)]
+    twice = [column for column in named if named.count(column) > 1]
+    if twice:
+        raise wrong(f"column {twice[0]!r} can be only one of: the target, privileged once, or left out")
 
 
 def _given_split(column: pl.Series, name: str) -> Array:
+    """The part of each row, `(N,)` of text."""
     where = f"{name}: column {SPLIT!r}"
-    _refuse_missing(column, where)
-    values = np.array([str(value) for value in column])
-    other = np.flatnonzero(~np.isin(values, ("train", "test")))
-    if len(other):
+    values = [PARTS.get(str(value).strip().lower()) for value in column.to_list()]
+    if None in values:
+        row = values.index(None)
         raise wrong(
-            f"{where} holds {str(values[other[0]])!r} in row {other[0] + 1}: it must hold 'train' or 'test' in "
+            f"{where} holds {column[row]!r} in row {row + 1}: it must hold 'train' or 'test', or 'validation', in "
             "every row, or have another name if it is no split"
         )
     for part in ("train", "test"):
         if part not in values:
             raise wrong(f"{where} holds {part!r} in no row: both parts need examples")
-    return np.asarray(values == "train")
+    return np.array(values)
 
 
-def _numbers(
-    frame: pl.DataFrame, names: Sequence[str], is_train: Array, name: str
-) -> tuple[Array, tuple[str, ...]]:
-    """The columns as float32 `(N, F)`, and the F names."""
-    blocks: list[Array] = []
-    columns: list[str] = []
-    for column in names:
-        series, where = frame[column], f"{name}: column {column!r}"
-        if _is_text(series):
-            block, values = _one_hot(series, is_train, where)
-            columns += [f"{column}={value}" for value in values]
-        elif series.dtype.is_numeric() or _is_bool(series):
-            _refuse_missing(series, where)
-            block = as_float32(series.cast(float).to_numpy())[:, None]
-            check_finite(where, block)
-            columns.append(column)
-        else:
-            raise wrong(
-                f"{where} holds {series.dtype}, of which no numbers can be made: convert it or leave it out"
+def _doubtful_points(frame: pl.DataFrame, columns: dict[str, Column]) -> list[str]:
+    """Where some columns have decimal commas, the points of others may stand between thousands."""
+    if not any(column.note == "decimal commas" for column in columns.values()):
+        return []
+    found = []
+    for name, column in columns.items():
+        if column.numbers is None or column.note:
+            continue
+        text = frame[name].drop_nulls().str.strip_chars()
+        pointed = text.filter(text.str.contains(".", literal=True))
+        if len(pointed) and pointed.str.contains(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$").all():
+            found.append(
+                f"column {name!r} holds {pointed[0]!r}, where the point may stand between thousands or before "
+                "decimals, as other columns have decimal commas: write plain numbers"
             )
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1), tuple(columns)
+    return found
 
 
-def _one_hot(column: pl.Series, is_train: Array, where: str) -> tuple[Array, list[str]]:
-    texts = np.array(column.cast(str).to_list(), dtype=object)
-    values = sorted({text for text in texts[is_train] if text is not None})
-    if not values:
-        raise wrong(f"{where} has no value in any row for training: leave it out")
-    if len(values) > MOST_CATEGORIES:
-        shown = listing(values, limit=3)
-        raise wrong(
-            f"{where} is text with {len(values)} different values ({shown}): at most {MOST_CATEGORIES} can be"
-        )
-    return (texts[:, None] == np.array(values, dtype=object)).astype(np.float32), values
+def _in_words(problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    listed = "; ".join(f"({number}) {problem}" for number, problem in enumerate(problems[:_SHOWN], start=1))
+    return f"{len(problems)} problems: {listed}{more}"
 
 
-def _is_text(column: pl.Series) -> bool:
-    import polars as pl
-
-    return column.dtype in (pl.String, pl.Categorical, pl.Enum)
-
-
-def _is_bool(column: pl.Series) -> bool:
-    import polars as pl
-
-    return column.dtype == pl.Boolean
-
-
-def _refuse_missing(column: pl.Series, where: str) -> None:
-    if column.null_count():
-        row = column.is_null().arg_max()
-        raise wrong(f"{where} has no value in row {(row or 0) + 1} (counted from 1, below the header)")
+def _short(notes: Sequence[str]) -> list[str]:
+    return [*notes[:_SHOWN], *([f"and {len(notes) - _SHOWN} more columns"] if len(notes) > _SHOWN else [])]

@@ -18,6 +18,7 @@ from kdgan.experiments.variants import Comparison, Key
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
 from kdgan.tasks.config import Config
 from kdgan.tasks.run import Outcome, outcome_in, task_of
+from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder
 from kdgan.training.execution import Execution
 
@@ -83,6 +84,8 @@ def compare(
     from kdgan.experiments.report import write_report  # with matplotlib, which workers need not import
 
     comparison.check(execution)
+    for note in notes_of(comparison.base, execution.data_dir):
+        console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     bind_folder(out, "comparison.json", comparison.base.shared())
     found = Compared(comparison)
 

@@ -11,6 +11,7 @@ from kdgan.experiments.variants import Comparison, Variant
 from kdgan.methods import described, find
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES
+from kdgan.tasks.sources import notes_of
 from kdgan.training.execution import Execution
 
 
@@ -40,7 +41,7 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
             f"in the first of every {training.teacher_every} updates of the student"
         )
     return {
-        "Data": base.data.title,
+        "Data": "; ".join((base.data.title, *notes_of(base, execution.data_dir))),
         "Student": base.student,
         "Teacher and discriminator": base.teacher,
         "Updates of the student": f"{training.steps:,} of {training.batch} examples, the same for every method",

@@ -33,6 +33,7 @@ from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import Outcome, run_of
+from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder
 from kdgan.training.execution import Execution
 
@@ -101,6 +102,8 @@ def tune(
         # What is wrong is found before anything is written.
         if not len(run_of(config, execution).task.validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
+    for note in notes_of(base, execution.data_dir):
+        console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
     bind_folder(out, "study.json", {**base.shared(), "seeds": seeds})
     studies = {name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods}
     for target in [*range(ROUND, trials, ROUND), trials]:

@@ -195,6 +195,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     """Logits of `module` in that role: privileged information goes to all but the student."""
+    batch = batch.standardised()
     if role == "student" or batch.privileged is None:
         logits: Tensor = module(batch.inputs)
     else:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdgan.data.split import Scale, real
+from kdgan.data.split import Scale
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.references import is_reference
@@ -96,7 +96,7 @@ class Student:
         if not inputs.isfinite().all():
             raise UsageError("inputs must be finite: there is NaN or infinity among them")
         with torch.no_grad():
-            logits: Tensor = self.module(self.scale(real(inputs).float()))
+            logits: Tensor = self.module(self.scale(inputs))
         return logits.softmax(-1)
 
     def ranked(self, inputs: Tensor | NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:

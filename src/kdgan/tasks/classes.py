@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
-from kdgan.data.reading import load
 from kdgan.data.source import Source
 from kdgan.data.split import split
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Task
-from kdgan.tasks.config import ClassesData, Config, check_unchanged
+from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.metrics import accuracy, balanced_accuracy, majority
+from kdgan.tasks.sources import unchanged
 
 UNEVEN = 1.5
 """Classes are uneven where the largest has more than so many times its share."""
-_load = lru_cache(maxsize=1)(load)  # for many runs on the same data
 
 
 class Classes(Task):
@@ -57,16 +54,8 @@ class Classes(Task):
     @staticmethod
     def read(config: Config, data_dir: Path | None) -> Source:
         """The source."""
-        data: Any = config.data
-        source = _load(
-            data.source,
-            data_dir=data_dir,
-            target=data.target,
-            privileged=data.privileged,
-            image_size=data.image_size,
-        )
-        check_unchanged(data)
-        return source
+        assert isinstance(config.data, ClassesData)
+        return unchanged(config.data, data_dir)
 
     def build(self, network: str, role: str) -> nn.Module:
         """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""

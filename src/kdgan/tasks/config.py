@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from kdgan.errors import UsageError
-from kdgan.files import sha256_of
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.training.config import Training, digest
@@ -29,11 +28,15 @@ class ClassesData:
 
     Attributes:
         source: digits, mnist, cifar10, or a path.
-        sha256: of its content, where it is a file or a folder, so that a run depends on its configuration alone.
+        sha256: of what was read, see `kdgan.data.Source`, so that a run depends on its configuration alone; None where
+            the name says it all.
         labels: labelled examples; None for all outside validation.
         target: label column of a table.
         privileged: privileged columns of a table.
+        exclude: columns of a table that are left out.
+        missing: what is done about missing values of a table; None for imputing them.
         image_size: side to which a folder's images are brought, in pixels.
+        skip_damaged: leave out images that cannot be read.
     """
 
     kind: ClassVar = "classes"
@@ -42,7 +45,10 @@ class ClassesData:
     labels: int | None = None
     target: str | None = None
     privileged: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    missing: Literal["impute", "refuse"] | None = None
     image_size: int | None = None
+    skip_damaged: bool = False
 
     @property
     def title(self) -> str:
@@ -52,7 +58,13 @@ class ClassesData:
     @property
     def files(self) -> tuple[object, ...]:
         """Key of the data as they are read from their files."""
-        return self.kind, self.source, self.sha256, self.target, self.privileged, self.image_size
+        return self.kind, *(getattr(self, each.name) for each in fields(self) if each.name != "labels")
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Arguments of `kdgan.data.load` beside the source."""
+        names = ("target", "privileged", "exclude", "missing", "image_size", "skip_damaged")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +222,7 @@ def from_plain(values: Mapping[str, Any]) -> Config:
     try:
         data = dict(values["data"])
         kind = KINDS[data.pop("kind")]
-        tuples = {name: tuple(data[name]) for name in ("privileged",) if name in data}
+        tuples = {name: tuple(data[name]) for name in ("privileged", "exclude") if name in data}
         values = {name: value for name, value in values.items() if name != "code"}
         if set(values) != {each.name for each in fields(Config)}:
             raise KeyError("a field is missing or unknown")
@@ -220,13 +232,3 @@ def from_plain(values: Mapping[str, Any]) -> Config:
         if isinstance(error, UsageError):
             raise
         raise UsageError("this is not the configuration of a run of this version of kdgan") from error
-
-
-def check_unchanged(data: Data) -> None:
-    """Checks that a file of data is the one that a run was configured with.
-
-    Raises:
-        UsageError: if it is not.
-    """
-    if data.sha256 is not None and sha256_of(Path(data.source)) != data.sha256:
-        raise UsageError(f"{data.source} is no longer what it was when this run was configured")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.references import is_reference
-from kdgan.tasks.config import BASELINES, Config, code, from_plain
+from kdgan.tasks.config import BASELINES, ClassesData, Config, code, from_plain
 from kdgan.tasks.run import count_parameters, task_of
+from kdgan.tasks.sources import identified
 from kdgan.training.config import read_json
 from kdgan.training.execution import Execution
 
@@ -50,14 +51,20 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     if not trust and is_reference(config.student):
         raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
     if trust:
-        now = code([config.student, *config.metrics]).get("code", {})
+        found = code([config.student, *config.metrics]).get("code", {})
         then = values.get("code") or {}
-        other = [name for name in now if name in then and now[name] != then[name]]
+        other = [name for name in found if name in then and found[name] != then[name]]
         if other:
             raise UsageError(
                 f"{other[0]} is no longer the code that {folder} was run with: its numbers would mislead"
             )
+    if isinstance(config.data, ClassesData):
+        now = identified(config.data, execution.data_dir)[0]
+        if now.sha256 != config.data.sha256:
+            raise wrong(
+                f"{execution.data_dir or now.source} is no longer what it was when {folder} was configured"
+            )
     task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
-    metrics = task.measure(module, task.test.to(execution.device))
+    metrics = task.measure(module, task.test)
     return Evaluated(config, metrics, len(task.test), count_parameters(module))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from kdgan.data.reading import load
 from kdgan.files import sha256_of
 from kdgan.methods import CONTROL
 from kdgan.tasks.config import ClassesData, Config, TagsData
+from kdgan.tasks.sources import identified
 from kdgan.training.config import Training
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -88,21 +88,11 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     Raises:
         UsageError: for data that cannot be read.
     """
-    source = str(data["source"])
-    known = PRESETS.get(source)
-    if known is None:
-        found = load(
-            source,
-            data_dir=data_dir,
-            target=data.get("target"),
-            privileged=data.get("privileged", ()),
-            image_size=data.get("image_size"),
-        )
-        known = PRESETS[found.kind]
-    content = None if source in PRESETS else sha256_of(Path(source))
     own = {name: value for name, value in data.items() if value is not None}
-    labels = {"labels": known["labels"]} if "labels" in known else {}
-    examples = ClassesData(**{**labels, **own, "source": source, "sha256": content})
+    examples, found = identified(ClassesData(**{**own, "source": str(data["source"])}), data_dir)
+    known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else found.kind]
+    if examples.labels is None and "labels" in known:
+        examples = replace(examples, labels=known["labels"])
     return _config(examples, {name: value for name, value in known.items() if name != "labels"}, given)
 
 

@@ -118,7 +118,7 @@ class NetworkRun(Run):
         self.config, self.execution, device = config, execution, execution.device
         self.task = task_of(config, execution.data_dir)
         self.kind, self.metrics = find(config.method), (*self.task.metrics, *self.task.own_metrics)
-        self.test, self.validation = self.task.test.to(device), self.task.validation.to(device)
+        self.test, self.validation = self.task.test, self.task.validation
         roles = sorted({*self.kind.roles, *self.kind.pretrained})
         self.modules = {role: self._build(role) for role in roles}
         self.trainer = Trainer(
