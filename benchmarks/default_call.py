@@ -92,7 +92,7 @@ def images(name: str, labels: int, taught: int, seed: int, data_dir: Path | None
     targets = source.train.targets[order]
     whole = Batch((inputs - inputs.mean()) / inputs.std(), targets)
     shape = tuple(whole.inputs.shape[1:])
-    small, large = ("mlp-32", "lenet-16-32-128") if name == "digits" else ("mlp-800-800", "lenet")
+    small, large = ("mlp-32", "lenet-16-32-128") if name == "digits" else ("mlp-800-800", "lenet-20-50-500")
     student, teacher = nets.build(small, shape, 10), nets.build(large, shape, 10)
     test = whole[labels + taught :][:5000]
     if taught:

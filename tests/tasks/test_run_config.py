@@ -53,7 +53,7 @@ def test_what_is_no_configuration_is_refused() -> None:
     ):
         with refused("not the configuration of a run of this version"):
             from_plain(broken)
-    with refused("steps must be a whole number"):
+    with refused("Expected `int`, got `str` - at `$.steps`"):
         from_plain({**plain, "training": {**training, "steps": "many"}})
     with refused("unknown method 'gan'"):
         from_plain({**plain, "method": "gan"})

@@ -46,13 +46,13 @@ def test_a_tree_comes_back_as_it_was(tmp_path: Path) -> None:
     }
     file = tmp_path / "new" / "folder" / "tree.safetensors"
     checkpoint.save(file, tree)
-    assert same(checkpoint.load(file), tree)
+    assert same(checkpoint.load(file, dict[str, Any]), tree)
     assert [path.name for path in file.parent.iterdir()] == ["tree.safetensors"]
 
 
 def test_tuples_become_lists(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "t", {"a": (1, (torch.ones(1), None))})
-    assert same(checkpoint.load(tmp_path / "t"), {"a": [1, [torch.ones(1), None]]})
+    assert same(checkpoint.load(tmp_path / "t", dict[str, Any]), {"a": [1, [torch.ones(1), None]]})
 
 
 def test_an_optimizer_goes_on_from_it(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_an_optimizer_goes_on_from_it(tmp_path: Path) -> None:
     optimizer.step()
     checkpoint.save(tmp_path / "o", {"optimizer": optimizer.state_dict()})
     other = torch.optim.AdamW(module.parameters(), lr=99.0)
-    other.load_state_dict(checkpoint.load(tmp_path / "o")["optimizer"])
+    other.load_state_dict(checkpoint.load(tmp_path / "o", dict[str, Any])["optimizer"])
     assert same(_listed(other.state_dict()), _listed(optimizer.state_dict()))
 
 
@@ -79,7 +79,7 @@ def test_tensors_keep_their_layout(tmp_path: Path) -> None:
     checkpoint.save(
         tmp_path / "w", {"weights": weights, "plain": plain, "odd": plain.transpose(1, 3)[:, ::2]}
     )
-    tree = checkpoint.load(tmp_path / "w")
+    tree = checkpoint.load(tmp_path / "w", dict[str, Any])
     assert same(tree["weights"], dict(weights))
     for name, tensor in weights.items():
         assert tree["weights"][name].stride() == tensor.stride(), name
@@ -92,7 +92,7 @@ def test_tensors_that_share_memory_come_back_apart(tmp_path: Path) -> None:
     whole = torch.arange(6.0)
     tree = {"whole": whole, "again": whole, "part": whole[2:4], "grid": whole.view(2, 3).T}
     checkpoint.save(tmp_path / "s", tree)
-    loaded = checkpoint.load(tmp_path / "s")
+    loaded = checkpoint.load(tmp_path / "s", dict[str, Any])
     assert same(loaded, tree)
     loaded["whole"].zero_()
     assert same(loaded["again"], whole)
@@ -103,7 +103,7 @@ def test_saved_tensors_are_of_their_moment(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "p", {"p": parameter})
     with torch.no_grad():
         parameter.zero_()
-    loaded = checkpoint.load(tmp_path / "p")["p"]
+    loaded = checkpoint.load(tmp_path / "p", dict[str, Any])["p"]
     assert torch.equal(loaded, torch.ones(3))
     assert not loaded.requires_grad
 
@@ -115,7 +115,7 @@ def test_saved_tensors_are_of_their_moment(tmp_path: Path) -> None:
 )
 def test_names_that_look_alike_stay_apart(tmp_path: Path, tree: dict[str, Any]) -> None:
     checkpoint.save(tmp_path / "n", tree)
-    assert same(checkpoint.load(tmp_path / "n"), tree)
+    assert same(checkpoint.load(tmp_path / "n", dict[str, Any]), tree)
 
 
 def test_damaged_and_foreign_files(tmp_path: Path) -> None:
@@ -125,15 +125,15 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     cuts = (whole[:cut] for cut in (1, 7, 9, 60, len(whole) - 1))
     for damaged in (b"", b"\0" * 64, b"PK\3\4 not this", *cuts):
         file.write_bytes(damaged)
-        with refused(file, "no checkpoint of kdgan", "damaged", "delete it"):
-            checkpoint.load(file)
+        with refused(file, "no file of kdgan", "damaged", "delete it"):
+            checkpoint.load(file, dict[str, Any])
     save_file({"a": torch.ones(1)}, file)
-    with refused(file, "no checkpoint of kdgan"):
-        checkpoint.load(file)
+    with refused(file, "no file of kdgan"):
+        checkpoint.load(file, dict[str, Any])
     for skeleton in ('{"x": {"__tensor__": "gone", "channels_last": false}}', "{"):
         save_file({"a": torch.ones(1)}, file, metadata={"tree": skeleton})
-        with refused(file, "no checkpoint of kdgan"):
-            checkpoint.load(file)
+        with refused(file, "no file of kdgan"):
+            checkpoint.load(file, dict[str, Any])
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", torch.Generator(), 1j])
@@ -144,7 +144,7 @@ def test_other_values_are_refused_and_what_was_there_stays(tmp_path: Path, value
         TypeError, match=rf"/deep/0/x is a {type(value).__name__}, which a checkpoint cannot hold"
     ):
         checkpoint.save(file, {"deep": [{"x": value}], "t": torch.ones(2)})
-    assert checkpoint.load(file) == {"a": 1}
+    assert checkpoint.load(file, dict[str, Any]) == {"a": 1}
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -160,7 +160,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left") as caught:
         checkpoint.save(file, {"a": torch.ones(9)})
     assert caught.value.errno == errno.ENOSPC
-    assert checkpoint.load(file) == {"a": 1}
+    assert checkpoint.load(file, dict[str, Any]) == {"a": 1}
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -178,7 +178,7 @@ def test_a_real_write_error_is_an_os_error(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
-    assert checkpoint.load(file) == {"a": 1}
+    assert checkpoint.load(file, dict[str, Any]) == {"a": 1}
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -229,3 +229,26 @@ def test_the_search_for_unsafe_code_finds_it(text: str) -> None:
     assert not any(
         _unsafe(node) for node in ast.walk(ast.parse("np.load(f, allow_pickle=False); module.eval()"))
     )
+
+
+def test_a_bit_that_fell_over_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "t.safetensors"
+    checkpoint.save(file, {"weights": torch.randn(50), "step": 3})
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with refused(file):
+            checkpoint.load(file, dict[str, Any])
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    module = torch.nn.Linear(3, 2)
+    checkpoint.check_state(module, module.state_dict(), "it")
+    for other, part in (
+        (torch.nn.Linear(3, 4), "weight is (4, 3) of torch.float32 there and (2, 3)"),
+        (torch.nn.Linear(3, 2).double(), "weight is (2, 3) of torch.float64 there"),
+        (torch.nn.Linear(3, 2, bias=False), "bias is only here"),
+        (torch.nn.Sequential(torch.nn.Linear(3, 2)), "weight is only here"),
+    ):
+        with refused("it belongs to another network: ", part):
+            checkpoint.check_state(module, other.state_dict(), "it")

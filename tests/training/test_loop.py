@@ -154,7 +154,7 @@ def test_divergence_names_step_term_and_value(tmp_path: Path, step: int, value: 
     # What is kept is from before, and so a repetition says the same.
     saved = tmp_path / "checkpoint.safetensors"
     if saved.exists():
-        assert checkpoint.load(saved)["step"] < step
+        assert checkpoint.load(saved, dict[str, Any])["step"] < step
     assert all(record["step"] < step for record in lines_if_any(tmp_path))
     again, method = counted(50, tmp_path, odd={step: value}, evaluate=lambda: {})
     with pytest.raises(RunError, match=f"at step {step} "):
@@ -180,7 +180,7 @@ def test_stopping_saves_and_going_on_makes_the_rest(tmp_path: Path, steps: int) 
     with pytest.raises(Interrupted):
         first.run()
     assert method.count == steps
-    assert checkpoint.load(tmp_path / "checkpoint.safetensors")["step"] == steps
+    assert checkpoint.load(tmp_path / "checkpoint.safetensors", dict[str, Any])["step"] == steps
     second, method = counted(50, tmp_path, evaluate=lambda: {}, evaluations=6)
     second.run()
     assert method.progress == [step / 50 for step in range(steps, 50)]

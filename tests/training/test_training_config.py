@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from kdgan.methods import METHODS, find
+from kdgan.stored import read_json
 from kdgan.training import Training
-from kdgan.training.config import bind_folder, differences, digest, read_json
+from kdgan.training.config import bind_folder, differences, digest
 from support import refused
 
 
@@ -152,11 +153,11 @@ def test_a_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     with refused("thesis.tex", "is not a folder of kdgan"):
         bind_folder(tmp_path / "other" / "thesis.tex", "config.json", {})
     (tmp_path / "mine" / "config.json").write_text("{", encoding="utf-8")
-    with refused("config.json", "cannot be read"):
+    with refused("config.json", "damaged"):
         bind_folder(tmp_path / "mine", "config.json", {"a": 1})
     (tmp_path / "mine" / "config.json").write_text("[]", encoding="utf-8")
-    with refused("config.json", "holds no object"):
-        read_json(tmp_path / "mine" / "config.json")
+    with refused("config.json", "Expected `object`, got `array`"):
+        read_json(tmp_path / "mine" / "config.json", dict[str, Any])
     (tmp_path / "empty").mkdir()
     bind_folder(tmp_path / "empty", "config.json", {"a": 1})
 
@@ -166,4 +167,4 @@ def test_a_run_killed_while_it_first_writes_can_begin_again(tmp_path: Path) -> N
     folder.mkdir()
     (folder / ".config.json.4242.tmp").write_text('{"data', encoding="utf-8")
     bind_folder(folder, "config.json", {"a": 1})
-    assert read_json(folder / "config.json") == {"a": 1}
+    assert read_json(folder / "config.json", dict[str, int]) == {"a": 1}

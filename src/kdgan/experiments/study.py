@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ from kdgan.experiments.statistics import Row, rows_of
 from kdgan.experiments.tables import Column, Table, table
 from kdgan.experiments.variants import Comparison, Variant
 from kdgan.files import write_json
+from kdgan.stored import read_json
 from kdgan.tasks.config import Config
-from kdgan.training.config import differences, read_json
+from kdgan.training.config import differences
 from kdgan.training.execution import Execution
+from kdgan.training.identity import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def carry_out(
         failures += found.failures
         if found.outcomes:
             _write(folder, cell, study, found)
-            write_json(folder / f"{cell}.json", _described(comparison, command))
+            write_json(folder / f"{cell}.json", asdict(_described(comparison, command)))
     if folder.exists():
         write_study_page(study, folder, places.out / name / "report.html", lead)
     return failures
@@ -199,25 +200,32 @@ def _write(folder: Path, cell: str, study: Study, found: Compared) -> None:
 def _check(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
     if not file.exists():
         return
-    there, now = read_json(file), _described(comparison, command)
-    message = differences(there.get("base", {}), now["base"])
-    lost = sorted(set(there.get("seeds", ())) - set(now["seeds"]))
+    there, now = read_json(file, _Described), _described(comparison, command)
+    message = differences(there.base, now.base)
+    lost = sorted(set(there.seeds) - set(now.seeds))
     if not message and lost:
-        seeds = [f"seeds {min(some)} to {max(some)}" for some in (there["seeds"], now["seeds"])]
+        seeds = [f"seeds {min(some)} to {max(some)}" for some in (there.seeds, now.seeds)]
         message = f"{seeds[0]} there and {seeds[1]} now, see --first-seed and --seeds"
-    if not message and there.get("variants") != now["variants"]:
+    if not message and there.variants != now.variants:
         message = "other settings of the methods"
     if message:
         raise UsageError(f"{file} tells of other runs ({message}): choose another --results, or delete it")
 
 
-def _described(comparison: Comparison, command: Sequence[str]) -> dict[str, Any]:
-    """The command and the configurations."""
-    described = {
-        "command": shlex.join(command),
-        "seeds": list(comparison.seeds),
-        "base": comparison.base.shared(portable=True),
-        "variants": {name: variant.plain() for name, variant in comparison.variants.items()},
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(described))
-    return plain
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """The command and the configurations of a cell."""
+
+    command: str
+    seeds: list[int]
+    base: dict[str, Any]
+    variants: dict[str, Any]
+
+
+def _described(comparison: Comparison, command: Sequence[str]) -> _Described:
+    return _Described(
+        command=shlex.join(command),
+        seeds=list(comparison.seeds),
+        base=plain(comparison.base.shared(portable=True)),
+        variants=plain({name: variant.plain() for name, variant in comparison.variants.items()}),
+    )

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdgan.errors import UsageError
-from kdgan.training.config import read_json
+from kdgan.stored import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best settings of a method.
+
+    Attributes:
+        settings: by name.
+        validation: the mean of the first metric on validation data.
+        trials: how many were finished.
+    """
+
+    settings: dict[str, float | int | str]
+    validation: float
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """Content of a `tuned.json`.
+
+    Attributes:
+        base: what all runs shared.
+        seeds: the first and the last.
+        methods: by name.
+    """
+
+    base: dict[str, Any]
+    seeds: list[int]
+    methods: dict[str, Best]
 
 
 def read_tuned(file: Path) -> dict[str, dict[str, Any]]:
@@ -15,7 +45,4 @@ def read_tuned(file: Path) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: if it is none.
     """
-    try:
-        return {method: dict(found["settings"]) for method, found in read_json(file)["methods"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} is not a file of settings that kdgan tune wrote") from error
+    return {method: dict(found.settings) for method, found in read_json(file, Tuned).methods.items()}

@@ -13,10 +13,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdgan.data.split import Scale
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.nets import build
 from kdgan.references import is_reference
 from kdgan.training import checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a student's file holds."""
+
+    network: str
+    shape: list[int]
+    labels: list[str]
+    mean: Tensor
+    std: Tensor
+    features: dict[str, Any] | None
+    weights: dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +81,26 @@ class Student:
         path = path / "student.safetensors" if path.is_dir() else path
         if not path.is_file():
             raise UsageError(f"{path} does not exist: has its run finished?")
-        tree = checkpoint.load(path)
-        try:
-            shape, labels = tuple(tree["shape"]), tuple(tree["labels"])
-            if module is None and is_reference(tree["network"]):
-                raise UsageError(f"{path} has the network {tree['network']}: pass a fresh one as module=")
-            if module is None:
-                with torch.random.fork_rng(devices=[]):
-                    module = build(tree["network"], shape, len(labels))
-            module.load_state_dict(tree["weights"])
-            scale = Scale(tree["mean"], tree["std"])
-            features = tree["features"]
-        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path} does not hold a student of kdgan") from error
-        return Student(module.eval(), tree["network"], shape, labels, scale, features)
+        what = f"{path}, which should hold a student,"
+        stored = checkpoint.load(path, _Stored, "it should hold a student")
+        shape, labels = tuple(stored.shape), tuple(stored.labels)
+        if len(shape) not in (1, 3) or min(shape) < 1 or len(set(labels)) < max(2, len(labels)):
+            raise wrong(f"{what} has inputs of shape {shape} and {len(labels)} labels")
+        scale = Scale(stored.mean, stored.std)
+        fits = scale.mean.shape == scale.std.shape == (shape[0], *[1] * (len(shape) - 1))
+        if not fits or not scale.mean.isfinite().all() or not (scale.std.isfinite() & (scale.std > 0)).all():
+            raise wrong(f"{what} has a scale that does not fit inputs of shape {shape}")
+        if module is None and is_reference(stored.network):
+            raise UsageError(f"{path} has the network {stored.network}: pass a fresh one as module=")
+        if module is None:
+            with torch.device("meta"):  # nothing is allocated before the file's weights are known to fit
+                module = build(stored.network, shape, len(labels))
+            checkpoint.check_state(module, stored.weights, str(path))
+            module.to_empty(device="cpu")
+        else:
+            checkpoint.check_state(module, stored.weights, str(path))
+        module.load_state_dict(stored.weights)
+        return Student(module.eval(), stored.network, shape, labels, scale, stored.features)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Label probabilities `(B, K)` of raw inputs `(B, ...)`; images as bytes, or as numbers in [0, 1].

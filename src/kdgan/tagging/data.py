@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
 from kdgan.files import sha256_of
+from kdgan.stored import from_json
 from kdgan.tagging.yfcc.prepare import CHOICE
 
 Choice = Literal["popular", "random"]
@@ -292,7 +292,7 @@ def _network(table: pl.DataFrame, path: Path) -> dict[str, Any] | None:
     try:
         if others:
             raise ValueError("photos have features of several networks")
-        return dict(json.loads(found))
+        return from_json(found, dict[str, Any], f"column {FEATURE_NETWORK!r}")
     except (ValueError, TypeError) as error:
         raise UsageError(f"column {FEATURE_NETWORK!r} of {path} must name one network: {error}") from error
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
 
 from kdgan.errors import UsageError
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
+from kdgan.stored import as_kind
 from kdgan.training.config import Training, digest
 from kdgan.training.identity import plain
 
@@ -213,22 +214,29 @@ def code(names: Iterable[object]) -> dict[str, Any]:
     return {"code": found} if found else {}
 
 
+_NONE = "this is not the configuration of a run of this version of kdgan"
+
+
 def from_plain(values: Mapping[str, Any]) -> Config:
     """The configuration that `Config.plain` gave.
 
     Raises:
         UsageError: if the values are not those of a configuration.
     """
+    given = {name: value for name, value in values.items() if name != "code"}
+    data, training = given.get("data"), given.get("training")
+    kind = KINDS.get(str(data.get("kind"))) if isinstance(data, dict) else None
+    if kind is None or not isinstance(training, dict):
+        raise UsageError(f"{_NONE}: there is no kind of data, or no training")
+    data = {name: value for name, value in given.pop("data").items() if name != "kind"}
+    # A field that is missing would have a default that the run may not have had.
+    for of, there in ((Config, {*given, "data"}), (kind, {*data}), (Training, {*training})):
+        odd = sorted(there ^ {each.name for each in fields(of)})
+        if odd:
+            raise UsageError(f"{_NONE}: {odd[0]} is missing, or unknown")
+    types = get_type_hints(Config)
     try:
-        data = dict(values["data"])
-        kind = KINDS[data.pop("kind")]
-        tuples = {name: tuple(data[name]) for name in ("privileged", "exclude") if name in data}
-        values = {name: value for name, value in values.items() if name != "code"}
-        if set(values) != {each.name for each in fields(Config)}:
-            raise KeyError("a field is missing or unknown")
-        given = {**values, "metrics": tuple(values["metrics"]), "training": Training(**values["training"])}
-        return Config(**{**given, "data": kind(**{**data, **tuples})})
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError("this is not the configuration of a run of this version of kdgan") from error
+        known = {name: as_kind(value, types[name], name) for name, value in given.items()}
+        return Config(data=as_kind(data, kind, "data"), **known)
+    except UsageError as error:
+        raise UsageError(f"{_NONE}: {error}") from error

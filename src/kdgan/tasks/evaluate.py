@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kdgan.errors import UsageError, wrong
 from kdgan.references import is_reference
+from kdgan.stored import read_json
 from kdgan.tasks.config import BASELINES, ClassesData, Config, code, from_plain
 from kdgan.tasks.run import count_parameters, task_of
 from kdgan.tasks.sources import identified
-from kdgan.training.config import read_json
 from kdgan.training.execution import Execution
 
 
@@ -42,7 +43,7 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     Raises:
         UsageError: if the folder holds no finished run of a network, or the data are not to be found.
     """
-    values = read_json(folder / "config.json")
+    values = read_json(folder / "config.json", dict[str, Any])
     config = from_plain(values)
     if config.method in BASELINES:
         raise UsageError(

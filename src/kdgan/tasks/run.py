@@ -14,9 +14,10 @@ from kdgan.data.seeds import mixed
 from kdgan.files import locked, write_json
 from kdgan.methods import find
 from kdgan.references import find_callable, find_object
+from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.training.config import bind_folder, digest, read_json
+from kdgan.training.config import bind_folder, digest
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import BOOKKEEPING, Loop
@@ -165,8 +166,10 @@ class NetworkRun(Run):
             },
             labels=len(self.task.train),
             student_updates=trained.updates,
-            seconds=round(sum(value for what, value in trained.seconds.items() if what in own), 3),
-            pretraining_seconds=round(sum(v for what, v in trained.seconds.items() if what not in own), 3),
+            seconds=round(sum((v for what, v in trained.seconds.items() if what in own), 0.0), 3),
+            pretraining_seconds=round(
+                sum((v for what, v in trained.seconds.items() if what not in own), 0.0), 3
+            ),
             student_parameters=count_parameters(student),
             teacher_parameters=None if teacher is None else count_parameters(teacher),
             examples=self._examples(student),
@@ -248,9 +251,7 @@ def outcome_in(folder: Path, config: Config) -> Outcome | None:
     if not result.exists():
         return None
     bind_folder(folder, "config.json", config.identity())
-    values = read_json(result)
-    curves = {name: [(step, value) for step, value in points] for name, points in values["curves"].items()}
-    return Outcome(**{**values, "curves": curves})
+    return read_json(result, Outcome)
 
 
 def count_parameters(module: nn.Module) -> int:

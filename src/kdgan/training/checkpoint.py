@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.files import replacing
+from kdgan.stored import Stored, as_kind, from_json
 
-_TENSOR, _CHANNELS_LAST, _PAIRS = "__tensor__", "channels_last", "__pairs__"
+_TENSOR, _CHANNELS_LAST, _PAIRS, _FLOAT = "__tensor__", "channels_last", "__pairs__", "__float__"
+_TREE = "tree"
 
 
 def save(path: Path, tree: dict[str, Any]) -> None:
@@ -30,7 +35,9 @@ def save(path: Path, tree: dict[str, Any]) -> None:
     skeleton = _strip(tree, "", tensors)
     with replacing(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata={"tree": json.dumps(skeleton)})
+            tree_json = json.dumps(skeleton)
+            # One note alone, as the library writes several in any order.
+            save_file(tensors, temporary, metadata={_TREE: f"{_sha256(tree_json, tensors)} {tree_json}"})
         except SafetensorError as error:
             # The library wraps what the system said, such as a full disk, in an error of its own.
             number = re.search(r"os error (\d+)", str(error))
@@ -40,21 +47,66 @@ def save(path: Path, tree: dict[str, Any]) -> None:
             raise OSError(code, os.strerror(code), str(path)) from error
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The tree that `save` wrote, tensors on the CPU; tuples have become lists.
+def load(path: Path, kind: type[Stored], remedy: str = "delete it to start anew") -> Stored:
+    """The tree that `save` wrote as `kind` says, see `kdgan.stored`; tensors on the CPU.
+
+    Args:
+        path: of the file.
+        kind: type of the tree.
+        remedy: what to do about a damaged file, for the message.
 
     Raises:
-        UsageError: if the file is damaged or was written by something else.
+        UsageError: if the file is damaged, was written by something else, or holds another tree.
     """
+    wrong_file = f"{path} is no file of kdgan, or is damaged: {remedy}"
     try:
         with safe_open(path, framework="pt") as file:
-            skeleton = json.loads((file.metadata() or {})["tree"])
-            tree: dict[str, Any] = _fill(skeleton, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise UsageError(
-            f"{path} is no checkpoint of kdgan, or is damaged: delete it to start anew"
-        ) from error
-    return tree
+            notes = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise wrong(wrong_file) from error
+    found, _, skeleton = notes.get(_TREE, "").partition(" ")
+    if found != _sha256(skeleton, tensors):
+        raise wrong(wrong_file)
+    try:
+        tree = _fill(from_json(skeleton, Any, str(path)), tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise wrong(wrong_file) from error
+    try:
+        return as_kind(tree, kind, "it")
+    except UsageError as error:
+        raise wrong(f"{wrong_file} ({error})") from error
+
+
+def check_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Checks that weights and buffers fit a module, before they are put into it.
+
+    Raises:
+        UsageError: naming the first that is missing, too many, or of another shape or type.
+    """
+    own = module.state_dict()
+    for name in (*own, *state):
+        mine, theirs = own.get(name), state.get(name)
+        if mine is None or theirs is None:
+            raise wrong(
+                f"{what} belongs to another network: {name} is only {'there' if mine is None else 'here'}"
+            )
+        if not isinstance(mine, Tensor):
+            continue  # what a module of one's own keeps besides
+        if (mine.shape, mine.dtype) != (theirs.shape, theirs.dtype):
+            raise wrong(
+                f"{what} belongs to another network: {name} is {tuple(theirs.shape)} of {theirs.dtype} there and "
+                f"{tuple(mine.shape)} of {mine.dtype} here"
+            )
+
+
+def _sha256(tree: str, tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256(tree.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -71,6 +123,8 @@ def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {_PAIRS: [[key, _strip(item, f"{name}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         return [_strip(item, f"{name}/{index}", tensors) for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: str(value)}  # for which JSON has no form
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint cannot hold")
@@ -84,6 +138,8 @@ def _fill(value: Any, tensors: dict[str, Tensor]) -> Any:
     if _TENSOR in value:
         tensor = tensors[value[_TENSOR]]
         return tensor.to(memory_format=torch.channels_last) if value[_CHANNELS_LAST] else tensor
+    if _FLOAT in value:
+        return float(value[_FLOAT])
     if _PAIRS in value:
         return {key: _fill(item, tensors) for key, item in value[_PAIRS]}
     return {key: _fill(item, tensors) for key, item in value.items()}

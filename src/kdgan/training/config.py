@@ -13,6 +13,7 @@ from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import Method, Optimization
 from kdgan.methods.base import check_range
+from kdgan.stored import read_json
 from kdgan.training.devices import Precision
 
 MOST_UPDATES, MOST_AT_ONCE = 10**9, 10**6
@@ -154,7 +155,7 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
         # Another process may have written it in between.
         if not file.exists():
             raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another one (--out)")
-    message = differences(read_json(file), values)
+    message = differences(read_json(file, dict[str, Any]), values)
     if message:
         raise UsageError(f"{folder} holds another configuration ({message}): choose another folder (--out)")
 
@@ -179,18 +180,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             _flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
         )
     return flat
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{file} holds no object")
-    return values

@@ -190,7 +190,7 @@ class Loop:
             return 0
         self.folder.mkdir(parents=True, exist_ok=True)
         saved = self.folder / "checkpoint.safetensors"
-        state = checkpoint.load(saved) if saved.exists() else None
+        state = checkpoint.load(saved, dict[str, Any]) if saved.exists() else None
         done = 0 if state is None else int(state["step"])
         self._cut_metrics(done)
         if state is not None:

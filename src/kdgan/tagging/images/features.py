@@ -22,10 +22,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 
-from kdgan.data.source import unreadable
 from kdgan.errors import RunError, UsageError, wrong
 from kdgan.files import replacing, write_json
+from kdgan.stored import read_json
 from kdgan.tagging.data import FEATURE_NETWORK
 from kdgan.tagging.images.networks import Floats, Network, Scaling, load_network
 from kdgan.tagging.images.reading import downloaded, read_image
@@ -241,19 +242,25 @@ _SAVED_EVERY = 10.0
 """Seconds of work that a machine which fails may lose."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """Features `(N, F)` of some images, and by row why others could not be read."""
+
+    features: Tensor
+    unreadable: dict[int, str]
+
+
 def _save(path: Path, values: Floats, failed: Mapping[int, str]) -> None:
-    reasons = {str(row): reason for row, reason in failed.items()}
-    checkpoint.save(path, {"features": torch.from_numpy(values), "unreadable": reasons})
+    checkpoint.save(path, {"features": torch.from_numpy(values), "unreadable": dict(failed)})
 
 
 def _stored(path: Path, rows: int, width: int) -> tuple[Floats, dict[int, str]] | None:
     """The features of a shard and what was unreadable; None if it is not there, or not whole."""
     try:
-        tree = checkpoint.load(path)
-        values = tree["features"].numpy()
-        failed = {int(row): str(reason) for row, reason in tree["unreadable"].items()}
-    except (OSError, UsageError, KeyError, AttributeError, ValueError):
+        shard = checkpoint.load(path, _Shard)
+    except UsageError:
         return None
+    values, failed = shard.features.numpy(), shard.unreadable
     is_whole = values.shape == (rows, width) and values.dtype == np.float32
     return (values, failed) if is_whole else None
 
@@ -284,17 +291,8 @@ def _bind(folder: Path, images: Sequence[Path], network: Network, shard: int) ->
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    try:
-        there = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return {str(key): value for key, value in there.items()}
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise unreadable(folder / MANIFEST, error) from error
-    except (ValueError, AttributeError) as error:
-        raise wrong(
-            f"{folder / MANIFEST} is damaged: delete the folder to compute its features anew"
-        ) from error
+    file = folder / MANIFEST
+    return read_json(file, dict[str, Any]) if file.exists() else None
 
 
 def _bar(progress: bool) -> Progress:

@@ -1,0 +1,55 @@
+"""The one door for values that are read back from files: JSON, and what checkpoints hold, checked against a type before
+anything is made of it. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from kdgan.errors import wrong
+
+Stored = TypeVar("Stored")
+MOST_BYTES = 2**28
+"""Bound of a file of JSON."""
+
+
+def read_json(path: Path, kind: type[Stored]) -> Stored:
+    """The value in a JSON file, as `kind` says: a dataclass, a TypedDict, or a container of plain types.
+
+    Raises:
+        UsageError: for a file that cannot be read or is too large, holds no JSON, or another value.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise wrong(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise wrong(f"{path} is larger than the {MOST_BYTES / 2**20:.0f} MiB that such a file may have")
+    return from_json(content, kind, str(path))
+
+
+def from_json(content: bytes | str, kind: type[Stored], what: str) -> Stored:
+    """The same of a JSON text; `what` it is, for the message.
+
+    Raises:
+        UsageError: as `read_json`.
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise wrong(f"{what} is damaged, or was written by something else: {error}") from error
+
+
+def as_kind(value: Any, kind: type[Stored], what: str) -> Stored:
+    """A value of plain types and tensors as `kind` says; `what` it is, for the message.
+
+    Raises:
+        UsageError: if it is another.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise wrong(f"{what} is damaged, or was written by something else: {error}") from error
