@@ -56,13 +56,36 @@ class Features:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.errors import one_line
         from kdgan.tagging.images.features import attach, extract, load_features, photos_in
         from kdgan.tagging.images.reading import downloaded
 
+        folder = self._checked()
         wanted = photos_in(self.table)
         found = {photo: path for photo, path in downloaded(self.images).items() if photo in wanted}
-        network, folder = self.network.load(), self.out.with_suffix(".features")
+        network = self.network.load()
         extracted = extract(list(found.values()), network, folder, batch=self.batch)
         rows = attach(self.table, list(found), load_features(folder), self.out, network.identity)
         unreadable = len(extracted.unreadable)
-        print(f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable")  # noqa: T201
+        print(  # noqa: T201
+            one_line(
+                f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable"
+            )
+        )
+
+    def _checked(self) -> Path:
+        """The folder of features that are not yet in a table; a UsageError if the output cannot be written there, or
+        would take the place of what is read."""
+        from kdgan.errors import wrong
+        from kdgan.tagging.files import check_output
+        from kdgan.tagging.images.features import MANIFEST
+
+        check_output(self.out, [self.table, Path(self.network.network)])
+        folder = self.out.with_suffix(".features")
+        if folder == self.out:
+            raise wrong(f"{self.out} is the name of a folder for features: name a .parquet file")
+        check_output(folder / MANIFEST, [self.table])
+        for path in (self.out, folder):
+            if path.resolve().is_relative_to(self.images.resolve()):
+                raise wrong(f"{path} lies in {self.images}, which is read: name a place outside of it")
+        return folder
