@@ -83,8 +83,9 @@ def test_the_table_with_features_takes_no_place_of_what_is_read(
             (table, "which is read"),
             (tmp_path / "link.parquet", "which is read"),
             (tmp_path / "hard.parquet", "which is read"),
-            (downloads / "00000.parquet", "which is read"),
-            (downloads / "new.parquet", "which is read"),
+            (downloads / "00000.parquet", "among what is read"),
+            (downloads / "1.parquet", "among what is read"),
+            (downloads / "00000" / "x.parquet", "among what is read"),
             (tmp_path / "folder.parquet", "it is a folder"),
             (tmp_path / "t.features", "name a .parquet file"),
             ("/dev/full", "a device or a pipe"),
@@ -94,3 +95,12 @@ def test_the_table_with_features_takes_no_place_of_what_is_read(
             assert refuses(typed, *command, "--out", out, parts=(part,))
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {name: after.get(name) for name in before} == before
+
+
+def test_a_table_may_lie_beside_the_downloads(typed: Command, downloads: Path, tmp_path: Path) -> None:
+    command = ["tags", "features", tmp_path / "photos.parquet", "--images", downloads, "--size", 8]
+    assert typed(*command, "--network", "averages:colours", "--out", downloads / "with.parquet")[0] == 0
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for images in (tmp_path / "loop", tmp_path / ("n" * 300), "/dev/zero"):
+        wrong = [*command[:4], images, "--network", "averages:colours", "--out", tmp_path / "o.parquet"]
+        assert refuses(typed, *wrong, parts=(images,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,7 +86,10 @@ class Features:
         if folder == self.out:
             raise wrong(f"{self.out} is the name of a folder for features: name a .parquet file")
         check_output(folder / MANIFEST, [self.table])
+        images = os.path.realpath(self.images)
         for path in (self.out, folder):
-            if path.resolve().is_relative_to(self.images.resolve()):
-                raise wrong(f"{path} lies in {self.images}, which is read: name a place outside of it")
+            place = os.path.relpath(os.path.realpath(path), images)
+            # What img2dataset writes there, 00000.parquet and the folder 00000, begins with a digit.
+            if place == os.curdir or place[0].isdigit():
+                raise wrong(f"{path} lies among what is read from {self.images}: name another place")
         return folder
