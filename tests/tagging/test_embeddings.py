@@ -169,3 +169,15 @@ def test_a_run_depends_on_what_is_in_the_file(given: dict[str, str], tmp_path: P
         run_of(other, Execution())
     with refused("embeddings_sha256"):
         run_of(replace(CONFIG, data=replace(PHOTOS, embeddings="e.txt")), Execution())
+
+
+def test_a_word_in_another_spelling_counts_where_there_is_none_in_this_one(tmp_path: Path) -> None:
+    text = "Boat 1 1\nSKY 2 2\nsky 3 3\nBOAT 4 4\nE\u0301te\u0301 5 5\nStraße 6 6\n"
+    found = read(written(tmp_path / "e.txt", text), (*WORDS, "strasse"))
+    assert found.places.tolist() == [0, 1, 2, 4]
+    assert found.vectors[:, 0].tolist() == [1, 3, 5, 6]
+
+
+def test_a_first_line_of_endless_digits_is_no_count(tmp_path: Path) -> None:
+    with refused("e.txt, line 2"):
+        read(written(tmp_path / "e.txt", f"{'9' * 5000} 3\nsky 1 2 3\n"))

@@ -142,6 +142,14 @@ def test_tokens_are_places_in_the_vocabulary() -> None:
         ({"tags": [[["a"]]] * 60}, ("'tags'", "lists")),
         ({"text": [["a", "b"]] * 60}, ("'text'", "texts")),
         ({"part": ["train"] * 59 + ["else"]}, ("'part'", "else")),
+        ({"part": [1] * 60}, ("'part'", "Int64")),
+        ({"part": ["train"] * 59 + [None]}, ("'part'", "None")),
+        ({"tag_choice": [["popular"]] * 60}, ("'tag_choice'", "texts")),
+        ({"feature_network": [["a"]] * 60}, ("'feature_network'", "texts")),
+        ({"feature_network": ["[1]"] * 60}, ("'feature_network'", "one network")),
+        ({"feature_network": ["[" * 100_000] * 60}, ("'feature_network'", "one network")),
+        ({"tags": [[b"a"]] * 60}, ("'tags'", "Binary")),
+        ({"tags": [[1.5]] * 60}, ("'tags'", "Float64")),
     ],
 )
 def test_tables_of_another_form_are_refused(
@@ -169,3 +177,28 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         choose(photos(tmp_path), "popular", count=-3)
     with refused("no test photo"):
         choose(photos(tmp_path, table(part=["train"] * 60)), "popular", count=3)
+
+
+def test_one_word_is_one_word_however_it_is_written(tmp_path: Path) -> None:
+    spellings = ["café", "cafe\u0301", " CAFÉ ", "ｃａｆé"]
+    found = photos(
+        tmp_path,
+        table(
+            tags=[
+                [spellings[row % 4], "Straße", spellings[(row + 1) % 4], "STRASSE", "", "\u200d"]
+                for row in range(60)
+            ],
+            text=[
+                "Der Kaffee im cafe\u0301 हिन्दी" if row % 2 else "DER KAFFEE im Café हिन्दी"
+                for row in range(60)
+            ],
+        ),
+    )
+    assert found.tags == [["café", "strasse"]] * 60
+    assert found.words == [["der", "kaffee", "im", "café", "हिन्दी"]] * 60
+    assert choose(found, "popular", count=1, held_out=5).tags == ("café",)
+
+
+def test_tags_may_be_whole_numbers_and_break_no_line(tmp_path: Path) -> None:
+    assert photos(tmp_path, table(tags=[[7, 7, None]] * 60)).tags == [["7"]] * 60
+    assert photos(tmp_path, table(tags=[["a\nb", "a\x1b[31m"]] * 60)).tags == [["a b", "a [31m"]] * 60

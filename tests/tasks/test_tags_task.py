@@ -1,6 +1,7 @@
 """Runs on photos and tags: every method unchanged, privileged text, and a student in a file."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,22 @@ def test_texts_may_begin_with_embeddings_from_a_file(tmp_path: Path) -> None:
     assert config.pretraining("teacher") != TAGS.pretraining("teacher")
     with refused("words.txt"):
         tags_of(changed(config, embeddings_sha256="0" * 64)).build("mlp-6", "teacher")
+
+
+def test_a_name_that_no_file_can_have_shows_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    names = ["a\x00b", "n" * 5000, "loop", "pipe", "../x", ""] * 20
+    features = np.random.default_rng(0).random((120, 3)).tolist()
+    frame = pl.DataFrame(
+        {"photo": names, "features": features, "text": ["by me"] * 120, "tags": [["a", "b"]] * 120}
+    )
+    frame = frame.with_columns(part=pl.Series(["train"] * 60 + ["validation"] * 30 + ["test"] * 30))
+    frame.write_parquet(tmp_path / "t.parquet")
+    data = TagsData(str(tmp_path / "t.parquet"), count=2)
+    task = tags_of(Config(data, "supervised", student="normed-4"))
+    assert [(shown.name, shown.picture) for shown in task.shown()] == [(name, None) for name in names[:6]]
+
+
+def test_results_name_the_table_in_one_printable_line() -> None:
+    assert TagsData("runs/a\x1b[31m\n\udcff.parquet").title == "a?[31m ?, popular tags"

@@ -18,6 +18,7 @@ from kdgan.cli.options import (
     check_failures,
     command_line,
 )
+from kdgan.errors import one_line
 
 if TYPE_CHECKING:
     from kdgan.experiments.variants import Variant
@@ -57,5 +58,5 @@ def carry_out(
 
     comparison = Comparison(config, variants, range(seeds))
     compared = compare(comparison, execution, out, console=console(), command=command_line())
-    print(f"report: {out / 'report.html'}   results: {out / 'results.csv'}")  # noqa: T201
+    print(one_line(f"report: {out / 'report.html'}   results: {out / 'results.csv'}"))  # noqa: T201
     check_failures(compared.failures)

@@ -105,7 +105,7 @@ def write_page(
         facts=_facts(facts or {}),
     )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # names of files may be of any bytes
 
 
 def _picture(picture: Picture, number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ class Best:
 
     Attributes:
         settings: by name.
-        validation: the mean of the first metric on validation data.
+        validation: the mean of the first metric on validation data; None where they were found otherwise.
         trials: how many were finished.
     """
 
     settings: dict[str, float | int | str]
-    validation: float
-    trials: int
+    validation: float | None = None
+    trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Tuned:
     """Content of a `tuned.json`.
 
     Attributes:
+        methods: by name.
         base: what all runs shared.
         seeds: the first and the last.
-        methods: by name.
     """
 
-    base: dict[str, Any]
-    seeds: list[int]
     methods: dict[str, Best]
+    base: dict[str, Any] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
 
 
 def read_tuned(file: Path) -> dict[str, dict[str, Any]]:

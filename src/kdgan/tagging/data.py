@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from kdgan.data.seeds import mixed
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, one_line, wrong
 from kdgan.files import sha256_of
 from kdgan.stored import from_json
+from kdgan.tagging.tables import is_text, listed, matrix, read_parquet, texts, told
+from kdgan.tagging.words import words_of
 from kdgan.tagging.yfcc.prepare import CHOICE
+from kdgan.tagging.yfcc.wording import normal
 
 Choice = Literal["popular", "random"]
 PARTS = ("train", "validation", "test")
 FEATURE_NETWORK = "feature_network"
 """Column that says what gave the features, the same for all photos."""
-_WORD = re.compile(r"\w+", re.UNICODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Photos:
     Attributes:
         name: of the file.
         features: of the images, float32 `(N, F)`.
-        words: of each photo's text, lower case; may be empty.
-        tags: of each photo, without repetition.
+        words: of each photo's text, see `kdgan.tagging.words.words_of`; may be empty.
+        tags: of each photo, `normal` and without repetition.
         parts: train, validation or test of each photo; None where the table does not say.
         choice: whether these are all tags (None), or only those that `kdgan tags prepare` chose, and how.
         network: `kdgan.tagging.images.networks.Network.identity` of what gave the features, None if unknown.
@@ -110,51 +111,22 @@ def read_photos(
         UsageError: if the file, a column or a value is not of this form, or the file is not the one that has this
             checksum.
     """
-    try:
-        # An open file, because polars would take a path with brackets or stars for a pattern, and a folder for a table.
-        with path.open("rb") as file:
-            table = pl.read_parquet(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UsageError(
-            f"{path} cannot be read as Parquet: {(getattr(error, 'strerror', None) or str(error)).splitlines()[0]}"
-        ) from error
+    table = read_parquet(path)
     for column in (tags, features):
         if column not in table.columns:
-            raise UsageError(f"{path} has no column {column!r}: it has {', '.join(table.columns)}")
+            raise wrong(f"{path} has no column {column!r}: it has {listed(table.columns)}")
     if sha256 is not None and sha256_of(path) != sha256:
-        raise UsageError(
-            f"{path} has changed since this run was configured: its SHA-256 is not {sha256[:8]}…"
-        )
+        raise wrong(f"{path} has changed since this run was configured: its SHA-256 is not {sha256[:8]}…")
     if table.is_empty():
-        raise UsageError(f"{path} holds no photos")
-    kind = table.schema[tags]
-    if not isinstance(kind, pl.List) or isinstance(kind.inner, pl.List | pl.Array | pl.Struct):
-        raise UsageError(f"column {tags!r} of {path} must hold lists of tags, not {kind}")
-    kind = table.schema[features]
-    if not isinstance(kind, pl.List | pl.Array) or not kind.inner.is_numeric():
-        raise UsageError(f"column {features!r} of {path} must hold lists of numbers, not {kind}")
-    kind = table.schema.get(text, pl.String())
-    if kind not in (pl.String, pl.Categorical, pl.Null):
-        raise UsageError(f"column {text!r} of {path} must hold texts, not {kind}")
-    found = _matrix(table[features], path, features)
-    texts = (
-        table[text].cast(pl.String).fill_null("").to_list() if text in table.columns else [""] * len(table)
-    )
-    parts = table["part"].to_numpy().astype(str) if "part" in table.columns else None
-    if parts is not None and not set(parts) <= set(PARTS):
-        raise UsageError(
-            f"column 'part' of {path} must hold train, validation or test, not {sorted(set(parts))[:5]}"
-        )
+        raise wrong(f"{path} holds no photos")
+    found = matrix(table[features], path, features)
     named = next((name for name in ("photo", "image") if name in table.columns), None)
     return Photos(
-        name=path.stem,
+        name=one_line(path.stem),
         features=found,
-        words=[_WORD.findall(str(each).lower()) for each in texts],
-        tags=[
-            list(dict.fromkeys(str(tag) for tag in each or () if tag is not None))
-            for each in table[tags].to_list()
-        ],
-        parts=parts,
+        words=[words_of(each or "") for each in texts(table, text, path)],
+        tags=_tags(table[tags], path, tags),
+        parts=_parts(table, path),
         choice=_choice(table, path),
         network=_network(table, path),
         names=[str(row) for row in (table[named].to_list() if named else range(len(table)))],
@@ -273,38 +245,48 @@ def _split(
     }
 
 
+def _tags(column: pl.Series, path: Path, name: str) -> list[list[str]]:
+    kind = column.dtype
+    inner = kind.inner if isinstance(kind, pl.List) else None
+    if inner is None or not (is_text(inner) or inner.is_integer() or inner == pl.Null):  # type: ignore[arg-type]
+        raise wrong(f"column {name!r} of {path} must hold lists of tags, not {told(kind)}")
+    given = ((normal(str(tag)) for tag in each or () if tag is not None) for each in column.to_list())
+    return [list(dict.fromkeys(filter(None, tags))) for tags in given]
+
+
+def _parts(table: pl.DataFrame, path: Path) -> NDArray[np.str_] | None:
+    """The part of each photo, where the table says it."""
+    if "part" not in table.columns:
+        return None
+    found = [str(part) for part in texts(table, "part", path)]
+    if not set(found) <= set(PARTS):
+        others = sorted(set(found).difference(PARTS))
+        raise wrong(f"column 'part' of {path} must hold train, validation or test, not {others[:5]}")
+    return np.array(found)
+
+
 def _choice(table: pl.DataFrame, path: Path) -> Choice | None:
     """Choice of the tags of a table, where `kdgan tags prepare` made it."""
     if CHOICE not in table.columns:
         return None
-    found = set(table[CHOICE].to_list())
+    found = set(texts(table, CHOICE, path))
     if len(found) != 1 or not found <= set(get_args(Choice)):
-        raise UsageError(f"column {CHOICE!r} of {path} must hold popular or random, one for all photos")
-    made: Choice = found.pop()
-    return made
+        raise wrong(f"column {CHOICE!r} of {path} must hold popular or random, one for all photos")
+    return cast(Choice, found.pop())
 
 
 def _network(table: pl.DataFrame, path: Path) -> dict[str, Any] | None:
     """Identity of the network that gave the features, where `kdgan tags features` made the table."""
     if FEATURE_NETWORK not in table.columns:
         return None
-    (found, *others) = set(table[FEATURE_NETWORK].to_list())
+    (found, *others) = set(texts(table, FEATURE_NETWORK, path))
     try:
-        if others:
-            raise ValueError("photos have features of several networks")
-        return from_json(found, dict[str, Any], f"column {FEATURE_NETWORK!r}")
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"column {FEATURE_NETWORK!r} of {path} must name one network: {error}") from error
-
-
-def _matrix(column: pl.Series, path: Path, name: str) -> NDArray[np.float32]:
-    lengths = set(column.list.len().to_list()) if isinstance(column.dtype, pl.List) else {column.dtype.size}  # type: ignore[attr-defined]
-    if len(lengths) != 1 or None in lengths or column.null_count():
-        raise UsageError(
-            f"column {name!r} of {path} must hold lists of one length, not of {sorted(map(str, lengths))[:5]}"
-        )
-    # A copy: what polars lends cannot be written to, and torch wants that it could.
-    matrix: NDArray[Any] = np.array(column.explode().to_numpy(), dtype=np.float32).reshape(len(column), -1)
-    if not np.isfinite(matrix).all():
-        raise UsageError(f"column {name!r} of {path} holds values that are not finite")
-    return matrix
+        if not others:
+            return from_json(found or "", dict[str, Any], "it")
+        reason = "there are several"
+    except UsageError as error:
+        reason = str(error)
+    raise wrong(
+        f"column {FEATURE_NETWORK!r} of {path} must name one network, the same for all photos, as kdgan tags "
+        f"features writes it: {reason}"
+    )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kdgan.errors import wrong
 from kdgan.tagging.lines import LONGEST, read_lines
+from kdgan.tagging.words import folded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +59,14 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
     """The embeddings of the words of a vocabulary, from a file that is read as a stream and may be large.
 
     Each line holds a word and its numbers, divided by blanks; a first line with two whole numbers, those of the
-    lines and of the numbers in each, is allowed and must be right. Words are compared as they are, case included;
-    of several lines for one word the first counts. Of other words only the number of numbers is looked at.
+    lines and of the numbers in each, is allowed and must be right. Of several lines for one word the first counts;
+    lines that spell it otherwise, such as in capitals, count only where none spells it as the vocabulary does. Of other
+    words only the number of numbers is looked at.
 
     Args:
         path: the file, as text in UTF-8 or compressed with bz2.
         sha256: of its unpacked lines, as `named` gives it.
-        vocabulary: the words.
+        vocabulary: the words, see `kdgan.tagging.words.folded`.
 
     Raises:
         UsageError: if the file cannot be read, a line is of another form, no word is known, or the file is not the
@@ -72,6 +74,7 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
     """
     wanted = {word.encode(): place for place, word in enumerate(vocabulary)}
     found: dict[int, NDArray[np.float32]] = {}
+    similar: dict[int, NDArray[np.float32]] = {}
     digest = hashlib.sha256()
     count = size = None
     number = 0
@@ -79,7 +82,7 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
         line = line.rstrip(b" \r")  # word2vec ends its lines with a blank
         if number == 1:
             head = line.split(b" ")
-            if len(head) == 2 and all(part.isdigit() for part in head):
+            if len(head) == 2 and all(part.isdigit() and len(part) < 18 for part in head):
                 count, size = int(head[0]), int(head[1])
                 continue
             size = size or len(head) - 1
@@ -87,9 +90,11 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
         word, _, numbers = line.partition(b" ")
         if not size or not word or numbers.count(b" ") != size - 1:
             word, numbers = _with_blanks(line, size, path, number)
-        place = wanted.get(word)
-        if place is not None and place not in found:
-            found[place] = _vector(numbers, path, number)
+        place, kept = wanted.get(word), found
+        if place is None and word != (same := folded(word.decode("utf-8", "replace")).encode()):
+            place, kept = wanted.get(same), similar
+        if place is not None and place not in kept:
+            kept[place] = _vector(numbers, path, number)
     if count is not None and number - 1 != count:
         raise wrong(f"{path} says that it holds {count:,} words, and holds {number - 1:,}: download it again")
     if digest.hexdigest() != sha256:
@@ -97,6 +102,7 @@ def read_embeddings(path: Path, sha256: str, vocabulary: tuple[str, ...]) -> Emb
             f"{path} has changed since the run was set up (SHA-256 {digest.hexdigest()[:8]}..., not {sha256[:8]}...): "
             "put the old file back, or begin anew in another --out"
         )
+    found = {**similar, **found}
     if not found:
         raise wrong(
             f"{path} knows none of the {len(vocabulary):,} words of the texts: expected the same language"

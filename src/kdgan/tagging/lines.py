@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kdgan.errors import wrong
+from kdgan.tagging.files import check_regular
 
 BLOCK = 1 << 20  # bytes that are handled at a time
 LONGEST = 4 << 20  # bytes of the longest line that is kept
@@ -110,6 +111,7 @@ def _is_bz2(file: BinaryIO) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    check_regular(path)
     try:
         with path.open("rb", buffering=0) as file:
             yield file

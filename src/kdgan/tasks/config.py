@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, one_line
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.stored import as_kind
@@ -103,7 +103,7 @@ class TagsData:
     @property
     def title(self) -> str:
         """Its name in results."""
-        return f"{Path(self.source).stem}, {self.choice} tags"
+        return one_line(f"{Path(self.source).stem}, {self.choice} tags")
 
     @property
     def files(self) -> tuple[object, ...]:

@@ -150,12 +150,12 @@ class Tags(Task):
             scene: Pixels = scenes().pictures[row]
             return scene
         folder = Path(self.settings.source).resolve().parent
-        path = (folder / self.data.names[row]).resolve()
-        # A name out of a table must not reach beyond the table's own folder.
-        if not path.is_relative_to(folder):
-            return None
         try:
+            path = (folder / self.data.names[row]).resolve()
+            # A name out of a table must not reach beyond the table's own folder.
+            if not path.is_relative_to(folder):
+                return None
             picture: Pixels = read_image(path, SIDE).transpose(1, 2, 0)
-        except UsageError:
-            return None  # a table of features need not have images beside it
+        except (ValueError, RuntimeError):
+            return None  # no image there, which a table of features need not have, or a name that no file can have
         return picture

@@ -156,3 +156,47 @@ WRONG = [
 def test_wrong_options(typed: Command, tmp_path: Path, options: str, part: str) -> None:
     assert refuses(typed, "tags", "compare", *options.split(), "--out", tmp_path / "o", parts=(part,))
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("name", ["file/x", "link", "n" * 300, "/dev/full", "/proc/none", "half", "file"])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
+    typed: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "half" / "results.csv").mkdir(parents=True)
+    command = ["tags", "compare", "--data", tmp_path / "never read", "--out", tmp_path / name]
+    assert refuses(typed, *command, parts=("cannot write to", name))
+
+
+def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "photo": [f"p{row}\x1b[31m\n" for row in range(120)],
+            "features": chance.random((120, 3)).tolist(),
+            "text": ["हिन्दी भाषा"] * 120,
+            "tags": [[["a\nb", "\x1b[31mred"][row % 2]] for row in range(120)],
+        }
+    )
+    data, out = tmp_path / "t\udcff\x1b[31m\n.parquet", tmp_path / "o\udcff\x1b[31m"
+    with data.open("wb") as file:
+        frame.write_parquet(file)
+    command = [
+        *SHORT,
+        "--data",
+        data,
+        "--count",
+        2,
+        "--methods",
+        "supervised",
+        "--baselines",
+        "knn",
+        "--out",
+        out,
+    ]
+    code, printed, errors = typed(*command)
+    assert (code, errors) == (0, "")
+    assert all(line.isprintable() for line in printed.splitlines())
+    assert {row["data"] for row in rows(out / "results.csv")} == {"t??[31m , popular tags"}
+    assert (out / "report.html").is_file()

@@ -51,6 +51,56 @@ def test_wrong_options(typed: Command, downloads: Path, tmp_path: Path) -> None:
         ([table, "--images", downloads, "--network", "averages"], "averages"),
         ([table, "--images", downloads, *network, "--batch", 0], "batch"),
         ([table, "--images", downloads, *network, "--size", 0], "size"),
+        ([table, "--images", downloads, *network, "--size", 10**6], "at most 4,096"),
+        ([table, "--images", downloads, *network, "--batch", 10**12], "batch must be from 1 to 1,337"),
+        ([table, "--images", downloads, *network, "--threads", 10**6], "threads must be from 1 to 1,024"),
     ):
         assert refuses(typed, "tags", "features", *options, "--out", tmp_path / "o.parquet", parts=(part,))
         assert not (tmp_path / "o.parquet").exists()
+
+
+def test_the_table_with_features_takes_no_place_of_what_is_read(
+    typed: Command, downloads: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "photos.parquet"
+    (tmp_path / "link.parquet").symlink_to(table)
+    (tmp_path / "hard.parquet").hardlink_to(table)
+    (tmp_path / "folder.parquet").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for own in (table, tmp_path / "link.parquet"):
+        command = [
+            "tags",
+            "features",
+            own,
+            "--images",
+            downloads,
+            "--network",
+            "averages:colours",
+            "--size",
+            8,
+        ]
+        for out, part in (
+            (table, "which is read"),
+            (tmp_path / "link.parquet", "which is read"),
+            (tmp_path / "hard.parquet", "which is read"),
+            (downloads / "00000.parquet", "among what is read"),
+            (downloads / "1.parquet", "among what is read"),
+            (downloads / "00000" / "x.parquet", "among what is read"),
+            (tmp_path / "folder.parquet", "it is a folder"),
+            (tmp_path / "t.features", "name a .parquet file"),
+            ("/dev/full", "a device or a pipe"),
+            (tmp_path / ("n" * 300), "too long"),
+            (table / "x.parquet", "is no folder"),
+        ):
+            assert refuses(typed, *command, "--out", out, parts=(part,))
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name: after.get(name) for name in before} == before
+
+
+def test_a_table_may_lie_beside_the_downloads(typed: Command, downloads: Path, tmp_path: Path) -> None:
+    command = ["tags", "features", tmp_path / "photos.parquet", "--images", downloads, "--size", 8]
+    assert typed(*command, "--network", "averages:colours", "--out", downloads / "with.parquet")[0] == 0
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for images in (tmp_path / "loop", tmp_path / ("n" * 300), "/dev/zero"):
+        wrong = [*command[:4], images, "--network", "averages:colours", "--out", tmp_path / "o.parquet"]
+        assert refuses(typed, *wrong, parts=(images,))

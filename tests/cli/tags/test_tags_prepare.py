@@ -1,8 +1,11 @@
 """`kdgan tags prepare` as a user types it; the data set itself is tested in `tests/tagging/yfcc/test_prepare.py`."""
 
 import random
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -71,3 +74,50 @@ def test_wrong_options(typed: Command, metadata: Path, tmp_path: Path) -> None:
     ):
         assert refuses(typed, "tags", "prepare", *options, "--out", tmp_path / "o", parts=(part,))
         assert not (tmp_path / "o").exists()
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file grows beyond `room` bytes in the block."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_data_set_that_was_there(
+    typed: Command, metadata: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    command = ["tags", "prepare", metadata, "--count", 10, *SIZES, "--out", out]
+    with full_disk(2000):
+        assert refuses(typed, *command, parts=("cannot write to", out, "File too large"))
+    assert list(out.iterdir()) == []
+    assert typed(*command)[0] == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert len(before) == 3
+    for room in (1000, 2000, max(map(len, before.values())) // 2):
+        with full_disk(room):
+            assert refuses(typed, *command, "--seed", 1, parts=("cannot write to", out))
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["file/x", "link", "n" * 300, "/dev/full", "/proc/none"])
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
+    typed: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    command = ["tags", "prepare", tmp_path / "never read", "--out", tmp_path / name]
+    assert refuses(typed, *command, parts=("cannot write to", name))
+
+
+def test_what_is_printed_is_printable(typed: Command, metadata: Path, tmp_path: Path) -> None:
+    out = tmp_path / "\x1b[31m \udcff\n"
+    code, printed, errors = typed("tags", "prepare", metadata, "--out", out, "--count", 10, *SIZES)
+    assert (code, errors) == (0, "")
+    assert all(line.isprintable() for line in printed.splitlines())
+    assert len(printed.splitlines()) == 4
+    assert len(list(out.iterdir())) == 3

@@ -85,7 +85,8 @@ def test_a_student_knows_which_network_its_features_are_of(
     assert typed(*folder, "--network", "means:colours")[0] == 0
     for wrong, parts in (
         (["--network", "means:colours", "--largest", 255], ("largest 1.0 there, 255.0 here",)),
-        (["--network", "means:colours", "--most", 0], ("--most",)),
+        (["--network", "means:colours", "--most", 0], ("--most", "from 1 to 10,000")),
+        (["--network", "means:colours", "--most", 10**12], ("--most", "from 1 to 10,000")),
         (["--network", "means:colours", "--deviation", "nan", "1", "1"], ("deviations", "nan")),
         (["--network", "means:nothing"], ("finite",)),
     ):

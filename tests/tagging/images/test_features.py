@@ -1,16 +1,19 @@
 """Features of images in shards: what is done stays done, and belongs to one network and one list."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 
 from kdgan.errors import RunError
 from kdgan.tagging.images.features import attach, extract, load_features, photos_in
 from kdgan.tagging.images.networks import Network, Scaling, load_network
+from kdgan.training import checkpoint
 from support import refused
 
 
@@ -184,3 +187,42 @@ def test_features_are_joined_to_their_photos(tmp_path):
 def test_nothing_is_printed_where_there_is_no_terminal(tmp_path, images, network, capsys):
     extract(images, network, tmp_path / "out")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "unreadable"),
+    [
+        (np.zeros((11, 3), np.float32), {"99": "not in the list"}),
+        (np.zeros((11, 3), np.float32), {"-1": "not in the list"}),
+        (np.full((11, 3), np.inf, np.float32), {}),
+        (np.zeros((11, 3), np.float32), []),
+        (np.zeros((11, 3)), {}),
+    ],
+)
+def test_a_shard_that_is_not_as_it_was_left_is_computed_anew(tmp_path, images, network, values, unreadable):
+    out = tmp_path / "out"
+    extract(images, network, out)
+    checkpoint.save(
+        out / "features-00000.safetensors", {"features": torch.from_numpy(values), "unreadable": unreadable}
+    )
+    with refused("lacks the features of image 1"):
+        load_features(out)
+    assert extract(images, network, out).computed == 11
+    assert np.allclose(load_features(out), EXPECTED, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", [{"images": 10**18}, {"images": 11.0}, {"shard": 0}, {"width": None}, {"shard": True}]
+)
+def test_a_manifest_is_not_believed(tmp_path, images, network, change):
+    out = tmp_path / "out"
+    extract(images, network, out, shard=4)
+    manifest = out / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with refused(out):
+        load_features(out)
+
+
+def test_batches_that_fill_the_memory_are_refused(tmp_path, images, network):
+    with refused("batch must be from 1 to 4,194,304 for images of 4 pixels"):
+        extract(images, network, tmp_path / "out", batch=10**9)

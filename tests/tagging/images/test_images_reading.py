@@ -1,5 +1,6 @@
 """Images read safely, of every kind, and what img2dataset leaves behind."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -212,3 +213,32 @@ def test_folders_without_downloads_are_refused(tmp_path):
     pl.DataFrame({"url": ["x"]}).write_parquet(tmp_path / "00000.parquet")
     with refused("00000.parquet", "photo"):
         downloaded(tmp_path)
+
+
+@pytest.mark.parametrize("garbage", [b"garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(99)), b""])
+def test_exif_data_of_no_known_form_say_nothing(tmp_path, garbage):
+    path = tmp_path / "image.png"
+    Image.new("RGB", (4, 2), (10, 20, 30)).save(path, exif=garbage)
+    assert (read_image(path, 2) == np.array([10, 20, 30])[:, None, None]).all()
+
+
+def test_pipes_and_devices_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with refused(path, "a device or a pipe"):
+            read_image(path, 2)
+
+
+def test_a_key_of_a_download_names_no_file_elsewhere(tmp_path):
+    folder = tmp_path / "images"
+    (folder / "00000").mkdir(parents=True)
+    for place in (tmp_path / "secret.png", folder / "00000" / "0.png"):
+        Image.new("RGB", (2, 2)).save(place)
+    keys = ["../../secret", "0", "9" * 400, "\x00"]
+    frame = pl.DataFrame({"photo": [1, 2, 3, 4], "key": keys, "status": ["success"] * 4})
+    frame.write_parquet(folder / "00000.parquet")
+    assert downloaded(folder) == {"2": folder / "00000" / "0.png"}
+    for column, values in (("status", [1.5] * 4), ("photo", [["a"]] * 4), ("key", [None] * 4)):
+        frame.with_columns(pl.Series(column, values)).write_parquet(folder / "00000.parquet")
+        with refused("no table of img2dataset", repr(column)):
+            downloaded(folder)

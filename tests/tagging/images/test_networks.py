@@ -188,3 +188,25 @@ def test_the_real_squeezenet_gives_the_features_that_were_published(real_data, t
     found = load_features(tmp_path / "out")
     likeness = (found * published).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(published, axis=1)
     assert likeness.min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "part"),
+    [
+        (("N", 3, 10**6, 10**6), ("f",), "at most 4,096"),
+        (("N", 3, 0, 0), ("f",), "at least 1 pixel"),
+        ((10**9, 3, 16, 16), ("f",), "images at a time"),
+        (("N", 3, 16, 16), (), "the outputs none"),
+    ],
+)
+def test_a_file_that_declares_what_nobody_has_is_refused(session, model, shape, outputs, part):
+    session.shape, session.outputs = shape, outputs
+    with refused("" if "pixel" in part or "at most" in part else "model.onnx", part):
+        load_network(str(model))
+
+
+@pytest.mark.parametrize("gives", [[[1.0], [1.0, 2.0]], [[]], {"a": 1}, [object()]])
+def test_a_function_that_gives_no_features_is_refused(mine, gives):
+    mine.array = lambda images: gives
+    with refused("mine:array gives"):
+        load_network("mine:array", size=4)

@@ -153,6 +153,9 @@ def test_wrong_selections_are_refused_before_anything_is_written(tmp_path, metad
     for wrong, parts in (
         (replace(SMALL, tags="best"), ("popular", "random", "best")),
         (replace(SMALL, count=0), ("count", "at least 1")),
+        (replace(SMALL, count=10**12), ("count", "at most 10,000")),
+        (replace(SMALL, train=10**12), ("train", "at most 100,000,000")),
+        (replace(SMALL, seed=-1), ("seed", "at least 0")),
         (replace(SMALL, test=-1), ("test", "at least 0", "-1")),
         (replace(SMALL, count=100), ("only 26 tags", "100", "lower the minimum")),
         (replace(SMALL, stop_file=tmp_path / "none"), ("cannot read", "none")),
@@ -192,3 +195,24 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, metadata):
     (tmp_path / "file").touch()
     with refused("cannot write", "file"):
         prepare([metadata], tmp_path / "file", SMALL)
+
+
+def test_a_data_set_does_not_take_the_place_of_what_it_is_made_from(tmp_path, metadata):
+    tmp_path.joinpath("urls.parquet").symlink_to(metadata)
+    with refused("urls.parquet", "which is read"):
+        prepare([metadata], tmp_path, SMALL)
+    (tmp_path / "urls.parquet").unlink()
+    (tmp_path / "prepared.json").write_text("sea\n")
+    with refused("prepared.json", "which is read"):
+        prepare([tmp_path / "none"], tmp_path, replace(SMALL, stop_file=tmp_path / "prepared.json"))
+
+
+def test_one_file_that_cannot_be_written_is_told_before_the_metadata_are_read(tmp_path):
+    (tmp_path / "prepared.json").mkdir()
+    with refused("prepared.json", "it is a folder"):
+        prepare([tmp_path / "none"], tmp_path, SMALL)
+
+
+def test_what_is_to_be_typed_may_have_any_folder():
+    command = shlex.split(download_command(Path("my photos; rm")))
+    assert command[2] == "my photos; rm/urls.parquet"

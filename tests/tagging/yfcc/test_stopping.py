@@ -1,5 +1,7 @@
 """Tags that say nothing of a picture."""
 
+from pathlib import Path
+
 import pytest
 
 from kdgan.tagging.yfcc.stopping import Stop
@@ -31,3 +33,16 @@ def test_a_stop_file_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with refused("UTF-8", path):
         Stop(path)
+
+
+def test_a_stopped_tag_is_a_whole_word_however_it_is_written(tmp_path):
+    path = tmp_path / "stop"
+    path.write_text("कल\ncafe\u0301\nStraße\n", encoding="utf-8")
+    stop = Stop(path)
+    assert all(map(stop, ["कल", "CAFÉ", "STRASSE", "voigtla\u0308nder", "\u0301"]))
+    assert not any(map(stop, ["कला", "cafe", "strassen"]))
+
+
+def test_a_stop_file_is_a_file():
+    with refused("/dev/zero", "a device or a pipe"):
+        Stop(Path("/dev/zero"))

@@ -19,7 +19,9 @@ def photo(title: str = "", description: str = "") -> Photo:
 def test_tags_are_compared_without_case_and_width():
     assert normal("  New   York ") == "new york"
     assert normal("ＮＩＫＯＮ") == "nikon"
-    assert normal("ÉTÉ") == "été"
+    assert normal("ÉTÉ") == normal("E\u0301TE\u0301") == "été"
+    assert normal("STRASSE") == normal("Straße")
+    assert normal("a\nb\x1b") == "a b"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,9 @@ def test_tags_are_compared_without_case_and_width():
         ("2010", "3 + 4", ["sea"], ""),
         ("", 'See <a href="http://x.org/sea">this</a> &amp; http://y.org/z', [], "See this &"),
         ("Sea", "\n", [], ""),
+        ("cafe&#769; &shy;&zwj;&nbsp;pier", "&#" + "9" * 5000 + ";", [], "café pier"),
+        ("ＩＭＧ＿0520", "", ["pier"], "pier"),
+        ("\x1b[31mRed", "", [], "[31mRed"),
     ],
 )
 def test_text_is_what_is_left_beside_the_chosen_tags(title, description, tags, expected):
@@ -46,3 +51,18 @@ def test_any_text_becomes_one_line_without_chosen_tags(title, description, tags)
     text = text_of(photo(title, description), tags, chosen)
     assert text == " ".join(text.split())
     assert not chosen.search(text)
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("कल और कला", "और कला"),
+        ("Die Straße, STRASSE, Strassen", "die , , strassen"),
+        ("Ο ΉΛΙΟΣ και ο Ήλιος", "Ο και ο"),
+        ("Cafe\u0301s im CAFÉ", "Cafés im"),
+        ("ने\u200dपाल Nepal", "Nepal"),
+    ],
+)
+def test_chosen_tags_are_whole_words_of_any_script(title, expected):
+    chosen = removal(map(normal, ["कल", "Straße", "ΉΛΙΟΣ", "café", "नेपाल"]))
+    assert text_of(photo(title), [], chosen) == expected

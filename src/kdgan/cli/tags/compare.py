@@ -11,7 +11,7 @@ import tyro
 from kdgan.cli.compare import carry_out
 from kdgan.cli.options import MethodsOptions, TagsOptions, TrainingOptions
 from kdgan.cli.parsing import names_in
-from kdgan.errors import UsageError
+from kdgan.errors import one_line, wrong
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class CompareTags:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.tagging.files import check_output
         from kdgan.tasks.config import BASELINES
         from kdgan.tasks.run import task_of
         from kdgan.tasks.tags import Tags
@@ -40,7 +41,9 @@ class CompareTags:
         baselines = names_in(self.baselines)
         for name in baselines:
             if name not in BASELINES:
-                raise UsageError(f"unknown baseline {name!r}: choose from {', '.join(BASELINES)}")
+                raise wrong(f"unknown baseline {name!r}: choose from {', '.join(BASELINES)}")
+        for name in ("report.html", "results.csv"):
+            check_output(self.out / name)
         variants = self.compared.variants(baselines)
         execution = self.training.execution(None, self.compared.workers)
         config = self.data.config(self.training, execution)
@@ -49,5 +52,5 @@ class CompareTags:
             assert isinstance(task, Tags)
             assert task.embeddings is not None
             known, words = len(task.embeddings.places), len(task.data.vocabulary)
-            print(f"{known:,} of {words:,} words of the texts are in {self.data.embeddings}")  # noqa: T201
+            print(one_line(f"{known:,} of {words:,} words of the texts are in {self.data.embeddings}"))  # noqa: T201
         carry_out(config, variants, self.compared.seeds, execution, self.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,13 +57,39 @@ class Features:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.errors import one_line
         from kdgan.tagging.images.features import attach, extract, load_features, photos_in
         from kdgan.tagging.images.reading import downloaded
 
+        folder = self._checked()
         wanted = photos_in(self.table)
         found = {photo: path for photo, path in downloaded(self.images).items() if photo in wanted}
-        network, folder = self.network.load(), self.out.with_suffix(".features")
+        network = self.network.load()
         extracted = extract(list(found.values()), network, folder, batch=self.batch)
         rows = attach(self.table, list(found), load_features(folder), self.out, network.identity)
         unreadable = len(extracted.unreadable)
-        print(f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable")  # noqa: T201
+        print(  # noqa: T201
+            one_line(
+                f"{rows:,} photos with {extracted.width} features in {self.out}; {unreadable:,} unreadable"
+            )
+        )
+
+    def _checked(self) -> Path:
+        """The folder of features that are not yet in a table; a UsageError if the output cannot be written there, or
+        would take the place of what is read."""
+        from kdgan.errors import wrong
+        from kdgan.tagging.files import check_output
+        from kdgan.tagging.images.features import MANIFEST
+
+        check_output(self.out, [self.table, Path(self.network.network)])
+        folder = self.out.with_suffix(".features")
+        if folder == self.out:
+            raise wrong(f"{self.out} is the name of a folder for features: name a .parquet file")
+        check_output(folder / MANIFEST, [self.table])
+        images = os.path.realpath(self.images)
+        for path in (self.out, folder):
+            place = os.path.relpath(os.path.realpath(path), images)
+            # What img2dataset writes there, 00000.parquet and the folder 00000, begins with a digit.
+            if place == os.curdir or place[0].isdigit():
+                raise wrong(f"{path} lies among what is read from {self.images}: name another place")
+        return folder

@@ -39,6 +39,7 @@ class Prepare:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.errors import one_line
         from kdgan.tagging.yfcc.prepare import Selection, download_command, prepare
 
         selection = Selection(
@@ -54,8 +55,10 @@ class Prepare:
         made = prepare(self.metadata, self.out, selection)
         malformed = ", ".join(f"{count:,} {reason}" for reason, count in made.malformed.items()) or "none"
         parts = ", ".join(f"{count:,} {part}" for part, count in made.parts.items())
-        print(  # noqa: T201
-            f"{made.lines:,} lines; malformed: {malformed}\nphotos: {parts}; {len(made.tags)} tags\n"
-            f"data set: {self.out / 'photos.parquet'}   images to download: {self.out / 'urls.parquet'}, with\n"
-            f"{download_command(self.out)}"
-        )
+        for line in (
+            f"{made.lines:,} lines; malformed: {malformed}",
+            f"photos: {parts}; {len(made.tags)} tags",
+            f"data set: {self.out / 'photos.parquet'}   images to download: {self.out / 'urls.parquet'}, with",
+            download_command(self.out),
+        ):
+            print(one_line(line))  # noqa: T201

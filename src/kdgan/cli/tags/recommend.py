@@ -9,7 +9,7 @@ import tyro
 
 from kdgan.cli.options import Files
 from kdgan.cli.tags.features import NetworkOptions
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,20 @@ class Recommend:
         import numpy as np
 
         from kdgan.ship.student import Student
+        from kdgan.tagging.images.networks import MOST_PIXELS
         from kdgan.tagging.images.reading import read_image
 
         if not self.images:
             raise UsageError("no photos were given: expected at least one")
-        if self.most < 1:
-            raise UsageError(f"--most must be at least 1, not {self.most}")
+        if not 1 <= self.most <= MOST_TAGS:
+            raise UsageError(f"--most must be from 1 to {MOST_TAGS:,}, not {self.most}")
         student, network = Student.load(self.student), self.network.load()
         student.check_features(network.identity)
         unreadable = []
-        for start in range(0, len(self.images), _AT_A_TIME):
+        many = max(1, min(_AT_A_TIME, MOST_PIXELS // network.size**2))
+        for start in range(0, len(self.images), many):
             pictures = {}
-            for path in self.images[start : start + _AT_A_TIME]:
+            for path in self.images[start : start + many]:
                 try:
                     pictures[path] = read_image(path, network.size)
                 except UsageError as error:  # the others have tags all the same
@@ -49,10 +51,11 @@ class Recommend:
                 features = network(np.stack(list(pictures.values())))
                 for path, tags in zip(pictures, student.ranked(features, self.most), strict=True):
                     shown = "  ".join(f"{tag} {100 * chance:.0f} %" for tag, chance in tags)
-                    print(f"{path}: {shown}", flush=True)  # noqa: T201
+                    print(one_line(f"{path}: {shown}"), flush=True)  # noqa: T201
         if unreadable:
             raise UsageError("; ".join(unreadable))
 
 
 _AT_A_TIME = 32
-"""Images that are in memory together."""
+"""Images that are in memory together, or fewer where they are large."""
+MOST_TAGS = 10_000

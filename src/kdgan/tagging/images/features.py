@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ from kdgan.errors import RunError, UsageError, wrong
 from kdgan.files import replacing, write_json
 from kdgan.stored import read_json
 from kdgan.tagging.data import FEATURE_NETWORK
-from kdgan.tagging.images.networks import Floats, Network, Scaling, load_network
+from kdgan.tagging.files import check_output, check_regular
+from kdgan.tagging.images.networks import MOST_PIXELS, Floats, Network, Scaling, load_network
 from kdgan.tagging.images.reading import downloaded, read_image
+from kdgan.tagging.tables import identifiers, read_parquet, write_parquet
 from kdgan.training import checkpoint
 
 __all__ = [
@@ -46,6 +49,8 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+MOST_ROWS = 1_000_000
+"""Most rows of features in one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +101,11 @@ def extract(
     """
     if not images:
         raise wrong("no images were given: expected at least one")
-    for name, value in (("batch", batch), ("shard", shard)):
-        if value < 1:
-            raise wrong(f"{name} must be at least 1, not {value}")
+    most = max(1, MOST_PIXELS // network.size**2)
+    if not 1 <= batch <= most:
+        raise wrong(f"batch must be from 1 to {most:,} for images of {network.size} pixels, not {batch}")
+    if not 1 <= shard <= MOST_ROWS:
+        raise wrong(f"shard must be from 1 to {MOST_ROWS:,}, not {shard}")
     computed, failed = 0, dict[int, str]()
     try:
         _bind(folder, images, network, shard)
@@ -126,16 +133,18 @@ def load_features(folder: Path) -> Floats:
     manifest = _manifest(folder)
     if manifest is None:
         raise wrong(f"{folder} holds no features: it has no {MANIFEST}")
-    rows, shard, width = manifest["images"], manifest["shard"], manifest["width"]
-    features = np.empty((rows, width), np.float32)
+    rows, shard, width = (manifest.get(name, 0) for name in ("images", "shard", "width"))
+    if not all(type(size) is int and size > 0 for size in (rows, shard, width)):
+        raise wrong(f"{folder / MANIFEST} is damaged: delete the folder to compute its features anew")
+    parts = []
     for number, start in enumerate(range(0, rows, shard)):
         part = _stored(_path(folder, number), min(shard, rows - start), width)
         if part is None:
             raise wrong(
                 f"{folder} lacks the features of image {start + 1} and more: compute them to the end first"
             )
-        features[start : start + shard] = part[0]
-    return features
+        parts.append(part[0])
+    return np.concatenate(parts)
 
 
 def photos_in(table: Path) -> set[str]:
@@ -144,13 +153,10 @@ def photos_in(table: Path) -> set[str]:
     Raises:
         UsageError: if it cannot be read, or has no column `photo`.
     """
-    import polars as pl
-
     try:
-        return set(pl.read_parquet(table, columns=["photo"], glob=False)["photo"])
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise wrong(f"{table} is no table of photos with the column 'photo': {reason}") from error
+        return set(identifiers(read_parquet(table, ("photo",)), "photo", table))
+    except UsageError as error:
+        raise wrong(f"{table} is no table of photos with the column 'photo': {error}") from error
 
 
 def attach(
@@ -178,22 +184,26 @@ def attach(
     """
     import polars as pl
 
+    check_output(out, [table])
     places = {photo: row for row, photo in enumerate(photos) if np.isfinite(features[row]).all()}
     try:
-        frame = pl.read_parquet(table, glob=False)
-        rows = [places.get(photo, -1) for photo in frame["photo"]]
-        kept = [row for row in rows if row >= 0]
-        if not kept:
-            raise wrong(f"{table} holds none of the {len(places)} photos whose features are known")
-        joined = frame.filter(pl.Series(row >= 0 for row in rows))
-        joined = joined.with_columns(pl.Series("features", features[kept]))
-        if network is not None:
-            joined = joined.with_columns(pl.lit(json.dumps(network)).alias(FEATURE_NETWORK))
+        named, frame = identifiers(read_parquet(table, ("photo",)), "photo", table), read_parquet(table)
+    except UsageError as error:
+        raise wrong(f"cannot write {out} from {table}: {error}") from error
+    rows = [places.get(photo, -1) for photo in named]
+    kept = [row for row in rows if row >= 0]
+    if not kept:
+        raise wrong(f"{table} holds none of the {len(places)} photos whose features are known")
+    joined = frame.filter(pl.Series(row >= 0 for row in rows))
+    joined = joined.with_columns(pl.Series("features", features[kept]))
+    if network is not None:
+        joined = joined.with_columns(pl.lit(json.dumps(network)).alias(FEATURE_NETWORK))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
-            joined.write_parquet(temporary)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise wrong(f"cannot write {out} from {table}: {reason}") from error
+            write_parquet(joined, temporary)
+    except OSError as error:
+        raise wrong(f"cannot write {out}: {error.strerror or error}") from error
     return len(joined)
 
 
@@ -255,13 +265,19 @@ def _save(path: Path, values: Floats, failed: Mapping[int, str]) -> None:
 
 
 def _stored(path: Path, rows: int, width: int) -> tuple[Floats, dict[int, str]] | None:
-    """The features of a shard and what was unreadable; None if it is not there, or not whole."""
+    """The features of a shard and what was unreadable; None if it is not there, or not as `_save` left it."""
+    if not os.path.lexists(path):
+        return None
     try:
+        check_regular(path)
         shard = checkpoint.load(path, _Shard)
     except UsageError:
         return None
     values, failed = shard.features.numpy(), shard.unreadable
-    is_whole = values.shape == (rows, width) and values.dtype == np.float32
+    if values.shape != (rows, width) or values.dtype != np.float32 or not set(failed) <= set(range(rows)):
+        return None
+    empty = np.isin(np.arange(rows), list(failed))
+    is_whole = np.array_equal(np.isfinite(values).all(1), ~empty)
     return (values, failed) if is_whole else None
 
 
@@ -280,6 +296,7 @@ def _bind(folder: Path, images: Sequence[Path], network: Network, shard: int) ->
     }
     there = _manifest(folder)
     if there is None:
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / MANIFEST, wanted)
         return
     for key, value in wanted.items():
@@ -291,8 +308,14 @@ def _bind(folder: Path, images: Sequence[Path], network: Network, shard: int) ->
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    file = folder / MANIFEST
-    return read_json(file, dict[str, Any]) if file.exists() else None
+    path = folder / MANIFEST
+    if not os.path.lexists(path):
+        return None
+    check_regular(path)
+    try:
+        return read_json(path, dict[str, Any])
+    except UsageError as error:
+        raise wrong(f"{error}: delete the folder to compute its features anew") from error
 
 
 def _bar(progress: bool) -> Progress:

@@ -15,12 +15,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdgan.data.source import listing, unreadable
+from kdgan.data.source import listing
 from kdgan.errors import wrong
+from kdgan.files import sha256_of
 from kdgan.references import find_object, is_reference
+from kdgan.tagging.files import check_regular
 
 Floats: TypeAlias = NDArray[np.float32]
 DEFAULT_SIZE = 224
+MOST_THREADS = 1024
+MOST_SIDE, MOST_PIXELS = 4096, 2**26
+"""The side of an image, and the pixels of a batch (805 MB): bounds that nobody meets who means what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,10 @@ def load_network(
         UsageError: if there is no such network, or it does not take or give what it should.
     """
     scaling = scaling or Scaling()
-    if size is not None and size < 1:
-        raise wrong(f"the size of images must be at least 1 pixel, not {size}")
+    if size is not None:
+        _check_side(size)
+    if not 1 <= threads <= MOST_THREADS:
+        raise wrong(f"threads must be from 1 to {MOST_THREADS:,}, not {threads}")
     if not all(0 < value < math.inf for value in (scaling.largest, *scaling.deviation)):
         raise wrong(f"white and deviations must be above zero, not {scaling.largest} and {scaling.deviation}")
     if not all(map(math.isfinite, scaling.mean)):
@@ -98,7 +105,7 @@ def load_network(
     if name.lower().endswith(".onnx"):
         path = Path(name)
         run, size, output = _onnx(path, size, output, threads)
-        label, digest = path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+        label, digest = path.name, sha256_of(path)
     elif is_reference(name):
         if output is not None:
             raise wrong(f"output {output!r} is for ONNX files, and {name} has only one")
@@ -119,6 +126,11 @@ def load_network(
     return Network(size, _vectors(probe, 1, name).shape[1], identity, scaling, run)
 
 
+def _check_side(size: int) -> None:
+    if not 1 <= size <= MOST_SIDE:
+        raise wrong(f"the size of images must be at least 1 pixel and at most {MOST_SIDE:,}, not {size}")
+
+
 def _run(run: Callable[[Floats], Any], inputs: Floats, name: str) -> Any:
     try:
         return run(inputs)
@@ -129,16 +141,20 @@ def _run(run: Callable[[Floats], Any], inputs: Floats, name: str) -> Any:
 
 def _vectors(values: Any, rows: int, name: str) -> Floats:
     """The output of a network as `(B, F)`; trailing axes of length one are left out."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # of any kind, as above: rows of different lengths, or no numbers
+        raise wrong(f"{name} gives no array of features: {str(error)[:300]}") from error
     shape = array.shape
     while array.ndim > 2 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim != 2 or len(array) != rows or not np.issubdtype(array.dtype, np.floating):
+    if array.ndim != 2 or len(array) != rows or not array.size or not np.issubdtype(array.dtype, np.floating):
         raise wrong(
             f"{name} gives {array.dtype} {shape} for {rows} images: expected floating-point features "
             f"({rows}, F); name another output, or pool feature maps first"
         )
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused where it is used
+        return array.astype(np.float32, copy=False)
 
 
 def _function(name: str) -> tuple[Callable[[Floats], Any], str]:
@@ -165,7 +181,8 @@ def _onnx(
     session = _session(path, threads)
     inputs, outputs = session.get_inputs(), [each.name for each in session.get_outputs()]
     if len(inputs) != 1:
-        raise wrong(f"{path} has the inputs {listing(each.name for each in inputs)}: expected one, the image")
+        have = listing(each.name for each in inputs) or "none"
+        raise wrong(f"{path} has the inputs {have}: expected one, the image")
     shape, kind = inputs[0].shape, inputs[0].type  # an axis of any length has a name, or None
     is_rgb = len(shape) == 4 and (shape[1] == 3 or not isinstance(shape[1], int))
     if not is_rgb or kind != "tensor(float)":
@@ -175,12 +192,18 @@ def _onnx(
         raise wrong(
             f"{path} takes images of {shape[2]}x{shape[3]} pixels: expected a square of the size asked for"
         )
-    if output is None and len(outputs) > 1:
-        raise wrong(f"{path} has the outputs {listing(outputs)}: name the one that holds the features")
+    if output is None and len(outputs) != 1:
+        raise wrong(
+            f"{path} has the outputs {listing(outputs) or 'none'}: name the one that holds the features"
+        )
     if output is not None and output not in outputs:
         raise wrong(f"{path} has no output {output!r}: it has {listing(outputs)}")
     chosen = output or outputs[0]
+    side = next(iter(fixed), size or DEFAULT_SIZE)
+    _check_side(side)
     feed, batch = inputs[0].name, shape[0] if isinstance(shape[0], int) else None
+    if batch is not None and not 1 <= batch <= MOST_PIXELS // side**2:
+        raise wrong(f"{path} takes {batch} images at a time: expected from 1 to {MOST_PIXELS // side**2:,}")
 
     def run(images: Floats) -> Any:
         if batch is None:
@@ -191,7 +214,7 @@ def _onnx(
         pieces = [filled[start : start + batch] for start in range(0, len(filled), batch)]
         return np.concatenate([session.run([chosen], {feed: piece})[0] for piece in pieces])[: len(images)]
 
-    return run, next(iter(fixed), size or DEFAULT_SIZE), chosen
+    return run, side, chosen
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -200,10 +223,7 @@ def _session(path: Path, threads: int) -> Any:
         onnxruntime: Any = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise wrong(f"{path} needs onnxruntime: pip install 'kdgan[tags]'") from error
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise unreadable(path, error) from error
+    check_regular(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")

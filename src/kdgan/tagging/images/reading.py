@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from kdgan.data.folder import FORMATS
 from kdgan.data.source import listing, unreadable
 from kdgan.errors import UsageError, wrong
+from kdgan.tagging.files import check_regular
+from kdgan.tagging.tables import identifiers, read_parquet
 
 MOST_PIXELS = 89_478_485  # where Pillow begins to warn: a quarter of a GiB at three bytes each
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 _IMAGE_SUFFIXES = ("jpg", "png", "webp")
+_COLUMNS = ("photo", "key", "status")
 
 
 def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
@@ -39,7 +41,7 @@ def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDAr
     with _opened(path, most_pixels) as image:
         # A JPEG can be decoded at a fraction of its size: much faster, and twice the size wanted loses nothing.
         image.draft(None, (2 * size, 2 * size))
-        upright = ImageOps.exif_transpose(image)
+        upright = _upright(image)
         side = min(upright.size)
         left, top = (upright.width - side) / 2, (upright.height - side) / 2
         whole = _colours(upright)
@@ -58,21 +60,22 @@ def downloaded(folder: Path) -> dict[str, Path]:
     Raises:
         UsageError: if `folder` holds no download of that kind.
     """
-    import polars as pl
-
     found: dict[str, Path] = {}
     for table in sorted(folder.glob("[0-9]*.parquet")):
         try:
-            rows = pl.read_parquet(table, columns=["photo", "key", "status"], glob=False)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            reason = str(error).split("\n", 1)[0]
+            rows = read_parquet(table, _COLUMNS)
+            columns = [identifiers(rows, name, table) for name in _COLUMNS]
+        except UsageError as error:
             raise wrong(
                 f"{table} is no table of img2dataset with the column 'photo' (was the download made with "
-                f"--save_additional_columns '[\"photo\"]'?): {reason}"
+                f"--save_additional_columns '[\"photo\"]'?): {error}"
             ) from error
-        for photo, key in rows.filter(pl.col("status") == "success").select("photo", "key").iter_rows():
+        for photo, key, status in zip(*columns, strict=True):
+            # A key is a number: anything else might name a file somewhere else.
+            if status != "success" or not key.isdigit():
+                continue
             images = (folder / table.stem / f"{key}.{suffix}" for suffix in _IMAGE_SUFFIXES)
-            image = next((image for image in images if image.exists()), None)
+            image = next(filter(os.path.isfile, images), None)
             if image is not None:
                 found[photo] = image
     if not found:
@@ -84,6 +87,7 @@ def downloaded(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
+    check_regular(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large images, which are judged here, and of odd EXIF data
         try:
@@ -100,10 +104,21 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
             raise wrong(f"{path} has more than {most_pixels:,} pixels: make it smaller") from error
         except UnidentifiedImageError as error:
             raise wrong(f"{path} is not an image of the kinds {listing(FORMATS)}, or is damaged") from error
-        except _DAMAGED as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # of any kind: what Pillow finds in damaged files has no common base
             if isinstance(error, OSError) and error.errno is not None:
                 raise unreadable(path, error) from error
             raise wrong(f"{path} is a damaged image: {error or type(error).__name__}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF data say; as it is where they are of no form that is known."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # of any kind: a camera, or what edited the photo, wrote them, and the pixels are sound
+        return image
 
 
 def _colours(image: Image.Image) -> Image.Image:

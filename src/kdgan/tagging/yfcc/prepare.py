@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,13 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdgan.errors import UsageError, wrong
-from kdgan.files import replacing, write_json
+from kdgan.tagging.files import check_output, together
+from kdgan.tagging.tables import write_parquet
 from kdgan.tagging.yfcc.counting import TagCounts, choose, hashed
 from kdgan.tagging.yfcc.metadata import Counts, Photo, read_metadata
 from kdgan.tagging.yfcc.stopping import Stop
 from kdgan.tagging.yfcc.wording import normal, removal, text_of
 
 PHOTOS, URLS, REPORT = "photos.parquet", "urls.parquet", "prepared.json"
+MOST_TAGS, MOST_PHOTOS, MOST_SEED = 10_000, 100_000_000, 2**63 - 1
+"""Bounds that nobody meets who means what is written; there are 99 million photos."""
 CHOICE = "tag_choice"
 """Column that says how the tags of a table were chosen, the same for all its photos."""
 
@@ -78,10 +83,11 @@ def download_command(folder: Path) -> str:
     Photos keep their form, the shorter side 256 pixels: borders, which img2dataset adds by default, would be part of
     what a network sees of a photo, and `kdgan tags recommend` sees photos without.
     """
+    urls, images = (shlex.quote(str(folder / name)) for name in (URLS, "images"))
     return (
-        f"img2dataset --url_list {folder / URLS} --input_format parquet --url_col url --caption_col caption "
+        f"img2dataset --url_list {urls} --input_format parquet --url_col url --caption_col caption "
         "--save_additional_columns '[\"photo\"]' --resize_mode keep_ratio --image_size 256 --output_format files "
-        f"--output_folder {folder / 'images'}"
+        f"--output_folder {images}"
     )
 
 
@@ -95,7 +101,8 @@ def prepare(
     that it has, in alphabetical order) and `tag_choice` (how they were chosen). The text is title, description
     and the other tags; the names of all chosen tags are taken out of it, as whole words, and photos without
     text after that are passed over.
-    `urls.parquet` is the list that img2dataset takes, and `prepared.json` holds the selection and the report.
+    `urls.parquet` is the list that img2dataset takes, and `prepared.json` holds the selection and the report. The three
+    appear together, in place of those that were there before, or not at all.
 
     The same files and selection give the same rows: a photo is taken by a hash of its identifier, so neither
     the order of lines nor anything else of the machine matters (unless `tags_exact` is false, where the order
@@ -103,12 +110,13 @@ def prepare(
 
     Raises:
         UsageError: for files that cannot be read or hold no metadata, a selection that makes no sense, too few tags
-            with the minimum of uses, a part without a single photo, and a `folder` that is none.
+            with the minimum of uses, a part without a single photo, and a `folder` that cannot be written.
     """
     selection = selection or Selection()
     _check(selection)
-    if folder.exists() and not folder.is_dir():
-        raise wrong(f"cannot write to {folder}: it is a file")
+    inputs = [*metadata, *([selection.stop_file] if selection.stop_file else [])]
+    for name in (PHOTOS, URLS, REPORT):
+        check_output(folder / name, inputs)
     stop = Stop(selection.stop_file)
     uses, met = TagCounts(), Counts()
     for photo in read_metadata(metadata, met, what="counting tags", progress=progress):
@@ -211,9 +219,17 @@ def _part_of(owner: str, selection: Selection) -> str:
 def _check(selection: Selection) -> None:
     if selection.tags not in ("popular", "random"):
         raise wrong(f"tags must be 'popular' or 'random', not {selection.tags!r}")
-    for name, least in (("count", 1), ("minimum", 1), ("train", 1), ("validation", 0), ("test", 0)):
-        if getattr(selection, name) < least:
-            raise UsageError(f"{name} must be at least {least}, not {getattr(selection, name)}")
+    for name, least, most in (
+        ("count", 1, MOST_TAGS),
+        ("minimum", 1, MOST_PHOTOS),
+        ("train", 1, MOST_PHOTOS),
+        ("validation", 0, MOST_PHOTOS),
+        ("test", 0, MOST_PHOTOS),
+        ("seed", 0, MOST_SEED),
+    ):
+        value = getattr(selection, name)
+        if not least <= value <= most:
+            raise wrong(f"{name} must be at least {least} and at most {most:,}, not {value}")
 
 
 def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, report: Prepared) -> None:
@@ -230,11 +246,16 @@ def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, repo
     frame = pl.DataFrame(rows, schema=kinds | {"tags": pl.List(pl.String)})
     frame = frame.with_columns(pl.lit(selection.tags).alias(CHOICE))
     urls = frame.select("url", pl.col("text").alias("caption"), "photo")
+    asked = asdict(selection) | {"stop_file": selection.stop_file and str(selection.stop_file)}
+    said = json.dumps({"selection": asked, "report": asdict(report)}, indent=1) + "\n"
     try:
-        for table, name in ((frame, PHOTOS), (urls, URLS)):
-            with replacing(folder / name) as temporary:
-                table.write_parquet(temporary)
-        asked = asdict(selection) | {"stop_file": selection.stop_file and str(selection.stop_file)}
-        write_json(folder / REPORT, {"selection": asked, "report": asdict(report)})
+        with together(folder / PHOTOS, folder / URLS, folder / REPORT) as (
+            photos_file,
+            urls_file,
+            report_file,
+        ):
+            write_parquet(frame, photos_file)
+            write_parquet(urls, urls_file)
+            report_file.write_text(said, encoding="utf-8")
     except OSError as error:
         raise wrong(f"cannot write to {folder}: {error.strerror or error}") from error

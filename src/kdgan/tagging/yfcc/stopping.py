@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from kdgan.errors import wrong
+from kdgan.tagging.files import check_regular
+from kdgan.tagging.words import LETTER, folded
 
 MAKERS = """
     asahi, benq, blackberry, bronica, canon, carl zeiss, casio, contax, diana f, fuji, fujifilm,
@@ -41,6 +43,7 @@ _PATTERNS = (
     r"\d+(-\d+)? ?mm( ?f/?\d.*)?",  # a lens
     r"(eos ?)?([1567]|\d{2,4})d( ?(mark|mk).*)?|d\d{2,4}",  # a camera without its maker
 )
+_SIGN = re.compile(rf"[^{LETTER}]|_")
 
 
 class Stop:
@@ -66,10 +69,10 @@ class Stop:
         """Whether `tag` is to be left out."""
         compact = _compact(tag)
         return (
-            not compact
+            not any(map(str.isalnum, compact))
             or compact in self._words
             or self._camera.fullmatch(compact) is not None
-            or self._pattern.fullmatch(tag.lower()) is not None
+            or self._pattern.fullmatch(folded(tag)) is not None
         )
 
 
@@ -78,12 +81,13 @@ def _names(text: str) -> list[str]:
 
 
 def _compact(tag: str) -> str:
-    return "".join(character for character in tag.lower() if character.isalnum())
+    return _SIGN.sub("", folded(tag))
 
 
 def _lines(path: Path | None) -> list[str]:
     if path is None:
         return []
+    check_regular(path)
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
