@@ -73,7 +73,7 @@ def test_decimal_commas(tmp_path: Path) -> None:
     ("cells", "message"),
     [
         (["1"] * 19 + ["one"], "column 'a' holds numbers and, in 2 rows, something else ('one' in row 20)"),
-        (["1", "Infinity"], "column 'a' holds Infinity in row 2"),
+        (["1", "Infinity"], "column 'a' holds 'Infinity' in row 2"),
         (['"1,234"', '"2,345"'], "the comma may stand between thousands or before decimals"),
         (["02/03/2024", "03/04/2024"], "of which nobody can tell the day from the month"),
         ([str(10**29 + row) for row in range(3)], "whole numbers above 2^53"),

@@ -1,5 +1,6 @@
 """What hostile tests share: a case, and what is wrong with how it ends."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,12 @@ from kdgan.errors import RunError, UsageError
 
 PATIENCE = 60
 """Seconds after which something hangs."""
+
+
+def asked(seed: int, count: int) -> tuple[int, int]:
+    """Seed and number of cases: those of the test, or of KDGAN_HOSTILE=SEED,COUNT for a hunt of one's own."""
+    first, _, many = os.environ.get("KDGAN_HOSTILE", f"{seed},{count}").partition(",")
+    return int(first), int(many)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from kdgan.cli.options import (
+    MOST_SEEDS,
     ClassesOptions,
     Count,
     File,
@@ -61,8 +62,9 @@ class Tune:
         from kdgan.experiments.tuned import read_tuned
         from kdgan.training.display import console
 
-        if self.seeds < 1 or self.trials < 1:
-            raise UsageError("--trials and --seeds must be at least 1")
+        for option, value in (("--trials", self.trials), ("--seeds", self.seeds)):
+            if not 1 <= value <= MOST_SEEDS:
+                raise UsageError(f"{option} must be from 1 to {MOST_SEEDS:,}, not {value}")
         execution = self.training.execution(self.data.data_dir, self.workers)
         known: dict[str, Any] = {}
         if self.cell is None:

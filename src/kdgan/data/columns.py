@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from kdgan.data.source import Array, listing
+from kdgan.data.source import Array, brief, listing
 from kdgan.errors import UsageError, wrong
 
 if TYPE_CHECKING:
@@ -158,9 +158,11 @@ def labels_of(series: pl.Series, *, written: bool) -> Array:
         )
     if kind in (pl.String, pl.Categorical, pl.Enum):
         return np.array(series.to_list(), dtype=object)
-    if kind.is_integer() or kind == pl.Boolean or kind.is_float():
+    if kind.is_integer() and kind != pl.UInt64 and series.cast(pl.Int64, strict=False).null_count() == 0:
+        return series.cast(pl.Int64).to_numpy()
+    if kind == pl.Boolean or kind.is_float():
         return series.to_numpy()
-    if kind.is_decimal() or kind in (pl.Date,):
+    if kind.is_integer() or kind.is_decimal() or kind == pl.Date:
         return np.array(series.cast(pl.String).to_list(), dtype=object)
     raise wrong(f"column {name!r} is the target and must hold text or numbers, not {kind}")
 
@@ -186,8 +188,9 @@ def _of_text(text: pl.Series) -> Column:
     if parsed > 0.9 * len(there):
         row = int((numbers.is_null() & known.is_not_null()).arg_max() or 0)
         raise wrong(
-            f"column {name!r} holds numbers and, in {len(there) - parsed:,} rows, something else ({text[row]!r} in row "
-            f"{row + 1}): mend it or leave the cell empty; where numbers name categories, begin them with a letter"
+            f"column {name!r} holds numbers and, in {len(there) - parsed:,} rows, something else ({brief(text[row])}"
+            f" in row {row + 1}): mend it or leave the cell empty; where numbers name categories, begin them with a"
+            " letter"
         )
     days = _dates(known, there)
     if days is not None:
@@ -210,9 +213,10 @@ def _plain_numbers(known: pl.Series, there: pl.Series) -> tuple[pl.Series, str]:
         # 1,234 may be a thousand or one and a bit: only another number of the column can tell.
         if there.str.contains(r"\.|,\d{3},").any():
             return known.str.replace_all(",", "", literal=True), "commas between thousands"
+        doubtful = brief(there.filter(there.str.contains(",", literal=True))[0])
         raise wrong(
-            f"column {known.name!r} holds {there.filter(there.str.contains(',', literal=True))[0]!r}, where the comma "
-            "may stand between thousands or before decimals: write plain numbers"
+            f"column {known.name!r} holds {doubtful}, where the comma may stand between thousands or before "
+            "decimals: write plain numbers"
         )
     if there.str.contains(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?$").all():
         plain = known.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
@@ -234,8 +238,8 @@ def _dates(known: pl.Series, there: pl.Series) -> Array | None:
     first, second = (int(slashed.to_series(place).cast(pl.Int64).max()) for place in (0, 1))  # type: ignore[arg-type]
     if (first > 12) == (second > 12):
         raise wrong(
-            f"column {known.name!r} holds dates such as {there[0]!r}, of which nobody can tell the day from the month: "
-            "write 2024-03-31"
+            f"column {known.name!r} holds dates such as {brief(there[0])}, of which nobody can tell the day from the "
+            "month: write 2024-03-31"
         )
     dashed = known.str.replace_all("-", "/", literal=True)
     found = _parsed(dashed, "%d/%m/%Y" if first > 12 else "%m/%d/%Y")
@@ -269,7 +273,8 @@ def _finite(numbers: pl.Series, origin: pl.Series) -> Array:
     if beyond.any():
         row = int(beyond.argmax())
         raise wrong(
-            f"column {numbers.name!r} holds {origin[row]} in row {row + 1}, and must hold numbers up to {LARGEST:g}"
+            f"column {numbers.name!r} holds {brief(str(origin[row]))} in row {row + 1}, and must hold numbers up to "
+            f"{LARGEST:g}"
         )
     if (np.abs(values) > _EXACT).any() and origin.n_unique() > numbers.n_unique():
         raise wrong(

@@ -66,7 +66,7 @@ def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
         frame = pl.read_csv(
             text.encode(), has_header=False, infer_schema=False, separator=separator, new_columns=names
         )
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (Exception, pl.exceptions.PanicException) as error:  # of any kind: the file may hold anything
         _check_widths(text, separator, len(names), name)
         reason = str(error).split("\n", 1)[0]
         raise wrong(f"{name} cannot be read as a table: {reason}") from error

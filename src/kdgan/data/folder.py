@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ LARGEST_KEPT = 64  # images of one common size up to this stay as they are
 DEFAULT_SIZE = 32
 _Item = TypeVar("_Item")
 _ON_ITS_SIDE = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
 def read_folder(
@@ -180,7 +178,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise wrong(f"{path} is too large an image to be decoded safely: {error}") from error
     except UnidentifiedImageError as error:
         raise wrong(f"{path} is not an image of the kinds {listing(FORMATS)}, or is damaged") from error
-    except _DAMAGED as error:
+    except Exception as error:  # of any kind: the file may hold anything
         raise wrong(f"{path} is a damaged image: {error or type(error).__name__}") from error
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import UsageError, one_line, wrong
 
 Array: TypeAlias = NDArray[Any]
 PARTS = {
@@ -88,9 +88,15 @@ def unreadable(what: object, error: OSError) -> UsageError:
     return wrong(f"cannot read {what}: {error.strerror or error}")
 
 
+def brief(value: object, most: int = 60) -> str:
+    """The value as Python writes it, not all of it where that is long."""
+    written = repr(value)
+    return written if len(written) <= most else f"{written[:most]}..."
+
+
 def listing(names: Iterable[object], limit: int = 12) -> str:
     """The names, quoted and joined with commas; beyond `limit` only their number."""
-    shown = [repr(str(name)) for name in names]
+    shown = [brief(str(name), 300) for name in names]
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more
 
@@ -143,7 +149,9 @@ def assemble(
     if single:
         notes = [*notes, f"one example alone, which is for training, of {listing(single, limit=5)}"]
     first, second, *third = (_batch(part, own) for part, own in zip(given, cuts, strict=True))
-    return Source(name, kind, first, second, classes, columns, third[0] if third else None, tuple(notes))
+    return Source(
+        name, kind, first, second, classes, columns, third[0] if third else None, tuple(map(one_line, notes))
+    )
 
 
 def fixed_split(name: str, labels: Array) -> Array:

@@ -27,6 +27,10 @@ RATES: SearchSpace = MappingProxyType({"lr": (5e-4, 8e-3)})
 """Search space that every method has: the highest learning rate."""
 
 
+MOST_STEPS = 10_000
+"""Bound of the steps of a player within one update."""
+
+
 class Shared(TypedDict, total=False):
     """Arguments that every method takes beside its hyperparameters.
 
@@ -209,7 +213,7 @@ def check_game(estimator: str, tau_start: float, tau_end: float, **steps: int) -
     check_estimator(estimator)
     annealed(0.0, start=tau_start, end=tau_end)
     for name, value in steps.items():
-        check_range(name, value, 1)
+        check_range(name, value, 1, MOST_STEPS)
 
 
 def _for_role(learning: Learning, role: str) -> Optimization | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from kdgan.errors import UsageError, wrong
@@ -18,7 +19,7 @@ _FORMS = (
     "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
     "normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
 )
-MOST_LAYERS, MOST_WIDTH = 200, 65_536
+MOST_LAYERS, MOST_WIDTH, MOST_WEIGHTS = 200, 65_536, 10**9
 _OF_IMAGES, _OF_FEATURES = ("lenet", "resnet"), ("normed", "projected")
 
 
@@ -53,6 +54,29 @@ def build(
         raise UsageError(
             f"network {name!r} takes features alone, and an input here has shape {tuple(shape)}{more}"
         )
+    check_size(name, lambda: _made(form, name, shape, sizes, classes, privileged, dropout))
+    return _made(form, name, shape, sizes, classes, privileged, dropout)
+
+
+def check_size(name: str, make: Callable[[], nn.Module]) -> None:
+    """Raises a UsageError for a network that has more weights than anybody means, before they are allocated."""
+    with torch.device("meta"):
+        count = sum(weight.numel() for weight in make().parameters())
+    if count > MOST_WEIGHTS:
+        raise UsageError(
+            f"network {name!r} would have {count:,} weights: at most {MOST_WEIGHTS:,} are possible"
+        )
+
+
+def _made(
+    form: str,
+    name: str,
+    shape: Sequence[int],
+    sizes: list[int],
+    classes: int,
+    privileged: int,
+    dropout: float,
+) -> nn.Module:
     if form in _OF_FEATURES:
         return (normed if form == "normed" else projected)(shape[0], sizes, classes, dropout)
     if not privileged:

@@ -19,6 +19,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.split import Scale
 from kdgan.errors import UsageError
 from kdgan.nets import ImageText, TextEncoder, build, hidden_widths
+from kdgan.nets.build import check_size
 from kdgan.references import is_reference
 from kdgan.ship.student import Student
 from kdgan.tagging.data import Photos, TagExamples, choose, read_photos
@@ -112,8 +113,13 @@ class Tags(Task):
             return build(network, (features,), count, dropout=dropout)
         hidden, given = hidden_widths(network, "mlp"), self.embeddings
         table = None if given is None else given.table(words)
-        text = TextEncoder(words + 2, kind=self.settings.text_encoder, embeddings=table)
-        return ImageText(features, text, hidden, count, dropout=dropout)
+
+        def make() -> nn.Module:
+            text = TextEncoder(words + 2, kind=self.settings.text_encoder, embeddings=table)
+            return ImageText(features, text, hidden, count, dropout=dropout)
+
+        check_size(network, make)
+        return make()
 
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
         """MAP, then the other ranking metrics."""
