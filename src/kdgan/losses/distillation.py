@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdgan.errors import UsageError
+from kdgan.errors import KdganError, UsageError, failed
 from kdgan.losses._numeric import check_targets, label_weights, widened, widened_pair
 from kdgan.references import find_callable, is_reference
 
@@ -144,7 +144,14 @@ def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
 
 def _own(loss: Loss) -> Loss:
     def checked(logits: Tensor, target_logits: Tensor) -> Tensor:
-        values = loss(logits, target_logits.detach())
+        try:
+            values = loss(logits, target_logits.detach())
+        except KdganError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise failed(
+                error, f"distillation loss {getattr(loss, '__qualname__', type(loss).__qualname__)}"
+            ) from error
         if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
             found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise UsageError(
