@@ -141,7 +141,8 @@ def distill(
         training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
     )
     modules = {"student": student, "teacher": teacher}
-    modules |= {} if discriminator is None else {"discriminator": discriminator}
+    if discriminator is not None and "discriminator" in kind.roles:
+        modules["discriminator"] = discriminator
     check_modules(modules)
     with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
         task = OwnTask.read(

@@ -111,9 +111,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
     if not smoothing and not targets.is_floating_point():
         check_targets(targets, logits)
         if logits.ndim == 2:
-            return F.cross_entropy(logits, targets.long(), reduction="none", ignore_index=_NEVER)
-        flat = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()
-        return F.cross_entropy(*flat, reduction="none", ignore_index=_NEVER).view(targets.shape)
+            return _of_indices(logits, targets.long())
+        return _of_indices(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()).view(
+            targets.shape
+        )
     weights = label_weights(targets, logits.detach())
     if smoothing:
         weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
@@ -167,6 +168,15 @@ DISTANCES: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"l2": l2, "kl
 _LOG_2 = 0.6931471805599453
 _NEVER = -(2**31)
 """No label: torch passes over one label without a word, -100 unless told otherwise."""
+
+
+def _of_indices(logits: Tensor, targets: Tensor) -> Tensor:
+    try:
+        return F.cross_entropy(logits, targets, reduction="none", ignore_index=_NEVER)
+    except IndexError as error:
+        raise UsageError(
+            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
+        ) from error
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:

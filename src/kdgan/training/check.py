@@ -85,7 +85,9 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
     given = arguments(role, few)
     try:
         inspect.signature(module.forward).bind(*given)
-    except (TypeError, ValueError) as error:
+    except ValueError:
+        pass  # what is traced has no signature
+    except TypeError as error:
         called = f"{role}(inputs{', privileged' if len(given) == 2 else ''})"
         why = f"{what} has no privileged information" if few.privileged is None else f"{what} has some"
         raise wrong(f"the {role} cannot be called as {called} ({error}): {why}") from error

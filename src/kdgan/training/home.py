@@ -58,7 +58,7 @@ class Home:
                 _start_alike(student, self.path / "initial.safetensors")
                 yield
         except OSError as error:
-            raise wrong(f"folder {self.path} cannot be used: {error.strerror or error}") from error
+            raise wrong(f"folder {str(self.path)[:200]} cannot be used: {error.strerror or error}") from error
 
     def places(self, method: str, name: str) -> Callable[[str], Path | None]:
         """The folder of each thing that is trained: `name` for the method itself."""

@@ -87,7 +87,8 @@ def of_form(module: nn.Module) -> str:
     found = _Content(values=False)
     for name, part in module.named_modules():
         home = type(part).__module__
-        found.add([name, home, type(part).__qualname__, part.training])
+        # A learner that is in eval mode is put into train mode with all its parts; otherwise some may stay in eval.
+        found.add([name, home, type(part).__qualname__, part.training or not module.training])
         if isinstance(code := getattr(part, "code", None), str):
             found.add(code)  # of a scripted or traced one
         if home.startswith(("torch._dynamo.", "torch.jit.")):
@@ -95,7 +96,8 @@ def of_form(module: nn.Module) -> str:
         if not home.startswith(("torch.", "kdgan.")):
             found.add(fingerprint(type(part)))
         hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
-        found.add([{key: value for key, value in vars(part).items() if not key.startswith("_")}, hooks])
+        settings = {key: value for key, value in vars(part).items() if key[:1] != "_" and key != "training"}
+        found.add([settings, hooks])
     for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
         found.add([name, tensor, tensor.requires_grad])
     count = sum(parameter.numel() for parameter in module.parameters())
