@@ -128,12 +128,8 @@ def distill(
         >>> result.student.training
         False
     """
-    where, kind, own, home = (
-        find_device(device),
-        find(method),
-        own_metrics(metrics, ["accuracy"]),
-        Home(folder),
-    )
+    where, kind = find_device(device), find(method)
+    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
@@ -155,12 +151,8 @@ def distill(
         if steps is None and training is None:
             passes = updates_in(30, task.train, settings.batch)
             settings = replace(settings, steps=min(max(passes, 3000), 20_000))
-        call = _Call(
-            task,
-            settings,
-            home,
-            {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)},
-        )
+        shared = {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)}
+        call = _Call(task, settings, home, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
         ahead = task.measured({"teacher before": teacher} if trained and not frozen else {})
         done, beside = call.train(
@@ -277,6 +269,7 @@ def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) ->
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
         on_device(device, *modules.values()),
         seeded(seed % 2**32, device),
     ):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -266,3 +267,40 @@ def test_arrays_are_as_good_as_tensors() -> None:
     assert torch.equal(arrays.targets, Y)
     with refused("train: an array is not of numbers"):
         training_data((X.numpy(), np.array(["a"] * len(X))), CPU)
+
+
+class Endless(IterableDataset[Any]):
+    """Examples without an end."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield X[0], Y[0]
+
+
+def test_validation_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "MOST_WITHOUT_LENGTH", 1000)
+    for data in (Endless(), DataLoader(Endless(), batch_size=64)):
+        with refused("validation does not say how many examples it has", "more than 1,000"):
+            collected(data, "validation")
+
+
+@pytest.mark.parametrize("third", [None, KNOWN])
+def test_privileged_information_may_be_none(third: Tensor | None) -> None:
+    class Triples(PlainNumbers):
+        def __getitem__(self, index: int) -> Any:
+            return X[index], int(Y[index]), None if third is None else third[index]
+
+    for data in (Triples(), (X, Y, third)):
+        found = training_data(data, CPU)
+        assert isinstance(found, Batch)
+        assert (found.privileged is None) == (third is None)
+
+
+def test_pictures_that_are_no_tensors() -> None:
+    class Pictures(PlainNumbers):
+        def __getitem__(self, index: int) -> Any:
+            return Image.new("L", (2, 2)), 0
+
+    for data in (Pictures(), DataLoader(Pictures(), batch_size=2)):
+        with refused("validation gives PIL images: make tensors of them"):
+            collected(data, "validation")

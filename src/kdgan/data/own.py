@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -20,8 +21,8 @@ The order is inputs, targets, privileged; None in the last place stands for none
 
 MOST_BYTES = 2**30
 """A Dataset up to this size is kept as tensors."""
-MOST_KEPT = 2**33
-"""Data that are kept whole have at most so many bytes: a stream without an end would fill the memory."""
+MOST_WITHOUT_LENGTH = 2**22
+"""Examples of validation data that do not say how many they are: a stream without an end would fill the memory."""
 _LOOKED_AT, _LOOKS = 32, 4
 """Examples of a Dataset that are looked at, so many times each, to see whether its views are random."""
 
@@ -40,13 +41,14 @@ def collected(data: Data, what: str, *, seed: int = 0) -> Batch:
         return checked(as_batch(data, what), what)
     parts: list[Batch] = []
     feed = LoaderFeed(Stream(data), 1, seed=seed, device=torch.device("cpu"), what=what)
-    size = 0
+    most = math.inf if hasattr(data.dataset, "__len__") else MOST_WITHOUT_LENGTH
+    count = 0
     while (part := feed.within_pass()) is not None:
         parts.append(part)
-        size += _bytes(part)
-        if size > MOST_KEPT:
+        count += len(part)
+        if count > most:
             raise UsageError(
-                f"{what} gives more than {MOST_KEPT:,} bytes, and is kept whole: give less of it"
+                f"{what} does not say how many examples it has, and has more than {most:,}: does it end?"
             )
     if not parts:
         raise UsageError(f"{what} gives no example")

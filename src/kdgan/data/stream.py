@@ -241,6 +241,8 @@ class LoaderFeed:
 
 def _is_even(loader: DataLoader[Any]) -> bool:
     """Whether every pass is sure to have as many batches as the loader says."""
+    if type(loader).__iter__ is not DataLoader.__iter__ or type(loader).__len__ is not DataLoader.__len__:
+        return False
     sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
     if type(sampler) is BatchSampler:
         sampler = sampler.sampler
