@@ -331,7 +331,7 @@ def test_augmentation_is_applied_to_images() -> None:
 
     players = nets.mlp(64, [4], 3), nets.lenet((1, 8, 8), (2, 4), 8, 3)
     result = run(*players, images, images, method="distn", augment=change, batch=16)
-    assert len(seen) == 20 * 3  # teacher, student, control
+    assert len(seen) == 1 + 20 * 3  # a look before, then teacher, student, control
     assert all(views.shape == (16, 1, 8, 8) for views in seen)
     assert result.report.updates == 20
 
@@ -571,9 +571,9 @@ def test_players_and_data_that_do_not_fit() -> None:
         run(small(), big(), discriminator=nets.mlp(6, [4], 5))
     with refused("student fails", "(2, 6)"):
         run(nets.mlp(7, [4], 3), big())
-    with refused("the teacher", "privileged", "no privileged information"):
+    with refused("the teacher", "privileged", "train has no privileged information"):
         run(small(), seeing_all())
-    with refused("the teacher cannot be called as teacher(inputs, privileged)", "the data have some"):
+    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has some"):
         run(small(), big(), with_answer(TRAIN), with_answer(VALIDATION))
     for player, found in ((Flat(), "(2,)"), (Pair(), "tuple")):
         with refused("student must give logits of shape (2, K)", found):

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import Batch
-from kdgan.data.own import Data, checked, collected, sample_of, training_data, updates_in
-from kdgan.files import locked
-from kdgan.methods import CONTROL, Method, check_hyperparameters, find, hyperparameters, name_of
-from kdgan.ship.cost import cost
+from kdgan.data.own import Data, updates_in
+from kdgan.data.seeds import seeded
+from kdgan.errors import wrong
+from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority, own_metrics
-from kdgan.training import checkpoint, identity
-from kdgan.training.check import check_players
-from kdgan.training.config import Training, bind_folder
+from kdgan.tasks.metrics import Metric, majority, own_metrics
+from kdgan.tasks.own import OwnTask
+from kdgan.training.check import check_choices, check_modules, check_players
+from kdgan.training.config import Training, plain_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import training_bars
-from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution, unseen
-from kdgan.training.players import build_players, is_trained, on_device
-from kdgan.training.trainer import Trainer
+from kdgan.training.home import Home, described
+from kdgan.training.players import build_players, copied, on_device
+from kdgan.training.trainer import Trained, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +83,10 @@ def distill(
             learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of it).
         train: a `kdgan.Batch` of all examples, a tuple of tensors, a Dataset or a DataLoader of (inputs, targets)
             or (inputs, targets, privileged). Datasets are kept as tensors on the device where they fit and give
-            the same views in every pass.
-        validation: the same; for the report and the history, nothing is trained or chosen by it.
+            the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch, numpy or
+            random depends on `seed` and the pass alone: the control sees the same.
+        validation: the same; for the report and the history, nothing is trained or chosen by it. It may lack
+            privileged information, which exists for training alone: then the teacher is not judged.
         method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`; supervised
             trains without the teacher.
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
@@ -103,11 +102,13 @@ def distill(
             of two logits `(B, K)` that gives one value per example `(B,)`.
         metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
-        teacher_trained: whether the teacher is trained; by default its validation accuracy tells.
+        teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
+            training data where validation lacks what it looks at.
         control: whether to train the control, a copy of the student, as long as the student.
-        seed: of order, views and samples.
+        seed: of order, views and samples; from 0 to 2**63 - 1.
         device: `auto`, `cpu`, `cuda`.
-        folder: where checkpoints go, so that the same call continues after a stop; None keeps nothing.
+        folder: where checkpoints go, so that the same call continues after a stop, with the same bits; None keeps
+            nothing. A DataLoader is known by what it gives, so that a pass of it is read before training.
         progress: show bars on stderr, where that is a terminal.
 
     Returns:
@@ -128,141 +129,167 @@ def distill(
         False
     """
     where, kind = find_device(device), find(method)
-    own = own_metrics(metrics, taken=["accuracy"])
-    check_hyperparameters(kind, hyper or {})
-    named = {
-        "steps": steps,
-        "batch": batch,
-        "lr": lr,
-        "teacher_lr": teacher_lr,
-        "teacher_every": teacher_every,
-    }
-    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
+    check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
+    seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
-    settings = replace(training or Training(precision=precision_on(where)), **given)
-    modes = [(part, part.training) for part in teacher.modules()]
-    home, modules = (None if folder is None else Path(folder)), (student, teacher)
-    with on_device(where, *modules), torch.random.fork_rng([where] if where.type == "cuda" else []):
-        # Loaders and random transforms draw from the global generator too.
-        torch.manual_seed(seed)
-        data = training_data(train, where, augmented=augment is not None)
-        held_out = checked(collected(validation, "validation"), "validation").to(where)
-        torch.manual_seed(seed)
-        for part in (sample_of(data, where), held_out):
-            check_players({"student": student, "teacher": teacher}, part)
-        trained = is_trained(teacher, held_out) if teacher_trained is None else teacher_trained
+    settings = _settings(
+        training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
+    )
+    modules = {"student": student, "teacher": teacher}
+    if discriminator is not None and "discriminator" in kind.roles:
+        modules["discriminator"] = discriminator
+    check_modules(modules)
+    with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
+        task = OwnTask.read(
+            train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment
+        )
+        trained = task.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
         frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
-        check_players(players, held_out)
+        check_players(players, task.sample, "train")
         if steps is None and training is None:
-            settings = replace(settings, steps=min(max(updates_in(30, data, settings.batch), 3000), 20_000))
-        judge = _Judge(held_out, own)
-        with training_bars() if progress else nullcontext(unseen) as shown:
-            shared: dict[str, Any] = {"seed": seed, "augment": augment}
-            shared["execution"] = Execution(where, progress=shown)
-            main = Trainer(
-                method,
-                players,
-                data,
-                settings,
-                hyper=hyper,
-                trained=("teacher",) if trained else (),
-                frozen=("teacher",) if frozen else (),
-                measure=lambda: judge("student", student),
-                **shared,
-            )
-            if home is not None:
-                values = _identity(
-                    main, players, hyper or {}, own, (data, held_out), teacher if trained else None
-                )
-                bind_folder(home, "distill.json", values)
-            before = judge("teacher", teacher) if trained and not frozen else None
-            with nullcontext() if home is None else locked(home):
-                if home is not None:
-                    _start_alike(student, home / "initial.safetensors")
-                beside = copy.deepcopy(student) if control and name_of(method) != CONTROL else None
-                done = main.train(_places(home, main.name, "student"))
-                seconds = {
-                    what if what == main.name else f"{what} pretraining": value
-                    for what, value in done.seconds.items()
-                }
-                if beside is not None:
-                    as_long = replace(settings, steps=done.updates)
-                    alone = Trainer(CONTROL, {"student": beside}, data, as_long, **shared)
-                    seconds["control"] = alone.train(_places(home, CONTROL, "control")).seconds[CONTROL]
-        found, costs = {"student": judge("student", student)}, {"student": cost(student, held_out)}
-        if beside is not None:
-            found["control"] = judge("student", beside.eval())
-        if "teacher" in kind.roles:
-            found |= {"teacher before": before} if before is not None else {}
-            found["teacher"] = judge("teacher", players["teacher"])
-            costs["teacher"] = cost(players["teacher"], held_out, role="teacher")
-    for layer, mode in modes:
-        layer.training = mode
-    for module, like in ((players["teacher"], teacher), (beside, student)):
+            passes = updates_in(30, task.train, settings.batch)
+            settings = replace(settings, steps=min(max(passes, 3000), 20_000))
+        shared = {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)}
+        call = _Call(task, settings, home, shared)
+        trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
+        ahead = task.measured({"teacher before": teacher} if trained and not frozen else {})
+        done, beside = call.train(
+            trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
+        )
+        report = call.report(trainer, done, beside, ahead, trained=trained)
+    taught = players["teacher"]
+    for module, like in ((taught, teacher), (beside, student)):
         if module is not None:  # back where the caller's own are
             module.to(next((p.device for p in like.parameters()), where))
-    report = Report(main.name, found, costs, done.updates, seconds, trained, majority(held_out.targets))
-    taught = players["teacher"]
     return Result(
         student.eval(), report, taught if taught is teacher else taught.eval(), beside, done.history
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
-    """Metrics on the validation data."""
+class _Call:
+    """A call whose data are read and whose settings are known.
 
-    data: Batch
-    own: Mapping[str, Metric]
-
-    def __call__(self, role: str, module: nn.Module) -> dict[str, float]:
-        logits, targets = logits_of(module, self.data, role=role), self.data.targets
-        return {"accuracy": accuracy(logits, targets), **evaluated(self.own, logits, targets)}
-
-
-def _identity(
-    trainer: Trainer,
-    players: Mapping[str, nn.Module],
-    hyper: Mapping[str, Any],
-    metrics: Iterable[str],
-    data: Iterable[Batch | DataLoader[Any]],
-    teacher: nn.Module | None,
-) -> dict[str, Any]:
-    """All that tells this call from others, as JSON holds it; `teacher` if it is trained.
-
-    A network that was drawn is another one each time a program is started; one that was trained is not.
+    Attributes:
+        task: the data, and how players are judged.
+        settings: of training.
+        home: where it is kept.
+        shared: what student and control are trained with alike.
     """
-    own = {
-        name: identity.of_object(value) for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
-    }
-    return {
-        "method": trainer.name,
-        "hyper": own,
-        "training": asdict(trainer.training),
-        "seed": trainer.seed,
-        "augment": identity.of_object(trainer.augment),
-        "metrics": list(metrics),
-        "data": [identity.of_data(part) for part in data],
-        "teacher": None if teacher is None else identity.of_tensors(teacher.state_dict().values()),
-        "parameters": {role: sum(p.numel() for p in each.parameters()) for role, each in players.items()},
-    }
+
+    task: OwnTask
+    settings: Training
+    home: Home
+    shared: Mapping[str, Any]
+
+    def trainer(
+        self,
+        method: str | type[Method],
+        players: Mapping[str, nn.Module],
+        hyper: Mapping[str, Any],
+        *,
+        trained: bool,
+        frozen: bool,
+    ) -> Trainer:
+        """The trainer of the method; the teacher is trained already, and kept as it is, or not."""
+        made = Trainer(
+            method,
+            players,
+            self.task.train,
+            self.settings,
+            hyper=hyper,
+            trained=("teacher",) if trained else (),
+            frozen=("teacher",) if frozen else (),
+            measure=lambda: self.task.measure("student", players["student"]),
+            **self.shared,
+        )
+        self.task.check_last_batch(made.method)
+        return made
+
+    def train(
+        self, trainer: Trainer, hyper: Mapping[str, Any], *, control: bool, trained: bool
+    ) -> tuple[Trained, nn.Module | None]:
+        """Trains the student with its method and then, where it is asked for, a copy of it alone."""
+        student = trainer.modules["student"]
+
+        def told() -> dict[str, Any]:
+            return described(
+                trainer, self.task.validation, hyper=hyper, metrics=self.task.metrics, trained=trained
+            )
+
+        with self.home.open(told, student):
+            beside = copied(student, "student", "give control=False") if control else None
+            done = trainer.train(self.home.places(trainer.name, "student"))
+            seconds = {
+                what if what == trainer.name else f"{what} pretraining": value
+                for what, value in done.seconds.items()
+            }
+            if beside is not None:
+                as_long = replace(self.settings, steps=done.updates)
+                alone = Trainer(CONTROL, {"student": beside}, self.task.train, as_long, **self.shared)
+                seconds["control"] = alone.train(self.home.places(CONTROL, "control")).seconds[CONTROL]
+                beside.eval()
+        return replace(done, seconds=seconds), beside
+
+    def report(
+        self,
+        trainer: Trainer,
+        done: Trained,
+        beside: nn.Module | None,
+        before: Mapping[str, Mapping[str, float]],
+        *,
+        trained: bool,
+    ) -> Report:
+        """What students, and a teacher where there is one, can do and cost."""
+        judged = {"student": trainer.modules["student"]}
+        taught = {"teacher": trainer.modules["teacher"]} if "teacher" in trainer.kind.roles else {}
+        beside_it = {} if beside is None else {"control": beside}
+        return Report(
+            trainer.name,
+            {
+                **self.task.measured(judged | beside_it),
+                **(before if taught else {}),
+                **self.task.measured(taught),
+            },
+            {role: self.task.cost(role, module) for role, module in (judged | taught).items()},
+            done.updates,
+            done.seconds,
+            trained,
+            majority(self.task.validation.targets),
+        )
 
 
-def _start_alike(student: nn.Module, file: Path) -> None:
-    """The student as it was when the folder was new: after a stop, the control must begin where the student did."""
-    if file.exists():
-        student.load_state_dict(checkpoint.load(file, dict[str, Any]))
-    else:
-        checkpoint.save(file, dict(student.state_dict()))
+@contextmanager
+def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
+    modes = [(part, part.training) for part in modules["teacher"].modules()]
+    # Loaders, random transforms and layers draw from global generators too.
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        on_device(device, *modules.values()),
+        seeded(seed % 2**32, device),
+    ):
+        try:
+            yield
+        finally:
+            for part, mode in modes:
+                part.training = mode
 
 
-def _places(home: Path | None, method: str, name: str) -> Callable[[str], Path | None]:
-    """The folder of each thing that is trained, within `home`."""
+def _settings(training: Training | None, device: torch.device, **named: Any) -> Training:
+    """All settings, those that are given by name in the place of the others."""
+    if training is not None and not isinstance(training, Training):
+        raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
+    given = {name: value for name, value in named.items() if value is not None}
+    return replace(training or Training(precision=precision_on(device)), **given)
 
-    def place(what: str) -> Path | None:
-        if home is None:
-            return None
-        return home / (name if what == method else f"{what}-pretraining")
 
-    return place
+def _plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+    if isinstance(hyper, Mapping):
+        hyper = {name: plain_number(value) for name, value in hyper.items()}
+    check_hyperparameters(kind, {} if hyper is None else hyper)
+    return dict(hyper or {})

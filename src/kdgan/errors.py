@@ -37,7 +37,13 @@ def failed(error: BaseException, what: str = "") -> RunError:
     if error.__traceback__ is not None:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f", in {Path(last.filename).name} line {last.lineno}"
-    said = str(error) or "no message"
+    # What a worker process raised is the last line of what its parent is told.
+    said = (
+        (str(error).strip().splitlines() or ["no message"])[-1]
+        if "Original Traceback" in str(error)
+        else str(error)
+    )
+    said = said or "no message"
     return RunError(one_line(f"{what}{' fails with ' if what else ''}{type(error).__name__}: {said}{place}"))
 
 

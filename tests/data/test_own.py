@@ -6,20 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from kdgan.data import Batch, TensorFeed, own
-from kdgan.data.own import (
-    LoaderFeed,
-    as_batch,
-    checked,
-    collected,
-    make_feed,
-    sample_of,
-    training_data,
-    updates_in,
-)
+from kdgan.data.batch import checked
+from kdgan.data.own import collected, sample_of, training_data, updates_in
+from kdgan.data.stream import LoaderFeed, Stream, as_batch, make_feed
 from support import refused
 
 CPU = torch.device("cpu")
@@ -42,7 +36,7 @@ class Items(Dataset[Any]):
         return (first + self.noise * torch.randn(first.shape), *rest)
 
 
-class Stream(IterableDataset[Any]):
+class Unsized(IterableDataset[Any]):
     """Examples in their order, of a number that nobody knows ahead."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -96,7 +90,7 @@ def test_labels_may_be_plain_numbers() -> None:
 
 def test_random_views_stay_random() -> None:
     data = training_data(Items(X, Y, KNOWN, noise=0.01), CPU)
-    assert isinstance(data, DataLoader)
+    assert isinstance(data, Stream)
     feed = make_feed(data, 5, seed=1, device=CPU)
     first, second = [feed(0), feed(1)], [feed(2), feed(3)]
     for one_pass in (first, second):
@@ -117,13 +111,14 @@ def test_a_dataset_too_large_for_tensors_streams(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(own, "MOST_BYTES", 10 * one)
     assert isinstance(training_data(Items(X, Y), CPU), Batch)
     monkeypatch.setattr(own, "MOST_BYTES", 10 * one - 1)
-    assert isinstance(training_data(Items(X, Y), CPU), DataLoader)
+    assert isinstance(training_data(Items(X, Y), CPU), Stream)
 
 
 def test_a_loader_streams_and_starts_again() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    assert training_data(loader, CPU) is loader
-    feed = make_feed(loader, 999, seed=0, device=CPU)
+    data = training_data(loader, CPU)
+    assert isinstance(data, Stream)
+    feed = make_feed(data, 999, seed=0, device=CPU)
     assert isinstance(feed, LoaderFeed)
     sizes = [4, 4, 2, 4, 4, 2, 4]
     batches = [feed(step) for step in range(7)]
@@ -150,11 +145,11 @@ def test_a_loader_of_single_examples_is_still_the_users_own() -> None:
 
 
 def test_a_stream_of_unknown_length_can_be_trained_on() -> None:
-    loader = DataLoader(Stream(), batch_size=4)
+    loader = DataLoader(Unsized(), batch_size=4)
     feed = make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)
     assert torch.equal(torch.cat([feed(step).inputs for step in range(3)]), X)
-    assert torch.equal(collected(Stream(), "validation").inputs, X)
-    own_stream = make_feed(training_data(Stream(), CPU), 4, seed=0, device=CPU)
+    assert torch.equal(collected(Unsized(), "validation").inputs, X)
+    own_stream = make_feed(training_data(Unsized(), CPU), 4, seed=0, device=CPU)
     assert len(own_stream(0)) > 0
 
 
@@ -190,7 +185,7 @@ def test_items_of_another_form_are_named() -> None:
     with refused("validation must give", "dict"):
         collected(Mapped(), "validation")
     with refused("train must give", "dict"):
-        make_feed(DataLoader(Mapped(), batch_size=2), 2, seed=0, device=CPU)(0)
+        make_feed(Stream(DataLoader(Mapped(), batch_size=2)), 2, seed=0, device=CPU)(0)
 
 
 class Mapped(Dataset[Any]):
@@ -240,19 +235,19 @@ def test_targets_of_no_known_form(targets: Tensor) -> None:
 
 def test_what_has_views_of_its_own_gets_no_others() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    for data in (loader, Items(X, Y, noise=0.01), Stream()):
+    for data in (loader, Items(X, Y, noise=0.01), Unsized()):
         with refused("augment", "Batch", "DataLoader"):
             training_data(data, CPU, augmented=True)
-        assert isinstance(training_data(data, CPU), DataLoader)
+        assert isinstance(training_data(data, CPU), Stream)
     for data in (Batch(X, Y), Items(X, Y)):
         assert isinstance(training_data(data, CPU, augmented=True), Batch)
 
 
 def test_a_sample_is_all_there_is_or_what_comes_first() -> None:
-    assert torch.equal(sample_of(training_data((X, Y), CPU), CPU).inputs, X)
+    assert torch.equal(sample_of(training_data((X, Y), CPU), CPU, size=3).inputs, X)
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
     for _ in range(2):
-        assert torch.equal(sample_of(loader, CPU).inputs, X[:4])
+        assert torch.equal(sample_of(Stream(loader), CPU, size=3).inputs, X[:4])
 
 
 def test_updates_in_some_passes() -> None:
@@ -260,8 +255,8 @@ def test_updates_in_some_passes() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
     assert updates_in(30, training_data((X, Y), CPU), 5) == 60
     assert updates_in(30, training_data(Items(X, Y, noise=0.01), CPU), 5) == 60
-    assert updates_in(30, loader, 5) == 90
-    assert updates_in(1, training_data(Stream(), CPU), 5) > 10**9
+    assert updates_in(30, Stream(loader), 5) == 90
+    assert updates_in(1, training_data(Unsized(), CPU), 5) > 10**9
 
 
 def test_arrays_are_as_good_as_tensors() -> None:
@@ -270,5 +265,42 @@ def test_arrays_are_as_good_as_tensors() -> None:
     assert arrays.privileged is not None
     assert torch.equal(arrays.inputs, X)
     assert torch.equal(arrays.targets, Y)
-    with refused("train holds an array that is not of numbers"):
+    with refused("train: an array is not of numbers"):
         training_data((X.numpy(), np.array(["a"] * len(X))), CPU)
+
+
+class Endless(IterableDataset[Any]):
+    """Examples without an end."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield X[0], Y[0]
+
+
+def test_validation_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "MOST_WITHOUT_LENGTH", 1000)
+    for data in (Endless(), DataLoader(Endless(), batch_size=64)):
+        with refused("validation does not say how many examples it has", "more than 1,000"):
+            collected(data, "validation")
+
+
+@pytest.mark.parametrize("third", [None, KNOWN])
+def test_privileged_information_may_be_none(third: Tensor | None) -> None:
+    class Triples(PlainNumbers):
+        def __getitem__(self, index: int) -> Any:
+            return X[index], int(Y[index]), None if third is None else third[index]
+
+    for data in (Triples(), (X, Y, third)):
+        found = training_data(data, CPU)
+        assert isinstance(found, Batch)
+        assert (found.privileged is None) == (third is None)
+
+
+def test_pictures_that_are_no_tensors() -> None:
+    class Pictures(PlainNumbers):
+        def __getitem__(self, index: int) -> Any:
+            return Image.new("L", (2, 2)), 0
+
+    for data in (Pictures(), DataLoader(Pictures(), batch_size=2)):
+        with refused("validation gives PIL images: make tensors of them"):
+            collected(data, "validation")

@@ -280,9 +280,9 @@ def test_a_label_that_cannot_be_is_worth_no_notice_unless_it_is_the_true_one() -
 def test_labels_that_are_none_of_the_k_are_never_skipped(label: int, smoothing: float) -> None:
     """-100 means nothing here, as it does to torch unless it is told otherwise."""
     logits, targets = torch.zeros(2, 3), torch.tensor([0, label])
-    with pytest.raises((IndexError, RuntimeError), match=r"(?i)out of (bounds|range)"):
+    with refused("a target is none of the 3 classes that are scored", "out of bounds"):
         cross_entropy(logits, targets, smoothing=smoothing)
-    with pytest.raises((IndexError, RuntimeError), match=r"(?i)out of (bounds|range)"):
+    with refused("a target is none of the 3 classes that are scored", "out of bounds"):
         discriminator_loss(logits, targets, torch.full((2, 3), 1 / 3))
 
 

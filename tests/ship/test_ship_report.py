@@ -1,5 +1,7 @@
 """What a student gained, as a table for people."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdgan.ship import Cost, Report
@@ -11,7 +13,7 @@ def report(**changes: object) -> Report:
     values = {
         "method": "kdgan",
         "metrics": {"student": {"accuracy": 91.234}, "control": {"accuracy": 88.0}},
-        "costs": {"student": SMALL, "teacher": BIG},
+        "costs": {"student": SMALL},
         "updates": 3000,
         "seconds": {"kdgan": 1.0},
         "teacher_trained": True,
@@ -27,7 +29,7 @@ def test_a_row_for_each_player_with_what_it_costs() -> None:
         "teacher before": {"accuracy": 95.0},
         "teacher": {"accuracy": 96.5},
     }
-    head, *rows, note = str(report(metrics=metrics)).splitlines()
+    head, *rows, note = str(report(metrics=metrics, costs={"student": SMALL, "teacher": BIG})).splitlines()
     assert head.split() == ["accuracy", "parameters", "MiB", "MFLOPs", "ms"]
     names = [row[:22].strip() for row in rows]
     assert names == ["student (kdgan)", "control (no teacher)", "teacher before", "teacher"]
@@ -46,3 +48,12 @@ def test_a_column_for_each_metric(name: str) -> None:
     assert below.startswith("The student is 2.00 points below its control")
     end = head.index(name) + len(name)
     assert (student[:end].split()[-1], control[:end].split()[-1]) == ("2.00", "4.00")
+
+
+def test_what_cannot_be_counted_or_judged_is_said() -> None:
+    costs = {"student": replace(SMALL, flops=None), "teacher": BIG}
+    head, student, _, teacher, said, _ = str(report(costs=costs)).splitlines()
+    assert student.split()[-3:] == ["not", "counted", "0.125"]
+    assert teacher.split()[:2] == ["teacher", "-"]
+    assert said == "teacher: needs privileged information, which validation does not have."
+    assert len(head) == len(student) == len(teacher)

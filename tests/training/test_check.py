@@ -76,9 +76,9 @@ def test_players_that_do_not_fit(role: str) -> None:
         return
     with refused(f"the {role} scores 4 classes", "student 3"):
         check_players({role: nets.mlp(6, [4], 4), "student": small()}, DATA)
-    with refused(f"the {role} cannot be called as {role}(inputs)", "no privileged information"):
+    with refused(f"the {role} cannot be called as {role}(inputs)", "train has no privileged information"):
         check_players({role: seeing_all()}, DATA)
-    with refused(f"the {role} cannot be called as {role}(inputs, privileged)", "the data have some"):
+    with refused(f"the {role} cannot be called as {role}(inputs, privileged)", "train has some"):
         check_players({role: small()}, WITH_ANSWER)
 
 

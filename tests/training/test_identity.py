@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from kdgan.data import AffineElastic, Batch
 from kdgan.training.identity import of_data, of_object, of_tensors
@@ -22,10 +21,6 @@ def test_data_are_what_is_in_them() -> None:
     assert len({found, *map(of_data, others)}) == 5
     # Logits that a teacher gave ahead are no data.
     assert of_data(Batch(X, Y, teacher_logits=X)) == found
-
-
-def test_a_loader_may_give_others_at_every_look() -> None:
-    assert of_data(DataLoader(TensorDataset(X, Y))) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from kdgan import distill
 from kdgan.data import Batch
 from kdgan.data.feed import Feed
+from kdgan.data.stream import Stream
 from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method
 from kdgan.tasks import Config
@@ -275,7 +276,7 @@ def test_a_loader_gives_batches_of_its_own() -> None:
             sizes.append(len(batch))
             return super().step(batch, progress)
 
-    data: DataLoader[Any] = DataLoader(TensorDataset(DATA.inputs, DATA.targets), batch_size=11)
+    data = Stream(DataLoader(TensorDataset(DATA.inputs, DATA.targets), batch_size=11))
     trained(Counted, data=data)
     assert sizes == [11, 11, 8, 11, 11, 8, 11, 11, 8, 11]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.seeds import mixed
+from kdgan.data.seeds import mixed, seeded
+from kdgan.errors import KdganError, UsageError, failed
 
 Feed = Callable[[int], Batch]
 """The batch of a step. Asked in order of steps; where it starts is up to the loop."""
@@ -41,7 +42,11 @@ class TensorFeed:
         if self.augment is None:
             return batch
         generator = self._generator.manual_seed(mixed(self.seed, "view", step))
-        return Batch(self.augment(batch.inputs, generator), batch.targets, batch.privileged)
+        if str(getattr(self.augment, "__module__", "")).startswith("kdgan."):
+            views = self.augment(batch.inputs, generator)
+        else:
+            views = _own_views(self.augment, batch.inputs, generator)
+        return Batch(views, batch.targets, batch.privileged)
 
     def _positions(self, start: int, stop: int) -> Tensor:
         count = len(self.data)
@@ -59,3 +64,18 @@ class TensorFeed:
             self._passes = {n: kept for n, kept in self._passes.items() if n == newest}
             self._passes[number] = order.to(self.data.inputs.device)
         return self._passes[number]
+
+
+def _own_views(augment: Augmentation, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Views of a function of one's own, which may draw from global generators, too, and be wrong."""
+    try:
+        with seeded(generator.initial_seed(), inputs.device):
+            views = augment(inputs, generator)
+    except KdganError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(error, "augment") from error
+    if not isinstance(views, Tensor) or views.shape[:1] != inputs.shape[:1]:
+        found = tuple(views.shape) if isinstance(views, Tensor) else type(views).__name__
+        raise UsageError(f"augment must give a view of each of {len(inputs)} inputs, not {found}")
+    return views.detach()

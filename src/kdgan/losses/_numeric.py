@@ -34,7 +34,12 @@ def label_weights(targets: Tensor, logits: Tensor) -> Tensor:
     check_targets(targets, logits)
     if targets.is_floating_point():
         return targets.to(logits.dtype)
-    return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
+    try:
+        return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
+    except RuntimeError as error:
+        raise UsageError(
+            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
+        ) from error
 
 
 def of_labels(values: Tensor, targets: Tensor) -> Tensor:
@@ -46,7 +51,12 @@ def of_labels(values: Tensor, targets: Tensor) -> Tensor:
     if targets.is_floating_point():
         return (label_weights(targets, values.detach()) * values).sum(-1)
     check_targets(targets, values)
-    return values.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    try:
+        return values.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    except RuntimeError as error:
+        raise UsageError(
+            f"a target is none of the {values.shape[-1]} classes that are scored: {error}"
+        ) from error
 
 
 def check_targets(targets: Tensor, logits: Tensor) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdgan.errors import UsageError
+from kdgan.errors import KdganError, UsageError, failed
 from kdgan.losses._numeric import check_targets, label_weights, widened, widened_pair
 from kdgan.references import find_callable, is_reference
 
@@ -111,9 +111,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) ->
     if not smoothing and not targets.is_floating_point():
         check_targets(targets, logits)
         if logits.ndim == 2:
-            return F.cross_entropy(logits, targets.long(), reduction="none", ignore_index=_NEVER)
-        flat = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()
-        return F.cross_entropy(*flat, reduction="none", ignore_index=_NEVER).view(targets.shape)
+            return _of_indices(logits, targets.long())
+        return _of_indices(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()).view(
+            targets.shape
+        )
     weights = label_weights(targets, logits.detach())
     if smoothing:
         weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
@@ -144,7 +145,14 @@ def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
 
 def _own(loss: Loss) -> Loss:
     def checked(logits: Tensor, target_logits: Tensor) -> Tensor:
-        values = loss(logits, target_logits.detach())
+        try:
+            values = loss(logits, target_logits.detach())
+        except KdganError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise failed(
+                error, f"distillation loss {getattr(loss, '__qualname__', type(loss).__qualname__)}"
+            ) from error
         if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
             found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise UsageError(
@@ -160,6 +168,15 @@ DISTANCES: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"l2": l2, "kl
 _LOG_2 = 0.6931471805599453
 _NEVER = -(2**31)
 """No label: torch passes over one label without a word, -100 unless told otherwise."""
+
+
+def _of_indices(logits: Tensor, targets: Tensor) -> Tensor:
+    try:
+        return F.cross_entropy(logits, targets, reduction="none", ignore_index=_NEVER)
+    except IndexError as error:
+        raise UsageError(
+            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
+        ) from error
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from torch import nn
 
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import KdganError, UsageError, wrong
 from kdgan.methods.base import Learning as Learning
 from kdgan.methods.base import Method as Method
 from kdgan.methods.base import Parameter as Parameter
@@ -57,13 +57,13 @@ def find(method: str | type[Method]) -> type[Method]:
     """
     if isinstance(method, str) and not is_reference(method):
         if method not in METHODS:
-            raise UsageError(
-                f"unknown method {method!r}: choose from {', '.join(METHODS)}, or write module:Class for your own"
+            raise wrong(
+                f"unknown method {method!r:.60}: choose from {', '.join(METHODS)}, or write module:Class for your own"
             )
         return METHODS[method]
     kind = find_object(method) if isinstance(method, str) else method
     if not (inspect.isclass(kind) and issubclass(kind, Method)):
-        raise UsageError(f"{method!r} is no method: a method is a subclass of kdgan.methods.Method")
+        raise wrong(f"{method!r:.60} is no method: a method is a subclass of kdgan.methods.Method")
     _check_own(kind)
     return kind
 
@@ -123,7 +123,9 @@ def create(
         raise UsageError(f"method {name_of(method)} needs a {missing[0]}")
     try:
         made: Method = kind(*(modules[role] for role in kind.roles), **(hyper or {}), **shared)
-    except TypeError as error:
+    except KdganError:
+        raise
+    except (Exception, SystemExit) as error:  # the code may be somebody's own
         raise wrong(f"method {name_of(method)} cannot be made: {error}") from error
     return made
 
@@ -131,10 +133,12 @@ def create(
 def check_hyperparameters(kind: type[Method], hyper: Mapping[str, Any]) -> None:
     """Raises a UsageError for a hyperparameter that a method does not have, or a value of another type."""
     known, name = hyperparameters(kind), name_of(kind)
+    if not isinstance(hyper, Mapping):
+        raise wrong(f"hyper must be hyperparameters by name, {{name: value}}, not {type(hyper).__name__}")
     for key, value in hyper.items():
         if key not in known:
-            raise UsageError(
-                f"method {name} has no hyperparameter {key!r}: it has {', '.join(known) or 'none'}"
+            raise wrong(
+                f"method {name} has no hyperparameter {key!r:.60}: it has {', '.join(known) or 'none'}"
             )
         kind_of = type(known[key])
         if isinstance(value, int | float) and not abs(value) < 1e30:
@@ -147,6 +151,6 @@ def check_hyperparameters(kind: type[Method], hyper: Mapping[str, Any]) -> None:
             isinstance(value, bool) and kind_of is not bool
         ):
             expected = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
-            raise UsageError(
-                f"{key} of method {name} must be {expected.get(kind_of, kind_of.__name__)}, not {value!r}"
+            raise wrong(
+                f"{key} of method {name} must be {expected.get(kind_of, kind_of.__name__)}, not {value!r:.60}"
             )

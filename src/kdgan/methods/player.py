@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import KdganError, UsageError, failed, wrong
 
 Losses = dict[str, Tensor]
 """The mean of each term over a batch, by name, detached."""
@@ -102,8 +102,7 @@ class Player:
             module.eval()  # with every layer in it
         else:
             parameters = [p for p in module.parameters() if p.requires_grad]
-            if not parameters:
-                raise UsageError(f"the {role} has no parameter that requires gradient, so it cannot learn")
+            _check_learner(role, module, parameters)
             self.optimizer = torch.optim.AdamW(
                 parameters,
                 lr=optimization.lr,
@@ -154,9 +153,14 @@ class Player:
             loss.device,
         ):
             self._share = torch.full_like(loss, 1 / max(loss.numel(), 1))
-        # The gradient of the mean, without two more operations in the graph: small networks feel them.
-        loss.backward(self._share)  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        try:
+            # The gradient of the mean, without two more operations in the graph: small networks feel them.
+            loss.backward(self._share)  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        except KdganError:
+            raise
+        except Exception as error:  # a network or a loss of one's own
+            raise failed(error, f"an update of the {self.role}") from error
         # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
         torch.clear_autocast_cache()
         return {name: value.detach().mean() for name, (_, value) in terms.items()}
@@ -194,13 +198,59 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
-    """Logits of `module` in that role: privileged information goes to all but the student."""
-    batch = batch.standardised()
-    if role == "student" or batch.privileged is None:
-        logits: Tensor = module(batch.inputs)
-    else:
-        logits = module(batch.inputs, batch.privileged)
+    """Logits `(B, K)` of `module` in that role: privileged information goes to all but the student.
+
+    Raises:
+        RunError: saying what a network of one's own raises.
+        UsageError: if it gives no logits, or changes its inputs, which others see too.
+    """
+    given = arguments(role, batch.standardised())
+    before = _versions(given)
+    try:
+        logits = module(*given)
+    except KdganError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(error, f"the {role}") from error
+    if _versions(given) != before:
+        raise wrong(
+            f"the {role} changes its inputs in place: let it change a copy (no inplace=True in what comes first)"
+        )
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise wrong(
+            f"the {role} must give logits of shape ({len(batch)}, K) for {len(batch)} examples, not {found}"
+        )
+    if not logits.is_floating_point():
+        raise UsageError(f"the {role} must give logits of a floating type, not {logits.dtype}")
     return logits
+
+
+def arguments(role: str, batch: Batch) -> tuple[Tensor, ...]:
+    """What a player in that role is called with."""
+    if role == "student" or batch.privileged is None:
+        return (batch.inputs,)
+    return batch.inputs, batch.privileged
+
+
+def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
+    """How often each was written to, as far as torch counts it."""
+    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+
+
+def _check_learner(role: str, module: nn.Module, parameters: list[nn.Parameter]) -> None:
+    """Raises a UsageError for a network that Adam cannot train."""
+    if not parameters:
+        raise UsageError(f"the {role} has no parameter that requires gradient, so it cannot learn")
+    if any(parameter.is_inference() for parameter in parameters):
+        raise UsageError(
+            f"the {role} was made under torch.inference_mode(), so it cannot learn: make it outside"
+        )
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Embedding | nn.EmbeddingBag) and part.sparse and part.weight.requires_grad:
+            raise UsageError(
+                f"the {role} has sparse gradients in {name!r}, which Adam cannot use: sparse=False"
+            )
 
 
 def _fused(parameters: list[nn.Parameter]) -> bool:

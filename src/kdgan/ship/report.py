@@ -15,7 +15,8 @@ class Report:
     Attributes:
         method: its name.
         metrics: on validation data, by role and name: of `student`, `control` and `teacher`, as far as there are such,
-            and of `teacher before` where a trained one went on learning.
+            and of `teacher before` where a trained one went on learning. The teacher is left out where it needs
+            privileged information and validation has none.
         costs: of the student and, where there is one, the teacher.
         updates: of the student, and of the control alike.
         seconds: of training each of the players.
@@ -35,15 +36,21 @@ class Report:
         """A table for people."""
         shown = list(self.metrics["student"])
         head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in shown)
-        lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>10}{'ms':>9}"]
+        lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>13}{'ms':>9}"]
         names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
-        for role, found in self.metrics.items():
+        unjudged = [role for role in self.costs if role not in self.metrics]
+        for role in [*self.metrics, *unjudged]:
             c = self.costs["student" if role == "control" else role.removesuffix(" before")]
-            values = "".join(f"{found[name]:>{max(10, len(name) + 2)}.2f}" for name in shown)
-            numbers = (
-                f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{c.flops / 1e6:>10.2f}{c.milliseconds:>9.3f}"
+            found = self.metrics.get(role, {})
+            values = "".join(
+                f"{f'{found[name]:.2f}' if found else '-':>{max(10, len(name) + 2)}}" for name in shown
             )
+            flops = "not counted" if c.flops is None else f"{c.flops / 1e6:.2f}"
+            numbers = f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{flops:>13}{c.milliseconds:>9.3f}"
             lines.append(f"{names.get(role, role):22}{values}{numbers}")
+        lines += [
+            f"{role}: needs privileged information, which validation does not have." for role in unjudged
+        ]
         lines.append(
             f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
             f"control alike, from one seed; always naming the largest class gives {self.majority:.2f} %."

@@ -77,6 +77,8 @@ def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str
         functions = [(reference.rpartition(":")[2], find_callable(reference)) for reference in given]
     found: dict[str, Metric] = {}
     for name, metric in functions:
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise wrong(f"the name of a metric must be a word, not {name!r:.60}")
         if not callable(metric):
             raise wrong(f"metric {name} is no function of logits and targets, but {type(metric).__name__}")
         if name in RESERVED or "/" in name:

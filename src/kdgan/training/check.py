@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
-from kdgan.methods.player import evaluating, forward
+from kdgan.data.batch import Batch, check_labels
+from kdgan.errors import RunError, UsageError, one_line, wrong
+from kdgan.methods.player import arguments, evaluating, forward
 
 
-def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
+def check_choices(augment: object, **choices: object) -> None:
+    """Raises a UsageError for views that are no function, and for a choice that is neither True nor False; None leaves
+    it to the program whether the teacher is trained."""
+    if augment is not None and not callable(augment):
+        raise wrong(f"augment must be a function of inputs and a generator, not {type(augment).__name__}")
+    for name, value in choices.items():
+        if not isinstance(value, bool | np.bool_) and not (name == "teacher_trained" and value is None):
+            raise wrong(f"{name} must be True or False, not {value!r:.60}")
+
+
+def check_modules(modules: Mapping[str, object]) -> None:
+    """Raises a UsageError unless players are networks whose weights have values, and none shares one with another."""
+    for role, module in modules.items():
+        if not isinstance(module, nn.Module):
+            kind = (
+                f"the class {module.__name__}: make one" if inspect.isclass(module) else type(module).__name__
+            )
+            raise wrong(f"the {role} must be a torch.nn.Module, not {kind}")
+        for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+            if is_lazy(tensor):
+                raise UsageError(
+                    f"{name} of the {role} has no shape yet (a lazy module): call it on a batch first"
+                )
+            if tensor.is_meta:
+                raise UsageError(f"{name} of the {role} has no values (the meta device): load them first")
+    owners: dict[int, str] = {}
+    for role, module in modules.items():
+        assert isinstance(module, nn.Module)
+        for name, parameter in module.named_parameters():
+            other = owners.setdefault(id(parameter), role)
+            if other != role:
+                # Players with a layer in common would train each other.
+                raise UsageError(f"{other} and {role} share {name}: give one of them a copy (copy.deepcopy)")
+
+
+def check_players(modules: Mapping[str, nn.Module], batch: Batch, what: str = "train") -> int:
     """Calls every player with a few examples, in `eval()` mode.
 
     Args:
         modules: by role.
         batch: on the device of the players.
+        what: name of the data in messages.
 
     Returns:
         K, the number of classes that they agree on.
@@ -27,9 +66,9 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
         UsageError: if a player cannot be called, gives no logits `(B, K)`, or scores other classes than the
             student, if players share a parameter, or if a target is none of the K classes or no distribution.
     """
-    _check_apart(modules)
-    few = batch[:2]
-    classes = {role: _classes(role, module, few) for role, module in modules.items()}
+    check_modules(modules)
+    few = batch[:2].copy()
+    classes = {role: _classes(role, module, few, what) for role, module in modules.items()}
     role, count = next(iter(classes.items()))
     for other, theirs in classes.items():
         if theirs != count:
@@ -38,52 +77,36 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch) -> int:
             )
     if count < 2:
         raise UsageError(f"the {role} gives one score: two classes need logits (B, 2), one for each")
-    targets = batch.targets
-    if targets.ndim == 2 and targets.shape[1] != count:
-        raise UsageError(f"targets weigh {targets.shape[1]} labels, but the {role} scores {count} classes")
-    if targets.ndim == 1 and len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < count:
-        raise UsageError(
-            f"targets lie in {int(targets.min())}..{int(targets.max())}, but the {role} scores {count} classes, "
-            f"0..{count - 1}"
-        )
-    if targets.ndim == 2 and len(targets):
-        bad = ((targets < 0).any(1) | ((targets.sum(1) - 1).abs() > 1e-3)).nonzero()
-        if len(bad):
-            raise UsageError(
-                f"targets of example {int(bad[0])} are no distribution over labels: they must be at least 0 and sum "
-                f"to 1, and sum to {targets[bad[0, 0]].sum().item():g}"
-            )
+    check_labels(batch.targets, count, what, role)
     return count
 
 
-def _check_apart(modules: Mapping[str, nn.Module]) -> None:
-    """Players with a layer in common would train each other."""
-    owners: dict[int, str] = {}
-    for role, module in modules.items():
-        for name, parameter in module.named_parameters():
-            other = owners.setdefault(id(parameter), role)
-            if other != role:
-                raise UsageError(f"{other} and {role} share {name}: give one of them a copy (copy.deepcopy)")
-
-
-def _classes(role: str, module: nn.Module, few: Batch) -> int:
-    arguments = [few.inputs] if role == "student" or few.privileged is None else [few.inputs, few.privileged]
+def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
+    given = arguments(role, few)
     try:
-        inspect.signature(module.forward).bind(*arguments)
+        inspect.signature(module.forward).bind(*given)
+    except ValueError:
+        pass  # what is traced has no signature
     except TypeError as error:
-        called = f"{role}(inputs{', privileged' if len(arguments) == 2 else ''})"
-        why = "the data have no privileged information" if few.privileged is None else "the data have some"
-        raise UsageError(f"the {role} cannot be called as {called} ({error}): {why}") from error
+        called = f"{role}(inputs{', privileged' if len(given) == 2 else ''})"
+        why = f"{what} has no privileged information" if few.privileged is None else f"{what} has some"
+        raise wrong(f"the {role} cannot be called as {called} ({error}): {why}") from error
     try:
         with evaluating(module):
             logits = forward(role, module, few)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        shapes = " and ".join(str(tuple(argument.shape)) for argument in arguments)
-        line = " ".join(str(error).split())
-        raise UsageError(f"the {role} fails on a batch of shape {shapes}: {line}") from error
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(few):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UsageError(
-            f"the {role} must give logits of shape ({len(few)}, K) for {len(few)} examples, not {found}"
-        )
+    except RunError as error:
+        shapes = " and ".join(f"{tuple(part.shape)}" for part in given)
+        raise wrong(
+            f"the {role} fails on a batch of shape {shapes}: {one_line(str(error.__cause__))}{_types(module, few)}"
+        ) from error
     return logits.shape[1]
+
+
+def _types(module: nn.Module, few: Batch) -> str:
+    """A word about inputs that are of another type than the weights."""
+    weights = next((p.dtype for p in module.parameters() if p.is_floating_point()), few.inputs.dtype)
+    if weights == few.inputs.dtype:
+        return ""
+    if few.inputs.dtype == torch.uint8:
+        return "; inputs are torch.uint8: scale them to real numbers, as by x.float() / 255"
+    return f"; inputs are {few.inputs.dtype}, its weights {weights}"

@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from kdgan.data.seeds import random_state as random_state
+from kdgan.data.seeds import restore_random_state as restore_random_state
 from kdgan.errors import UsageError, wrong
 from kdgan.files import replacing
 from kdgan.stored import Stored, as_kind, from_json
@@ -153,18 +155,3 @@ def _is_channels_last(value: Tensor) -> bool:
         and not value.is_contiguous()
         and value.is_contiguous(memory_format=torch.channels_last)
     )
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's global random generators that training on `device` draws from."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Puts back what `random_state` gave."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import numbers
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.files import write_json
 from kdgan.methods import Method, Optimization
 from kdgan.methods.base import check_range
@@ -59,12 +61,14 @@ class Training:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
         for name in ("steps", "teacher_steps", "batch", "teacher_every", "evaluations"):
             value = getattr(self, name)
             if name == "teacher_steps" and value is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"{name} must be a whole number of at least 1, not {value!r}")
+                raise wrong(f"{name} must be a whole number of at least 1, not {value!r:.60}")
             most = MOST_AT_ONCE if name in ("batch", "evaluations") else MOST_UPDATES
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
@@ -74,7 +78,7 @@ class Training:
             if name in ("pretraining_lr", "student_pretraining") and value is None:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool):
-                raise UsageError(f"{name} must be a number, not {value!r}")
+                raise wrong(f"{name} must be a number, not {value!r:.60}")
         for name in ("smoothing", "student_pretraining"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise UsageError(f"{name} must be in [0, 1), not {getattr(self, name)}")
@@ -130,6 +134,28 @@ class Training:
             **{name: getattr(self, name) for name in (*shared, *own)},
             **share,
         }
+
+
+def plain_number(value: Any) -> Any:
+    """A number as Python's own, which files hold and others are compared with; anything else is itself."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return operator.index(value)  # numpy's whole numbers, too
+    except (TypeError, ValueError, RuntimeError):
+        return float(value) if isinstance(value, numbers.Real) else value
+
+
+def whole_seed(seed: object) -> int:
+    """A seed as Python's own number.
+
+    Raises:
+        UsageError: for anything but a whole number that torch takes as a seed.
+    """
+    whole = plain_number(seed)
+    if not isinstance(whole, int) or isinstance(whole, bool) or not 0 <= whole < 2**63:
+        raise wrong(f"seed must be a whole number from 0 to 2**63 - 1, not {seed!r:.60}")
+    return whole
 
 
 def digest(values: Mapping[str, Any]) -> str:

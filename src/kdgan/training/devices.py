@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from kdgan.errors import UsageError
+from kdgan.errors import wrong
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -18,18 +18,18 @@ def find_device(name: str) -> torch.device:
     Raises:
         UsageError: if there is no such device.
     """
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError, OverflowError):
         device = torch.device("meta")
     if device.type == "cuda" and (device.index or 0) < torch.cuda.device_count():
         return device
     if device.type == "cpu":
         return device
     have = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    raise UsageError(f"no device {name!r} here: there is {', '.join(have)}")
+    raise wrong(f"no device {name!r:.60} here: there is {', '.join(have)}")
 
 
 def precision_on(device: torch.device) -> Precision:

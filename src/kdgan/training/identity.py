@@ -2,34 +2,106 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
+import itertools
 import json
-from collections.abc import Iterable
+import random
+import re
+import sys
+import types
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import wrong
+from kdgan.data.feed import Feed
+from kdgan.data.stream import LoaderFeed, Stream
+from kdgan.errors import UsageError, wrong
 from kdgan.references import fingerprint, reference_to
 
+_AGAIN = 8
+"""Batches that are read a second time, to see whether they are the same."""
 
-def of_data(data: Batch | DataLoader[Any]) -> str | None:
-    """A hash of the tensors; None for a loader, which may give others at every look."""
-    if not isinstance(data, Batch):
-        return None
-    return of_tensors(part for part in (data.inputs, data.targets, data.privileged) if part is not None)
+
+def of_data(data: Batch) -> str:
+    """A hash of the tensors."""
+    return of_tensors(part for part in data.parts() if part is not None)
+
+
+def of_stream(data: Stream, size: int, updates: Mapping[int, int]) -> str:
+    """A hash of what a stream gives in its first pass, or in all updates where they are less than a pass.
+
+    Args:
+        data: the stream.
+        size: examples per batch, where it has none of its own.
+        updates: how many batches of it are read for a seed; one whole pass tells of all of them.
+    """
+    found: list[str] = []
+    for seed, count in updates.items():
+        feed = LoaderFeed(data, size, seed=seed, device=torch.device("cpu"))
+        read = list(itertools.islice(iter(feed.within_pass, None), count))
+        found += [of_data(batch) for batch in read]
+        if len(read) < count:
+            break
+    return hashlib.blake2b("".join(found).encode(), digest_size=8).hexdigest()
+
+
+def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
+    """Raises a UsageError unless two feeds of one seed give the same, so that a stopped run may go on."""
+    one, other = feeds
+    steps = range(min(_AGAIN, updates))
+    # One after the other, as in a run that was stopped and one that goes on.
+    if [of_data(one(step)) for step in steps] != [of_data(other(step)) for step in steps]:
+        raise UsageError(
+            "train gives other batches when it is read again with the same seed, so that a stopped run cannot go on as "
+            "if it never stopped: leave folder out, or draw views from torch's, numpy's or Python's global generators "
+            "and remember nothing from one reading to the next"
+        )
 
 
 def of_tensors(tensors: Iterable[Tensor]) -> str:
     """A hash of their values, in order."""
     found = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        found.update(_bytes(tensor))
     return found.hexdigest()
+
+
+def check_kept(module: nn.Module, role: str) -> None:
+    """Raises a UsageError unless the state of a network is of tensors alone, which a folder can keep."""
+    for name, value in module.state_dict().items():
+        if not isinstance(value, Tensor) or value.is_quantized or value.layout != torch.strided:
+            raise wrong(
+                f"{name} of the {role} is no plain tensor, and folder= can keep no other: leave it out"
+            )
+
+
+def of_form(module: nn.Module) -> str:
+    """What a network is, but for the values of its weights: layers with their settings and code, shapes, and types."""
+    found = _Content(values=False)
+    for name, part in module.named_modules():
+        home = type(part).__module__
+        # A learner that is in eval mode is put into train mode with all its parts; otherwise some may stay in eval.
+        found.add([name, home, type(part).__qualname__, part.training or not module.training])
+        if isinstance(code := getattr(part, "code", None), str):
+            found.add(code)  # of a scripted or traced one
+        if home.startswith(("torch._dynamo.", "torch.jit.")):
+            continue
+        if not home.startswith(("torch.", "kdgan.")):
+            found.add(fingerprint(type(part)))
+        hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
+        settings = {key: value for key, value in vars(part).items() if key[:1] != "_" and key != "training"}
+        found.add([settings, hooks])
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        found.add([name, tensor, tensor.requires_grad])
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return f"{type(module).__name__}, {count} parameters, {found.digest()}"
 
 
 def plain(value: object) -> Any:
@@ -50,7 +122,110 @@ def plain(value: object) -> Any:
 
 
 def of_object(value: object) -> Any:
-    """The name and a hash of a function, or of something else that can be called; any other value is itself."""
+    """The name and a hash of a function, or of something else that can be called, with all that it was made with; any
+    other value is itself."""
     if not callable(value):
         return plain(value)
-    return f"{getattr(value, '__qualname__', type(value).__qualname__)} {fingerprint(value)}"
+    found = _Content()
+    found.add(value)
+    return f"{getattr(value, '__qualname__', type(value).__qualname__)} {found.digest()}"
+
+
+class _Content:
+    """A hash of objects and of all that is in them, wherever they lie in memory.
+
+    Args:
+        values: whether the values of tensors are part of it, or only their shapes and types.
+    """
+
+    def __init__(self, *, values: bool = True) -> None:
+        self.values, self.hash = values, hashlib.sha256()
+        self.seen: dict[int, object] = {}
+
+    def digest(self) -> str:
+        """Of all that was added."""
+        return self.hash.hexdigest()[:16]
+
+    def add(self, value: object) -> None:
+        """One more object."""
+        self._write(f"<{type(value).__module__}.{type(value).__qualname__}")
+        if id(value) in self.seen:
+            self._write("again")
+        else:
+            if isinstance(value, list | dict) or hasattr(value, "__dict__"):  # others are in no circle
+                self.seen[id(value)] = value  # and kept, or another object might get its place
+            for part in self._parts(value):
+                if isinstance(part, bytes):
+                    self.hash.update(part)
+                else:
+                    self.add(part)
+        self._write(">")
+
+    def _write(self, text: str) -> None:
+        self.hash.update(text.encode(errors="replace"))
+
+    def _parts(self, value: Any) -> Iterable[Any]:
+        """What it consists of: bytes, and other objects."""
+        if isinstance(value, Tensor):
+            about = f"{value.dtype} {tuple(value.shape)}".encode()
+            return [about, _bytes(value)] if self.values and value.layout == torch.strided else [about]
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            return [f"{value.dtype} {value.shape}".encode(), value.tobytes() if self.values else b""]
+        if isinstance(value, Mapping):
+            return itertools.chain.from_iterable(value.items())
+        if isinstance(value, list | tuple):
+            return value
+        if isinstance(value, set | frozenset):
+            return [repr(sorted(map(_written, value))).encode()]
+        if isinstance(value, functools.partial):
+            return [value.func, value.args, value.keywords]
+        if isinstance(value, types.MethodType):
+            return [value.__func__, value.__self__]
+        if isinstance(value, types.FunctionType):
+            return [fingerprint(value).encode(), value.__name__.encode(), *_surroundings(value)]
+        if isinstance(value, type):
+            return [f"{value.__module__} {value.__qualname__} {fingerprint(value)}".encode()]
+        if isinstance(value, types.ModuleType):
+            return [value.__name__.encode()]
+        if isinstance(value, torch.Generator):
+            return [value.get_state()]
+        if isinstance(value, random.Random):
+            return value.getstate()
+        if isinstance(value, np.random.Generator):
+            return [value.bit_generator.state]
+        return self._of_instance(value)
+
+    def _of_instance(self, value: Any) -> Iterable[Any]:
+        slots = [
+            name
+            for kind in type(value).__mro__
+            for name in np.atleast_1d(getattr(kind, "__slots__", ())).tolist()
+        ]
+        inside = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+        inside |= getattr(value, "__dict__", {})
+        if isinstance(value, Enum) or not inside:
+            return [_written(value).encode(errors="replace")]
+        return [type(value), inside]
+
+
+def _surroundings(function: types.FunctionType) -> list[Any]:
+    """What a function was made with and, in a program of one's own, what it finds in its module, by name."""
+    kept = inspect.getclosurevars(function)
+    file = function.__code__.co_filename
+    installed = (
+        "site-packages" in file
+        or file.startswith(sys.base_prefix)
+        or str(function.__module__).startswith("kdgan.")
+    )
+    found = {} if installed else dict(kept.globals)
+    return [function.__defaults__, function.__kwdefaults__, dict(kept.nonlocals), found]
+
+
+def _written(value: object) -> str:
+    # Where an object lies in memory tells nothing about it.
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """The values as they lie in memory row by row."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()

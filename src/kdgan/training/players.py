@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from kdgan.data.batch import Batch
+from kdgan.errors import wrong
 from kdgan.losses import cross_entropy
 from kdgan.methods import Method
 from kdgan.training.evaluate import logits_of
@@ -29,13 +30,26 @@ def build_players(
 
     Others have the teacher's form, freshly initialised.
     """
-    players = {"student": student, "teacher": teacher if keep_teacher else copy.deepcopy(teacher)}
+    advice = "give one that is trained, and no teacher_lr"
+    players = {"student": student, "teacher": teacher if keep_teacher else copied(teacher, "teacher", advice)}
     for role in method.roles:
-        if role == "discriminator":
-            players[role] = (discriminator or fresh(teacher)).to(device)
+        if role == "discriminator" and discriminator is not None:
+            players[role] = discriminator.to(device)
         elif role not in players:
             players[role] = fresh(teacher).to(device)
     return players
+
+
+def copied(module: nn.Module, role: str, advice: str) -> nn.Module:
+    """A copy of its own.
+
+    Raises:
+        UsageError: if it cannot be copied, with the advice what to do.
+    """
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # the module is somebody's own
+        raise wrong(f"the {role} cannot be copied ({type(error).__name__}: {error}): {advice}") from error
 
 
 def is_trained(teacher: nn.Module, validation: Batch) -> bool:
@@ -45,27 +59,36 @@ def is_trained(teacher: nn.Module, validation: Batch) -> bool:
     of itself, if it is right far more often than the most frequent label.
     """
     logits, targets = logits_of(teacher, validation, role="teacher"), validation.targets
-    is_soft = targets.ndim == 2
-    weights = targets.float() if is_soft else nn.functional.one_hot(targets, logits.shape[1]).float()
+    weights = nn.functional.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
+    weights = weights.double()
     share = weights.mean(0)
     entropy = -(share * share.clamp_min(1e-12).log()).sum().item()
-    loss = cross_entropy(logits, targets).mean().item()
-    likeliest = targets.argmax(-1) if is_soft else targets
-    right = (logits.argmax(-1) == likeliest).double().mean().item()
-    most = nn.functional.one_hot(likeliest, logits.shape[1]).double().mean(0).max().item()
+    loss = cross_entropy(logits, targets).double().mean().item()
+    # As accuracy and majority count: whatever weighs as much as any other is right.
+    likeliest = (weights == weights.amax(1, keepdim=True)).double()
+    right = likeliest.gather(1, logits.argmax(1, keepdim=True)).mean().item()
+    most = likeliest.mean(0).max().item()
     return loss < 0.9 * entropy or right > most + (1 - most) / 2
 
 
 def fresh(module: nn.Module) -> nn.Module:
     """A copy with new initial weights: by each layer's `reset_parameters`, and as a linear layer's elsewhere."""
-    made = copy.deepcopy(module)
+    advice = "give a discriminator of your own, or another method"
+    made = copied(module, "teacher", advice)
     before = {name: parameter.detach().clone() for name, parameter in made.named_parameters()}
-    for layer in made.modules():
-        for reset in ("reset_parameters", "_reset_parameters"):
-            if callable(getattr(layer, reset, None)):
-                getattr(layer, reset)()
-                break
+    try:
+        for layer in made.modules():
+            for reset in ("reset_parameters", "_reset_parameters"):
+                if callable(getattr(layer, reset, None)):
+                    getattr(layer, reset)()
+                    break
+    except Exception as error:  # a layer of somebody's own
+        raise wrong(
+            f"the teacher's form cannot be drawn anew ({type(error).__name__}: {error}): {advice}"
+        ) from error
     for name, parameter in made.named_parameters():
+        if not parameter.is_floating_point():
+            continue
         parameter.requires_grad_(True)
         # With weight norm a layer resets what it computes, and keeps what it learned.
         if parameter.ndim > 1 and torch.equal(parameter, before[name]):

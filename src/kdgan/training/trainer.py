@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
-from kdgan.data.own import make_feed
-from kdgan.data.seeds import mixed
+from kdgan.data.seeds import mixed, seed_everything
+from kdgan.data.stream import Stream, make_feed
 from kdgan.files import locked
 from kdgan.methods import Method, create, find, name_of, pretraining
 from kdgan.training.config import Training
@@ -53,7 +51,7 @@ class Trainer:
     Args:
         method: its name, reference or class.
         modules: the players by role, on the device; trained in place. More than the method needs do no harm.
-        train: the examples, on the device; or a loader of batches.
+        train: the examples, on the device; or what is read anew in every pass.
         training: the settings.
         seed: of order, views and samples.
         hyper: hyperparameters of the method that differ from its defaults.
@@ -75,7 +73,7 @@ class Trainer:
         self,
         method: str | type[Method],
         modules: Mapping[str, nn.Module],
-        train: Batch | DataLoader[Any],
+        train: Batch | Stream,
         training: Training,
         *,
         seed: int,
@@ -143,13 +141,13 @@ class Trainer:
             epsilon=training.epsilon if is_student else 0.0,
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
-        feed = self._feed(self.seed if is_student else mixed(self.seed, role), self.data)
+        feed = self._feed(self._seed_of(role), self.data)
         loop = self._loop(role, method, feed, training.pretraining_steps(role, self.kind), folder)
         if is_student:
             loop.evaluate = self.measure
             loop.evaluations = max(1, round(training.evaluations * training.student_share(self.kind)))
         with nullcontext() if folder is None else locked(folder, self.execution.stop):
-            torch.manual_seed(mixed(self.seed, role, "run"))
+            seed_everything(mixed(self.seed, role, "run"))
             loop.run()
         return loop
 
@@ -168,7 +166,7 @@ class Trainer:
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
-        torch.manual_seed(mixed(self.seed, "run"))
+        seed_everything(mixed(self.seed, "run"))
         loop.run()
         return loop
 
@@ -180,7 +178,18 @@ class Trainer:
             found |= self.probe(self.method, self._feed(self.seed + 1, self.data), self.seed)
         return found
 
-    def _feed(self, seed: int, data: Batch | DataLoader[Any]) -> Feed:
+    def batches_read(self) -> dict[int, int]:
+        """How many batches are asked for, by the seed of their order and views."""
+        training = self.training
+        others = [role for role in self.pretrained if role != "student"]
+        return {self.seed: training.steps} | {
+            self._seed_of(role): training.pretraining_steps(role, self.kind) for role in others
+        }
+
+    def _seed_of(self, role: str) -> int:
+        return self.seed if role == "student" else mixed(self.seed, role)
+
+    def _feed(self, seed: int, data: Batch | Stream) -> Feed:
         return make_feed(
             data, self.training.batch, seed=seed, device=self.execution.device, augment=self.augment
         )

@@ -1,0 +1,125 @@
+"""The folder of one call of `distill`: what tells the call from others, where it began, and its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from kdgan.data.batch import Batch
+from kdgan.data.stream import make_feed
+from kdgan.errors import wrong
+from kdgan.files import locked
+from kdgan.methods import hyperparameters
+from kdgan.training import checkpoint, identity
+from kdgan.training.config import bind_folder
+from kdgan.training.trainer import Trainer
+
+
+class Home:
+    """The folder in which a call goes on after a stop, or none.
+
+    Args:
+        folder: where; None keeps nothing.
+
+    Raises:
+        UsageError: if that is no path.
+    """
+
+    def __init__(self, folder: Path | str | None) -> None:
+        if folder is not None and (
+            not isinstance(folder, Path | str) or not str(folder) or "\0" in str(folder)
+        ):
+            raise wrong(f"folder must be a path, not {folder!r:.60}")
+        self.path = None if folder is None else Path(folder)
+
+    @contextmanager
+    def open(self, call: Callable[[], dict[str, Any]], student: nn.Module) -> Iterator[None]:
+        """Keeps others out of the folder for the block, and gives the student the weights that the call began with.
+
+        Args:
+            call: gives what tells this call from others, see `described`.
+            student: what the folder, when it is new, keeps as the beginning.
+
+        Raises:
+            UsageError: if the folder belongs to another call or cannot be used.
+        """
+        if self.path is None:
+            yield
+            return
+        values = call()
+        try:
+            bind_folder(self.path, "distill.json", values)
+            with locked(self.path):
+                _start_alike(student, self.path / "initial.safetensors")
+                yield
+        except OSError as error:
+            raise wrong(f"folder {str(self.path)[:200]} cannot be used: {error.strerror or error}") from error
+
+    def places(self, method: str, name: str) -> Callable[[str], Path | None]:
+        """The folder of each thing that is trained: `name` for the method itself."""
+
+        def place(what: str) -> Path | None:
+            if self.path is None:
+                return None
+            return self.path / (name if what == method else f"{what}-pretraining")
+
+        return place
+
+
+def described(
+    trainer: Trainer,
+    validation: Batch,
+    *,
+    hyper: Mapping[str, Any],
+    metrics: Mapping[str, object],
+    trained: bool,
+) -> dict[str, Any]:
+    """All that the result of a call depends on, as JSON holds it.
+
+    Weights that were drawn are other ones each time a program is started, and no part of it; those that were trained
+    are.
+
+    Raises:
+        UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
+    """
+    training, data, seed = trainer.training, trainer.data, trainer.seed
+    feeds = [
+        make_feed(data, training.batch, seed=seed, device=trainer.execution.device, augment=trainer.augment)
+        for _ in range(2)
+    ]
+    identity.check_repeatable(feeds, training.steps)
+    for role, module in trainer.modules.items():
+        identity.check_kept(module, role)
+    if isinstance(data, Batch):
+        learned_from = identity.of_data(data)
+    else:
+        learned_from = identity.of_stream(data, training.batch, trainer.batches_read())
+    return {
+        "method": trainer.name,
+        "hyper": {
+            name: identity.of_object(value)
+            for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
+        },
+        "training": asdict(training),
+        "seed": seed,
+        "augment": identity.of_object(trainer.augment),
+        "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
+        "data": [learned_from, identity.of_data(validation)],
+        "teacher": identity.of_tensors(trainer.modules["teacher"].state_dict().values()) if trained else None,
+        "players": {role: identity.of_form(module) for role, module in trainer.modules.items()},
+    }
+
+
+def _start_alike(student: nn.Module, file: Path) -> None:
+    """The student as it was when the folder was new: after a stop, the control must begin where the student did."""
+    if not file.exists():
+        checkpoint.save(file, dict(student.state_dict()))
+        return
+    weights = checkpoint.load(file, dict[str, Any])
+    checkpoint.check_state(student, weights, str(file))
+    student.load_state_dict(weights)

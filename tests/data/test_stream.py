@@ -1,0 +1,175 @@
+"""What is read anew in every pass is a function of seed and step, whoever draws."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset
+
+from kdgan.data import Batch
+from kdgan.data.seeds import RandomState
+from kdgan.data.stream import LoaderFeed, Stream, as_batch
+from support import refused
+
+CPU = torch.device("cpu")
+X, Y = torch.arange(10.0).unsqueeze(1), torch.arange(10) % 3
+DRAWN: dict[str, Callable[[], float]] = {
+    "torch": lambda: torch.rand(()).item(),
+    "numpy": lambda: float(np.random.rand()),
+    "random": random.random,
+}
+
+
+class Items(Dataset[Any]):
+    """Views that somebody draws."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self.draw = draw
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return X[index] + 0.1 * self.draw(), int(Y[index])
+
+
+class Sequence(IterableDataset[Any]):
+    """The same without a length, and a number of them in each pass that is drawn."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self.draw = draw
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(4 + int(5 * self.draw())):
+            yield X[index] + 0.1 * self.draw(), int(Y[index])
+
+
+def noisy(examples: list[Any]) -> tuple[Tensor, Tensor]:
+    x = torch.stack([x for x, _ in examples])
+    return x + 0.1 * np.random.rand(), torch.tensor([y for _, y in examples])
+
+
+def loaders(name: str) -> dict[str, DataLoader[Any]]:
+    data, own = Items(DRAWN[name]), torch.Generator().manual_seed(3)
+    return {
+        "in order": DataLoader(data, batch_size=4),
+        "shuffled": DataLoader(data, batch_size=4, shuffle=True),
+        "its own generator": DataLoader(data, batch_size=4, shuffle=True, generator=own),
+        "a sampler's generator": DataLoader(data, batch_size=4, sampler=RandomSampler(data, generator=own)),
+        "a list of places": DataLoader(data, batch_size=4, sampler=[5, 1, 1, 0, 2]),
+        "collate": DataLoader(data, batch_size=4, collate_fn=noisy),
+        "iterable": DataLoader(Sequence(DRAWN[name]), batch_size=3),
+    }
+
+
+def feed_of(loader: Any, seed: int = 0) -> LoaderFeed:
+    return LoaderFeed(Stream(loader), 4, seed=seed, device=CPU)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+
+
+@pytest.mark.parametrize("form", loaders("torch"))
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_batch_depends_on_seed_and_step_alone(name: str, form: str) -> None:
+    loader = loaders(name)[form]
+    before = RandomState.now(CPU, [loader.generator] if loader.generator else [])
+    feed = feed_of(loader)
+    batches = [feed(step) for step in range(9)]
+    for draw in DRAWN.values():
+        draw()  # what happens in between has no part in it
+    for step in (8, 3, 0, 5):
+        assert same(feed_of(loaders(name)[form])(step), batches[step]), step
+        assert same(feed_of(loader)(step), batches[step]), step
+    assert same(feed(2), batches[2])  # back
+    assert not same(feed_of(loader, seed=1)(0), batches[0])
+    assert not same(batches[0], batches[3])  # another pass, or another place
+    before.restore()
+    state = [draw() for draw in DRAWN.values()]
+    before.restore()
+    feed_of(loader)(7)
+    assert state == [draw() for draw in DRAWN.values()], "training feels that the loader draws"
+    for generator, given in before.own:
+        assert torch.equal(generator.get_state(), given)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_too(persistent: bool) -> None:
+    loader = DataLoader(Items(DRAWN["numpy"]), batch_size=5, num_workers=1, persistent_workers=persistent)
+    feed = feed_of(loader)
+    batches = [feed(step) for step in range(4)]
+    assert same(feed_of(loader)(3), batches[3])
+    assert not same(batches[0], batches[2])
+
+
+def test_every_later_batch_is_held_to_the_first() -> None:
+    first = Batch(X[:4], Y[:4])
+    spoilt, known = X.clone(), torch.eye(3)[Y]
+    spoilt[9] = float("nan")
+    weights = known.clone()
+    weights[8] *= 2
+    for parts, part in (
+        ((X, torch.where(X[:, 0] == 9, 7, Y)), "targets lie in 2..7, but the student scores 3 classes, 0..2"),
+        ((spoilt, Y), "inputs of example 1 hold NaN"),
+        ((X, Y, known), "privileged are of 2 axes"),
+        ((X, weights), "targets are of 2 axes, torch.float32, but of 1 axes, torch.int64 in the first batch"),
+    ):
+        stream = Stream(DataLoader(TensorDataset(*parts), batch_size=4), like=first, classes=3)
+        with refused("train: ", part, "of pass 1)"):
+            LoaderFeed(stream, 4, seed=0, device=CPU)(2)
+    soft = Stream(DataLoader(TensorDataset(X, weights), batch_size=4), like=Batch(X, known), classes=3)
+    with refused("targets of example 0 are no distribution", "sum to 2", "(batch 3 of pass 1)"):
+        LoaderFeed(soft, 4, seed=0, device=CPU)(2)
+    fine = Stream(DataLoader(TensorDataset(X, Y), batch_size=4), like=replace(first), classes=3)
+    assert len(LoaderFeed(fine, 4, seed=0, device=CPU)(2)) == 2
+
+
+def test_a_dataset_whose_last_batch_would_be_a_single_example() -> None:
+    assert [len(part[0]) for part in Stream(Items(DRAWN["torch"])).loader(3)] == [3, 3, 3]
+    assert [len(part[0]) for part in Stream(Items(DRAWN["torch"])).loader(4)] == [4, 4, 2]
+    assert [len(part[0]) for part in Stream(Items(DRAWN["torch"])).loader(1)] == [1] * 10
+    data = TensorDataset(X, Y)
+    assert Stream(DataLoader(data, batch_size=3)).ends_alone()
+    for options in (
+        {"batch_size": 3, "drop_last": True},
+        {"batch_size": 5},
+        {"batch_size": 1},
+        {"batch_size": None},
+    ):
+        assert not Stream(DataLoader(data, **options)).ends_alone()  # type: ignore[arg-type]
+
+
+def test_values_alone_are_taken() -> None:
+    learned = torch.nn.Parameter(X.clone())
+    batch = as_batch((learned, Y, None), "train")
+    assert not batch.inputs.requires_grad
+    assert batch.privileged is None
+    with torch.inference_mode():
+        inside = X * 2
+    assert not as_batch((inside, Y), "train").inputs.is_inference()
+    frozen = X.numpy().copy()
+    frozen.flags.writeable = False
+    for array in (frozen, X.numpy().astype(">f8"), np.asfortranarray(X.numpy())):
+        assert torch.equal(as_batch((array, Y.numpy()), "train").inputs, X)
+    assert torch.equal(as_batch((X.numpy()[::-1], Y), "train").inputs, X.flip(0))
+    with refused("train: a tensor is sparse"):
+        as_batch((X.to_sparse(), Y), "train")
+
+
+class Falling(Items):
+    def __getitem__(self, index: int) -> Any:
+        raise KeyError("no such\nphoto")
+
+
+def test_what_a_dataset_raises_is_a_line_that_says_where() -> None:
+    for workers in (0, 1):
+        with pytest.raises(
+            RuntimeError, match=r"^train fails with KeyError: .*no such.*photo.*, in \w+\.py line \d+$"
+        ):
+            feed_of(DataLoader(Falling(random.random), batch_size=2, num_workers=workers))(0)
