@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/default_call.json"))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--methods", nargs="*", default=["distn", "kdgan"])
+    parser.add_argument("--methods", nargs="*", default=["default", "distn", "kdgan"])
     parser.add_argument("--cases", default="", help="only cases whose name has this in it")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -150,7 +150,7 @@ def main() -> None:
                     case.teacher,
                     case.train,
                     case.test,
-                    method=method,
+                    method=None if method == "default" else method,
                     steps=steps,
                     teacher_trained=case.trained,
                     control=method == given.methods[0],

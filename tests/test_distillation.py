@@ -666,3 +666,14 @@ def test_losses_and_methods_in_a_loop_of_ones_own(trained: nn.Module, snippet: s
     }
     exec(compile(snippet, "<snippet>", "exec"), names)
     assert accuracy_of(student) > max(before, 60)
+
+
+def test_the_default_is_a_game_unless_a_trained_teacher_is_kept() -> None:
+    def named(**given: Any) -> str:
+        return run(small(), big(), **{"steps": 2, "control": False, **given}).report.method
+
+    assert named(teacher_trained=False) == "kdgan"
+    assert named(teacher_trained=True) == "distn"
+    assert named(teacher_trained=True, teacher_lr=1e-4) == "kdgan"
+    assert named(teacher_trained=True, discriminator=big(2)) == "kdgan"
+    assert named(teacher_trained=True, hyper={"beta": 1.0}) == "kdgan"

@@ -28,6 +28,9 @@ from kdgan.training.home import Home, described
 from kdgan.training.players import build_players, copied, on_device
 from kdgan.training.trainer import Trained, Trainer
 
+DEFAULT, DEFAULT_FOR_KEPT = "kdgan", "distn"
+"""The methods of a call that names none: with a teacher that is trained here, and with a trained one that is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -54,7 +57,7 @@ def distill(
     train: Data,
     validation: Data,
     *,
-    method: str | type[Method] = "kdgan",
+    method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
     steps: int | None = None,
     batch: int | None = None,
@@ -88,7 +91,8 @@ def distill(
         validation: the same; for the report and the history, nothing is trained or chosen by it. It may lack
             privileged information, which exists for training alone: then the teacher is not judged.
         method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`; supervised
-            trains without the teacher.
+            trains without the teacher. Default: kdgan, or distn where nothing is given but a trained teacher: it is
+            kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         batch: examples per update, see `kdgan.training.Training`; a DataLoader has its own.
@@ -128,7 +132,8 @@ def distill(
         >>> result.student.training
         False
     """
-    where, kind = find_device(device), find(method)
+    where = find_device(device)
+    kind = find(DEFAULT if method is None else method)
     own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
@@ -145,6 +150,10 @@ def distill(
             train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment
         )
         trained = task.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
+        if method is None:
+            kept = trained and teacher_lr is None and discriminator is None and not hyper
+            method = DEFAULT_FOR_KEPT if kept else DEFAULT
+            kind = find(method)
         frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
         check_players(players, task.sample, "train")
