@@ -15,7 +15,13 @@ from kdgan.tasks.presets import PRESETS
 from kdgan.training import Execution, Training
 from support import refused
 
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "image": (3, 32, 32)}
+SHAPES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "image": (3, 32, 32),
+    "large-image": (3, 96, 96),
+}
 
 
 @pytest.mark.parametrize("name", PRESETS)

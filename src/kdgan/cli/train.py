@@ -30,7 +30,7 @@ class Train:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.tasks.run import run_of
-        from kdgan.tasks.sources import notes_of
+        from kdgan.tasks.sources import notes_of, read
         from kdgan.training.devices import deterministic
         from kdgan.training.display import training_bars
         from kdgan.training.interrupt import stop_on_signal
@@ -44,6 +44,7 @@ class Train:
             run = run_of(config, execution)
             for note in notes_of(config, execution.data_dir):
                 print(f"{self.data.data}: {note}")  # noqa: T201
+            read.cache_clear()  # the run has what it needs
             outcome = run.train(self.out, self.out / "pretrained")
         name, value = primary(outcome.metrics)
         taught = outcome.metrics.get(f"teacher/{name}")

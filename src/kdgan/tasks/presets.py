@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from kdgan.data.source import Source
 from kdgan.files import sha256_of
 from kdgan.methods import CONTROL
 from kdgan.tasks.config import ClassesData, Config, TagsData
@@ -49,6 +50,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "augment": "crop-flip",
             "steps": 2000,
         },
+        "large-image": {
+            "student": "lenet-8-16-64",
+            # The last maps of a LeNet grow with the image: a wider layer behind them would be most of the memory.
+            "teacher": "lenet-32-64-128",
+            "augment": "crop-flip",
+            "batch": 32,
+            "steps": 2000,
+        },
         "vector": {
             "student": "mlp-64",
             "teacher": "mlp-256-256",
@@ -58,6 +67,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """By name of the data, or by kind for one's own. The paper's networks where the paper has the data."""
+LARGE = 64
+"""Side from which on an image is large, in pixels."""
 
 FIRST_SEED = 100
 """Tuning uses seeds from here up; results are reported for seeds below."""
@@ -90,10 +101,15 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     """
     own = {name: value for name, value in data.items() if value is not None}
     examples, found = identified(ClassesData(**{**own, "source": str(data["source"])}), data_dir)
-    known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else found.kind]
+    known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else _kind(found)]
     if examples.labels is None and "labels" in known:
         examples = replace(examples, labels=known["labels"])
     return _config(examples, {name: value for name, value in known.items() if name != "labels"}, given)
+
+
+def _kind(source: Source) -> str:
+    is_large = source.kind == "image" and max(source.train.inputs.shape[2:]) > LARGE
+    return "large-image" if is_large else source.kind
 
 
 def tags(data: Mapping[str, Any], given: Mapping[str, Any]) -> Config:

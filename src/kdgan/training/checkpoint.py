@@ -114,9 +114,8 @@ def _sha256(tree: str, tensors: Mapping[str, Tensor]) -> str:
 def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """`value` with each tensor replaced by its name; the tensors themselves go into `tensors`."""
     if isinstance(value, Tensor):
-        # A copy of its own for each: safetensors takes no two tensors that share memory.
         key = str(len(tensors))
-        tensors[key] = value.detach().to("cpu", copy=True).contiguous()
+        tensors[key] = _apart(value.detach(), tensors)
         return {_TENSOR: key, _CHANNELS_LAST: _is_channels_last(value)}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
@@ -130,6 +129,15 @@ def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint cannot hold")
+
+
+def _apart(value: Tensor, others: Mapping[str, Tensor]) -> Tensor:
+    """The tensor on the CPU in plain order; a copy where it shares memory with another, which safetensors refuses."""
+    found = value.to("cpu").contiguous()
+    is_alone = found.untyped_storage().nbytes() == found.nbytes and found.nbytes
+    if is_alone and all(found.data_ptr() != other.data_ptr() for other in others.values()):
+        return found
+    return found.clone()
 
 
 def _fill(value: Any, tensors: dict[str, Tensor]) -> Any:

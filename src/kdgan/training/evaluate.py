@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.methods.player import evaluating, forward
 
-MOST_AT_ONCE, MOST_NUMBERS = 1000, 2**22
+MOST_AT_ONCE, MOST_NUMBERS = 1000, 2**20
 """Bounds of a forward pass, in examples and in numbers of their inputs: larger images go in fewer at a time."""
 
 
