@@ -35,7 +35,7 @@ def test_replacing_shows_nothing_before_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "values.json"
+    file = tmp_path / "values.json"
     write_json(file, {"a": [1, None]})
     assert json.loads(file.read_text(encoding="utf-8")) == {"a": [1, None]}
     with pytest.raises(TypeError):

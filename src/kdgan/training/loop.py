@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from kdgan.data.feed import Feed
-from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed
-from kdgan.files import replacing
+from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed, wrong
+from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
 from kdgan.training import checkpoint
 
@@ -47,7 +47,8 @@ class Loop:
         feed: the batch of each step.
         steps: how many.
         device: of the players; random state is saved for it.
-        folder: holds `checkpoint.safetensors` and `metrics.jsonl`; None keeps nothing.
+        folder: holds `checkpoint.safetensors`, from which training goes on, and `metrics.jsonl`, the history for
+            people; None keeps nothing.
         evaluate: gives what to measure, by name; called `evaluations` times and after the last step.
         evaluations: how often, evenly over the steps.
         bfloat16: compute forward passes in bfloat16 where that is safe (autocast).
@@ -81,6 +82,7 @@ class Loop:
         Raises:
             RunError: if a loss is no longer finite: the step, the term and its value.
             Interrupted: if `stop` said so.
+            UsageError: if the checkpoint in the folder is of something else.
             OSError: if the folder cannot be written.
         """
         start = self._resume()
@@ -158,18 +160,21 @@ class Loop:
         self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
         if self.folder is not None:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.history[-1]) + "\n")
+                file.write(_line(self.history[-1]))
 
     def _save(self, done: int) -> None:
         self._check_weights(done)
         if self.folder is None:
             return
+        if self.history:
+            sync(self.folder / "metrics.jsonl")
         state = {
             "step": done,
             "steps": self.steps,
             "seconds": self.seconds,
             "sums": self._sums,
             "counts": self._counts,
+            "history": self.history,
             "method": self.method.state_dict(),
             "random": checkpoint.random_state(self.device),
         }
@@ -191,28 +196,37 @@ class Loop:
         self.folder.mkdir(parents=True, exist_ok=True)
         saved = self.folder / "checkpoint.safetensors"
         state = checkpoint.load(saved) if saved.exists() else None
-        done = 0 if state is None else int(state["step"])
-        self._cut_metrics(done)
+        done = 0
         if state is not None:
-            self.method.load_state_dict(state["method"])
-            checkpoint.restore_random_state(state["random"], self.device)
-            self.seconds, self._sums = state["seconds"], state["sums"]
-            self._counts = state["counts"]
+            try:
+                done = self._take_up(state)
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise wrong(f"{saved} is of another run, or damaged: delete it to start anew") from error
             self.progress(done)
+        self._rewrite_metrics()
         return done
 
-    def _cut_metrics(self, done: int) -> None:
-        """Drops the records that were written after the checkpoint: those steps come again."""
+    def _take_up(self, state: Mapping[str, Any]) -> int:
+        done, history = state["step"], state["history"]
+        evaluated = 0 if self.evaluate is None else done * min(self.evaluations, self.steps) // self.steps
+        fits = state["steps"] == self.steps and 0 <= done <= self.steps and len(history) == evaluated
+        if not fits or not all(isinstance(record, dict) for record in history):
+            raise ValueError("the checkpoint is of another loop")
+        self.method.load_state_dict(state["method"])
+        checkpoint.restore_random_state(state["random"], self.device)
+        self.history, self.seconds = history, float(state["seconds"])
+        self._sums, self._counts = state["sums"], state["counts"]
+        return int(done)
+
+    def _rewrite_metrics(self) -> None:
+        """Makes `metrics.jsonl` what the checkpoint says: what is more was written after it, and comes again."""
         file = self.folder / "metrics.jsonl" if self.folder else None
-        if file is None or not file.exists():
+        text = "".join(map(_line, self.history))
+        if file is None or (file.read_text("utf-8", "replace") if file.exists() else "") == text:
             return
-        for line in file.read_text(encoding="utf-8").splitlines():
-            # A line that was being written when the run was killed is no JSON.
-            with contextlib.suppress(json.JSONDecodeError):
-                record = json.loads(line)
-                if record["step"] <= done:
-                    self.history.append(record)
         with replacing(file) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(record) + "\n" for record in self.history), encoding="utf-8"
-            )
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record) + "\n"

@@ -188,6 +188,7 @@ def attach(
         joined = joined.with_columns(pl.Series("features", features[kept]))
         if network is not None:
             joined = joined.with_columns(pl.lit(json.dumps(network)).alias(FEATURE_NETWORK))
+        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as temporary:
             joined.write_parquet(temporary)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -273,6 +274,7 @@ def _bind(folder: Path, images: Sequence[Path], network: Network, shard: int) ->
     }
     there = _manifest(folder)
     if there is None:
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / MANIFEST, wanted)
         return
     for key, value in wanted.items():

@@ -231,6 +231,7 @@ def _write(folder: Path, samples: dict[str, _Sample], selection: Selection, repo
     frame = frame.with_columns(pl.lit(selection.tags).alias(CHOICE))
     urls = frame.select("url", pl.col("text").alias("caption"), "photo")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for table, name in ((frame, PHOTOS), (urls, URLS)):
             with replacing(folder / name) as temporary:
                 table.write_parquet(temporary)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kdgan.training.interrupt import stop_on_signal
+from kdgan.interrupt import SIGNALS, stop_on_signal
 
 
 def raised(number: int) -> None:
@@ -16,14 +16,18 @@ def raised(number: int) -> None:
     time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_a_wish_and_the_second_an_end(number: int) -> None:
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_a_wish_and_a_later_one_an_end(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before = {each: signal.getsignal(each) for each in SIGNALS}
     with stop_on_signal() as stop:
         assert not stop()
         raised(number)
         assert stop()
+        raised(number)  # `timeout` sends its own to the process and to its group
         assert stop()
+        monkeypatch.setattr("kdgan.interrupt.TOGETHER", 0.0)
         with pytest.raises(KeyboardInterrupt):
             raised(signal.SIGINT)
     assert {each: signal.getsignal(each) for each in before} == before
