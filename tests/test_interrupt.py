@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from kdgan.interrupt import SIGNALS, stop_on_signal
+from kdgan.interrupt import SIGNALS, STOPPED, stop_on_signal
 
 
 def raised(number: int) -> None:
@@ -31,6 +34,37 @@ def test_the_first_signal_is_a_wish_and_a_later_one_an_end(
         with pytest.raises(KeyboardInterrupt):
             raised(signal.SIGINT)
     assert {each: signal.getsignal(each) for each in before} == before
+
+
+BEGIN = "import os, signal, sys, time\nfrom kdgan.interrupt import end_on_signals\nend_on_signals()\n"
+SENT = "os.kill(os.getpid(), signal.{name}); time.sleep(0.05)"
+AT = {
+    "a module is imported": "sys.path.insert(0, {folder!r}); import sends",
+    "a finalizer runs": "class A:\n    def __del__(self): {sent}\nA()",
+    "it has been interrupted": "try:\n    {sent}\nexcept BaseException:\n    time.sleep(0.6); {sent}",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it sends signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("moment", AT)
+def test_a_signal_at_any_moment_ends_a_process_in_one_line(tmp_path: Path, moment: str, name: str) -> None:
+    sent = SENT.format(name=name)
+    (tmp_path / "sends.py").write_text(f"import os, signal, time\n{sent}", encoding="utf-8")
+    code = BEGIN + AT[moment].format(folder=str(tmp_path), sent=sent) + "\nprint('it went on')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"kdgan: {STOPPED}\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it sends signals")
+def test_two_signals_at_once_are_one_and_a_terminal_may_close() -> None:
+    sent = SENT.format(name="SIGINT")
+    code = f"{BEGIN}try:\n    {sent}\nexcept KeyboardInterrupt:\n    {sent}\n    print('put in order')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "put in order\n", "")
+    # As `nohup` starts it.
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{BEGIN}{SENT.format(name='SIGHUP')}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_handlers_are_put_back_whatever_happens() -> None:

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The folder must be there: one that was removed while a command is at work in it must not come back half empty.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         yield temporary
         sync(temporary)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, printable
 from kdgan.files import sha256_of
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
@@ -47,7 +47,7 @@ class ClassesData:
     @property
     def title(self) -> str:
         """Its name in results."""
-        return self.source
+        return _title(self.source)
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -90,7 +90,7 @@ class TagsData:
     @property
     def title(self) -> str:
         """Its name in results."""
-        return f"{Path(self.source).stem}, {self.choice} tags"
+        return f"{_title(Path(self.source).stem)}, {self.choice} tags"
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -191,6 +191,12 @@ class Config:
         own = code([self.network(role), *(self.metrics if role == "student" else ())])
         training = self.training.pretraining(role, find(self.method))
         return {**values, "network": self.network(role), **training, **own}
+
+
+def _title(name: str) -> str:
+    """A name in results: printable, and no formula where a spreadsheet opens them."""
+    shown = printable(name)
+    return f"./{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def code(names: Iterable[object]) -> dict[str, Any]:

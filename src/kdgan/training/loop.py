@@ -194,6 +194,10 @@ class Loop:
         if self.folder is None:
             return 0
         self.folder.mkdir(parents=True, exist_ok=True)
+        # What a killed run was writing: with the second kind of name safetensors makes its own beginning.
+        for pattern in (".checkpoint.*.tmp", ".tmp*", ".metrics.*.tmp"):
+            for left in self.folder.glob(pattern):
+                left.unlink(missing_ok=True)
         saved = self.folder / "checkpoint.safetensors"
         state = checkpoint.load(saved) if saved.exists() else None
         done = 0
