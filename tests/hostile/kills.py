@@ -20,8 +20,8 @@ from typing import Any
 
 SMALL = "--data digits --student mlp-8 --teacher lenet-2-4-8 --batch 8 --checkpoint-seconds 0"
 COMMANDS = {
-    "train": f"train --method kdgan {SMALL} --labels 40 --steps 400 --teacher-steps 100 --student-pretraining 0.2",
-    "compare": f"compare --methods supervised,kdgan {SMALL} --steps 150 --teacher-steps 60 --seeds 2 --workers 2",
+    "train": f"train --method kdgan {SMALL} --labels 40 --steps 200 --teacher-steps 50 --student-pretraining 0.2",
+    "compare": f"compare --methods supervised,kdgan {SMALL} --steps 100 --teacher-steps 40 --seeds 1 --workers 2",
 }
 TARGETS = ("parent", "worker", "group")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

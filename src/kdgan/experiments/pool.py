@@ -72,11 +72,11 @@ def run_jobs(
         RunError: if a worker process is killed.
         OSError: if a job could not write.
     """
-    schedule, many = _Schedule(jobs), min(workers, len(jobs))
+    schedule = _Schedule(jobs)
     with (
         stop_on_signal() as stopping,
         _Picture(jobs, console) as picture,
-        _Crew(many, threads, prepare or _nothing) as crew,
+        _Crew(workers, threads, prepare or _nothing) as crew,
     ):
         while schedule.unfinished:
             if stopping():
@@ -84,9 +84,8 @@ def run_jobs(
                 crew.stop()
                 if not crew.busy:
                     raise Interrupted(STOPPED)
-            for worker in [] if stopping() else crew.idle:
-                if (job := schedule.next()) is not None:
-                    worker.give(job.name, job.work, job.arguments)
+            while not stopping() and crew.has_room and (job := schedule.next()) is not None:
+                crew.give(job)
             for name, said in crew.hear(0.2):
                 if not isinstance(said, Done):
                     picture.update(name, said)
@@ -106,9 +105,6 @@ class _Crew:
         self.stopping = False
 
     def __enter__(self) -> _Crew:
-        context = multiprocessing.get_context("spawn")
-        for _ in range(self.many):
-            self.workers.append(Worker(context, self.threads, self.prepare))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -117,12 +113,20 @@ class _Crew:
             worker.end(kill=kind is KeyboardInterrupt)
 
     @property
-    def idle(self) -> list[Worker]:
-        return [worker for worker in self.workers if worker.job is None]
+    def busy(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.job is not None]
 
     @property
-    def busy(self) -> bool:
-        return len(self.idle) < len(self.workers)
+    def has_room(self) -> bool:
+        return len(self.busy) < self.many
+
+    def give(self, job: Job) -> None:
+        """Has the job carried out by a process that is idle, or by a new one."""
+        worker = next((worker for worker in self.workers if worker.job is None), None)
+        if worker is None:
+            worker = Worker(multiprocessing.get_context("spawn"), self.threads, self.prepare)
+            self.workers.append(worker)
+        worker.give(job.name, job.work, job.arguments)
 
     def stop(self) -> None:
         if not self.stopping:
@@ -132,9 +136,10 @@ class _Crew:
 
     def hear(self, seconds: float) -> Iterator[tuple[str, float | Done]]:
         """What those that are at a job say of it within some seconds."""
-        if not self.busy:
+        at_work = {worker.connection: worker for worker in self.busy}
+        if not at_work:
             time.sleep(seconds)
-        at_work = {worker.connection: worker for worker in self.workers if worker.job is not None}
+            return
         for connection in wait(list(at_work), seconds):
             worker = at_work[connection]  # type: ignore[index]
             name = worker.job

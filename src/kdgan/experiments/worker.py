@@ -42,7 +42,7 @@ class Killed(Exception):  # noqa: N818 - whoever catches it says what is wrong
 
 
 class Worker:
-    """A process as seen from the one that it works for; it starts at once.
+    """A process, seen from the one that it works for; it starts at once.
 
     Args:
         context: how processes are started.
