@@ -138,6 +138,7 @@ def main() -> None:
         seconds = round((time.perf_counter() - began) / len(of_seed), 1)
         found += [[name, seed, value, seconds] for name, value in of_seed]
         print(*of_seed, sep="\n", flush=True)
+        given.csv.parent.mkdir(parents=True, exist_ok=True)
         with replacing(given.csv) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(("change", "seed", "validation_accuracy", "seconds"))

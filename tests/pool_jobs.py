@@ -1,5 +1,6 @@
 """What worker processes do in tests: they find it here, at the top of a module."""
 
+import multiprocessing
 import os
 import sys
 import time
@@ -7,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kdgan.errors import Interrupted, RunError, UsageError
+from rich.console import Console
+
+from kdgan.errors import Held, Interrupted, RunError, UsageError
 from kdgan.experiments import work
+from kdgan.experiments.pool import Job, run_jobs
 from kdgan.tasks.config import Config
 from kdgan.training.execution import Execution
+from support import served
 
 prepared: list[str] = []
 
@@ -44,12 +49,37 @@ def fail(kind: str, report: Callable[[float], None], stop: Callable[[], bool]) -
 
 def until_stopped(started: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
     """Goes on until it is asked to stop, and leaves a file then."""
-    started.touch()
+    started.write_text(str(os.getpid()), encoding="utf-8")
     for _ in range(6000):
         if stop():
             started.with_suffix(".saved").touch()
             raise Interrupted("stopped")
         time.sleep(0.01)
+
+
+def held_at_first(folder: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> str:
+    """Another command is at it the first two times."""
+    tries = len(list(folder.iterdir()))
+    (folder / str(tries)).touch()
+    if tries < 2:
+        raise Held("another command is at it")
+    return "done"
+
+
+def always_held(report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+    raise Held("another command is at it")
+
+
+def two_processes(folder: Path) -> None:
+    """Two workers, of which one has nothing to do."""
+    context = served()
+    multiprocessing.get_context = lambda method=None: context
+    jobs = [Job("long", until_stopped, (folder / "job",)), Job("short", process, ())]
+
+    def done(name: str, value: Any) -> None:
+        (folder / "idle").write_text(str(value[0]), encoding="utf-8")
+
+    run_jobs(jobs, workers=2, threads=1, console=Console(quiet=True), done=done)
 
 
 def modules_of_a_run(

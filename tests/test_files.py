@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, SoftFileLock
 
-from kdgan.errors import Interrupted
+from kdgan.errors import Held, Interrupted
 from kdgan.files import locked, replacing, sha256_of, write_json
 
 
@@ -34,8 +34,24 @@ def test_replacing_shows_nothing_before_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_file_and_its_name_are_on_the_disk_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("kdgan.files.sync", synced.append)
+    write_json(tmp_path / "a.json", {})
+    assert synced[0].name.startswith(".a.json.")
+    assert synced[1:] == [tmp_path]
+
+
+def test_a_folder_that_is_gone_does_not_come_back(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_json(tmp_path / "gone" / "a.json", {})
+    assert not (tmp_path / "gone").exists()
+
+
 def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "values.json"
+    file = tmp_path / "values.json"
     write_json(file, {"a": [1, None]})
     assert json.loads(file.read_text(encoding="utf-8")) == {"a": [1, None]}
     with pytest.raises(TypeError):
@@ -62,6 +78,14 @@ def test_a_locked_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
     assert free(tmp_path)
 
 
+def test_blocks_of_one_thread_may_be_within_each_other(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        with locked(tmp_path, wait=False):
+            pass
+        assert not free(tmp_path)
+    assert free(tmp_path)
+
+
 def free(folder: Path) -> bool:
     """Whether another lock of the same file is to be had at once."""
     other = FileLock(folder / ".lock", timeout=0)
@@ -72,7 +96,9 @@ def free(folder: Path) -> bool:
         return False
 
 
-def test_another_process_is_waited_for_until_it_ends_however_it_ends(tmp_path: Path) -> None:
+def test_another_process_is_waited_for_until_it_ends_however_it_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = (
         "import sys, time; from pathlib import Path; from kdgan.files import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('mine', flush=True)\n    time.sleep(60)\n"
@@ -89,6 +115,10 @@ def test_another_process_is_waited_for_until_it_ends_however_it_ends(tmp_path: P
         with pytest.raises(Interrupted, match="another command was at work"), locked(tmp_path, stop):
             pytest.fail("two are in the folder")
         assert 0.5 < asked[1] - asked[0] < 5  # every second
+        said = f"kdgan: waiting for another command that is at work in {tmp_path}\n"
+        assert capsys.readouterr().err == said
+        with pytest.raises(Held, match="another command is at work"), locked(tmp_path, wait=False):
+            pytest.fail("two are in the folder")
         threading.Timer(0.2, other.kill).start()
         started = time.monotonic()
         with locked(tmp_path):
@@ -105,19 +135,3 @@ def test_where_a_file_system_has_no_locks_nobody_waits(
     monkeypatch.setattr(FileLock, "acquire", unknown)
     with locked(tmp_path), locked(tmp_path):
         pass
-
-
-def test_a_folder_is_what_is_in_its_files(tmp_path: Path) -> None:
-    file = tmp_path / "train" / "cat" / "1.png"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"one")
-    found = sha256_of(tmp_path)
-    assert found == sha256_of(tmp_path)
-    (tmp_path / ".hidden").write_bytes(b"x")
-    os.utime(file, (1, 1))
-    assert sha256_of(tmp_path) == found
-    file.write_bytes(b"two")
-    assert sha256_of(tmp_path) != found
-    file.rename(file.with_name("2.png"))
-    assert len({found, sha256_of(tmp_path), sha256_of(tmp_path / "train")}) == 3
-    assert sha256_of(Path("/dev/zero")) is None

@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("methods",),
     ("nets", "losses", "data"),
-    ("references", "files", "stored"),
+    ("references", "files", "stored", "interrupt"),
     ("errors",),
 )
 """From the top down; rooms of one floor know nothing of each other."""

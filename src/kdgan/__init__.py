@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from kdgan.ship.student import Student
     from kdgan.training.config import Training
 
-__version__ = _version("kdgan")
+    __version__: str
 
 __all__ = [
     "Batch",
@@ -52,6 +51,8 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: torch takes seconds to import, and `kdgan --help` needs none of it.
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("kdgan")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     if name in __all__:

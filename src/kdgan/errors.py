@@ -22,6 +22,12 @@ class Interrupted(KdganError):  # noqa: N818 - nothing went wrong
     exit_code = 2
 
 
+class Held(KdganError):  # noqa: N818 - nothing went wrong
+    """Another process is at work in a folder: what it is at will be there later."""
+
+    exit_code = 2
+
+
 class RunError(KdganError, RuntimeError):
     """A run that was called correctly and failed on its way, such as a loss that diverged."""
 
@@ -45,6 +51,11 @@ def failed(error: BaseException, what: str = "") -> RunError:
     )
     said = said or "no message"
     return RunError(one_line(f"{what}{' fails with ' if what else ''}{type(error).__name__}: {said}{place}"))
+
+
+def printable(text: str) -> str:
+    """The text with what cannot be printed, such as a line break, as Python writes it (`\\n`), in one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(message: str) -> str:

@@ -184,6 +184,34 @@ def test_runs_that_failed_are_named_in_the_report(typed: Command, tmp_path: Path
     assert [row["method"] for row in rows(tmp_path / "o" / "results.csv")] == ["supervised"]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"a\xc2\xa0b", r"a\xa0b"),
+        (b"caf\xe9", r"caf\udce9"),
+        (b"a\nb", r"a\nb"),
+        *((sign + b"1", f"./{sign.decode()}1") for sign in (b"=", b"+", b"-", b"@")),
+    ],
+)
+def test_data_of_an_odd_name_are_found_and_shown(
+    typed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = os.fsdecode(name + b".csv")
+    lines = ["a,b,y", *(f"{n},{n % 7},{n % 2}" for n in range(80))]
+    Path(source).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = ["compare", f"--data={source}", "--target", "y", "--methods", "supervised", "--seeds", 1]
+    command += ["--labels", 40, "--steps", 2, "--student", "mlp-4", "--workers", 1, "--out", "o"]
+    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    for _ in range(2):
+        code, _, errors = typed(*command)
+        assert (code, errors) == (0, "")
+    assert [row["data"] for row in rows(tmp_path / "o" / "results.csv")] == [f"{shown}.csv"]
+    assert (tmp_path / "o" / "report.html").read_text(encoding="utf-8").count(shown) > 0
+    (run,) = Path("o", "runs").iterdir()
+    assert typed("evaluate", run)[0] == 0
+
+
 def test_settings_of_a_search_are_used_and_others_come_on_top(typed: Command, tmp_path: Path) -> None:
     settings = '{"methods": {"kdgan": {"settings": {"beta": 3.0, "alpha": 0.25, "lr": 0.001}}}}'
     (tmp_path / "tuned.json").write_text(settings, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The command itself: its help, its version, its errors and exit codes."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,38 @@ def test_the_version_is_that_of_the_package(typed: Command) -> None:
     command = [sys.executable, "-m", "kdgan", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"kdgan {kdgan.__version__}\n", "")
+
+
+KDGAN = f"exec {sys.executable} -m kdgan"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it needs a shell")
+@pytest.mark.parametrize(
+    ("line", "code", "out", "errors"),
+    [
+        (f"{KDGAN} --version >&-", 0, "", ""),
+        (f"{KDGAN} --version 2>&-", 0, f"kdgan {kdgan.__version__}\n", ""),
+        (f"{KDGAN} --nope <&- >&- 2>&-", 2, "", ""),
+        (f"{KDGAN} --version >/dev/full", 2, "", "kdgan: cannot write to standard output: No space left on device\n"),
+        (f"{KDGAN} --nope 2>/dev/full", 2, "", ""),
+        (f"({KDGAN} --help; echo $? >&2) | true", 0, "", "0\n"),
+    ],
+    ids=["stdout closed", "stderr closed", "all closed", "stdout full", "stderr full", "pipe closed"],
+)  # fmt: skip
+def test_output_that_goes_nowhere(line: str, code: int, out: str, errors: str) -> None:
+    line = line.replace("(exec ", "(")
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, errors)
+
+
+def test_a_terminal_of_few_characters(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for arguments, code in ((["train", "--help"], 0), (["evaluate", str(tmp_path / "Müll ☃")], 2)):
+        command = [sys.executable, "-m", "kdgan", *arguments]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=PATIENCE, check=False)
+        assert done.returncode == code
+        assert (done.stdout + done.stderr).decode("ascii")
+        assert b"Traceback" not in done.stderr
 
 
 def test_tags_alone_shows_its_commands(typed: Command) -> None:

@@ -1,13 +1,16 @@
 """Methods against each other on the same data from the same seeds."""
 
 import io
+import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from kdgan.errors import UsageError
 from kdgan.experiments.comparison import Compared, compare
 from kdgan.experiments.description import describe, facts
 from kdgan.experiments.records import read_records
@@ -74,6 +77,40 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
         assert f"\n {method}" in table
     with refused("grown", "training.steps", "--out"):
         carried_out(grown, comparison_of(["supervised"], steps=21))
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_two_commands_on_one_folder_share_the_runs(tmp_path: Path) -> None:
+    comparison = comparison_of(["supervised", "mimic", "distn"], 2)
+    carried_out(tmp_path / "whole", comparison, workers=1)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(carried_out, tmp_path / "both", comparison, workers=1) for _ in range(2)]
+    found = [each.result()[0] for each in both]
+    assert found[0].failures == found[1].failures == []
+    assert found[0].outcomes == found[1].outcomes  # seconds and all: each run was carried out once
+    assert accuracies(tmp_path / "both") == accuracies(tmp_path / "whole")
+    assert len(accuracies(tmp_path / "both")) == 6
+    assert (tmp_path / "both" / "report.html").exists()
+
+
+@pytest.mark.usefixtures("quick_workers")
+@pytest.mark.parametrize("how", ["removed", "replaced by a file"])
+def test_a_folder_that_is_removed_meanwhile_is_told(tmp_path: Path, how: str) -> None:
+    comparison = comparison_of(["supervised", "distn"])
+
+    class Watch(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("[1/") and (tmp_path / "c").is_dir():
+                shutil.rmtree(tmp_path / "c")
+                if how != "removed":
+                    (tmp_path / "c").touch()
+            return super().write(text)
+
+    console = Console(file=Watch(), width=100)
+    with pytest.raises((UsageError, OSError)) as caught:
+        compare(comparison, Execution(), tmp_path / "c", console=console)
+    assert str(tmp_path / "c") in str(caught.value)
+    assert not (tmp_path / "c" / "results.csv").exists()
 
 
 @pytest.mark.usefixtures("quick_workers")

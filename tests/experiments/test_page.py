@@ -32,7 +32,7 @@ def page_of(path: Path, **parts: object) -> tuple[str, Page]:
 @pytest.fixture
 def whole(tmp_path: Path) -> tuple[str, Page]:
     return page_of(
-        tmp_path / "deep" / "page.html",
+        tmp_path / "page.html",
         caveats=["Few seeds."],
         pictures=[picture("First"), picture("Second")],
         tables={"In numbers": TABLE},

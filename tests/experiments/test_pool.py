@@ -13,8 +13,10 @@ import pytest
 from rich.console import Console
 
 import pool_jobs
+from commands import wait_until
 from kdgan.errors import Interrupted, RunError, UsageError
 from kdgan.experiments.pool import Job, run_jobs
+from support import served
 
 pytestmark = pytest.mark.usefixtures("typed")  # quick workers
 
@@ -70,7 +72,7 @@ def test_a_job_that_fails_takes_along_what_needs_it_and_nothing_else() -> None:
     ]
     values, failures, _ = run(jobs)
     assert values == {"needs nothing": 3}
-    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 42"]
+    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 47"]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,43 @@ def test_ctrl_c_lets_running_jobs_save_their_state(tmp_path: Path) -> None:
         run(jobs)
     thread.join()
     assert (tmp_path / "job.saved").exists()
+
+
+def test_a_job_that_another_command_is_at_is_looked_at_again_after_the_others(tmp_path: Path) -> None:
+    jobs = [
+        Job("held", pool_jobs.held_at_first, (tmp_path,)),
+        Job("needs it", pool_jobs.add, (1, 2), after=("held",)),
+        Job("free", pool_jobs.add, (3, 4)),
+    ]
+    values, failures, printed = run(jobs)
+    assert list(values.items()) == [("free", 7), ("held", "done"), ("needs it", 3)]
+    assert failures == []
+    assert printed.splitlines() == ["[1/3] free", "[2/3] held", "[3/3] needs it"]
+
+
+def test_ctrl_c_ends_it_where_all_jobs_are_held_by_others() -> None:
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(Interrupted, match="the same command goes on from there"):
+        run([Job("held", pool_jobs.always_held, ())], workers=2)
+
+
+def ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it needs /proc")
+def test_workers_of_a_process_that_is_killed_save_and_end(tmp_path: Path) -> None:
+    parent = served().Process(target=pool_jobs.two_processes, args=(tmp_path,))
+    parent.start()
+    files = [tmp_path / name for name in ("job", "idle")]
+    wait_until(lambda: all(file.exists() and file.stat().st_size for file in files), parent)
+    assert parent.pid is not None
+    os.kill(parent.pid, signal.SIGKILL)
+    pids = [int(file.read_text(encoding="utf-8")) for file in files]
+    wait_until(lambda: all(map(ended, pids)))
+    assert (tmp_path / "job.saved").exists()
+    parent.join()

@@ -37,7 +37,7 @@ records = st.builds(
 def test_records_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Record]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "deep" / "results.csv"
+    path = tmp_path_factory.mktemp("deep") / "results.csv"
     write_records(path, rows)
     assert read_records(path) == rows
     assert [file.name for file in path.parent.iterdir()] == ["results.csv"]

@@ -43,7 +43,7 @@ def page_of(
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Page]:
-    return page_of(tmp_path_factory.mktemp("report") / "new" / "report.html")
+    return page_of(tmp_path_factory.mktemp("report") / "report.html")
 
 
 def test_a_report_holds_everything(whole: tuple[str, Page]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -103,6 +104,37 @@ def test_a_search_that_was_stopped_goes_on_with_its_trials(
     searched(tmp_path / "t", "supervised", trials=2)
     searched(tmp_path / "whole", "supervised", trials=2)
     assert trials_in(tmp_path / "t", "supervised") == trials_in(tmp_path / "whole", "supervised")
+
+
+def test_a_journal_that_was_cut_off_goes_on_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    searched(tmp_path / "whole", "supervised", trials=3)
+    searched(tmp_path / "t", "supervised", trials=2)
+    journal = tmp_path / "t" / "supervised.optuna.log"
+    content = journal.read_bytes()
+    for tail in (b'{"op_code": 4, "wor', b"\0\0\0", b'{"op_code": 44}'):
+        journal.write_bytes(content + tail)
+        searched(tmp_path / "t", "supervised", trials=2)
+        assert journal.read_bytes().startswith(content)
+        assert tail not in journal.read_bytes()
+    # A lock that a killed search has left, as Optuna would make it.
+    (tmp_path / "t" / "supervised.optuna.log.lock").symlink_to("supervised.optuna.log")
+    journal.write_bytes(content + b"[")
+    searched(tmp_path / "t", "supervised", trials=3)
+    assert trials_in(tmp_path / "t", "supervised") == trials_in(tmp_path / "whole", "supervised")
+    lines = content.splitlines(keepends=True)
+    for line in (b"\xff\n", b"5\n", b'{"op_code": 4}\n', b'{"op_code": 99, "worker_id": "x"}\n'):
+        journal.write_bytes(b"".join([*lines[:2], line, *lines[2:]]))
+        with refused(journal, "damaged", "delete"):
+            searched(tmp_path / "t", "supervised", trials=3)
+
+
+def test_two_commands_search_the_same_trials_together(tmp_path: Path) -> None:
+    searched(tmp_path / "whole", "supervised", trials=4)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(searched, tmp_path / "t", "supervised", trials=4) for _ in range(2)]
+    assert [each.result() for each in both] == [tmp_path / "t" / "tuned.json"] * 2
+    assert trials_in(tmp_path / "t", "supervised") == trials_in(tmp_path / "whole", "supervised")
+    assert len(written_at(tmp_path / "t")) == 4
 
 
 def test_what_is_searched_lies_in_the_ranges_of_the_method(tmp_path: Path) -> None:

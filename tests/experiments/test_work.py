@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from commands import PATIENCE
+from kdgan.errors import Held
 from kdgan.experiments.work import carry_out, jobs_for, preparation, pretrain, run_folder, run_name
 from kdgan.methods import find
 from kdgan.tasks.config import Config
-from kdgan.tasks.run import data_of, outcome_in
+from kdgan.tasks.run import data_of, outcome_in, pretraining_folder
+from kdgan.training.config import bind_folder
 from kdgan.training.execution import Execution
 from tiny import DIGITS, TAGS, changed
 
@@ -103,6 +106,21 @@ def test_a_run_is_carried_out_in_its_folder_and_says_how_far_it_is(tmp_path: Pat
         teacher.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}.items()
     )
     assert run_folder(tmp_path, config) == tmp_path / "runs" / config.name
+
+
+def test_what_another_process_is_at_is_not_waited_for(tmp_path: Path) -> None:
+    config = changed(DIGITS, method="mimic", steps=6, teacher_steps=5)
+    teacher, _ = pretraining_folder(config, "teacher", tmp_path / "pretrained")
+    for folder in (teacher, run_folder(tmp_path, config)):
+        folder.mkdir(parents=True)
+    bind_folder(teacher, "config.json", config.pretraining("teacher"))
+    bind_folder(run_folder(tmp_path, config), "config.json", config.identity())
+    with FileLock(teacher / ".lock"), pytest.raises(Held, match="teacher-seed1-"):
+        pretrain(config, Execution(), tmp_path, "teacher", lambda share: None, never)
+    with FileLock(run_folder(tmp_path, config) / ".lock"), pytest.raises(Held, match="mimic-seed1-"):
+        carry_out(config, Execution(), tmp_path, lambda share: None, never)
+    outcome = carry_out(config, Execution(), tmp_path, lambda share: None, never)
+    assert outcome_in(run_folder(tmp_path, config), config) == outcome
 
 
 def test_a_worker_gets_the_data_from_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,6 +201,7 @@ def test_the_smallest_student_that_is_good_enough_is_marked(tmp_path: Path) -> N
         for seed in range(2)
     ]
     runs += [of_mnist("supervised: 10", 0, 80.0, student_parameters=100)]
+    (tmp_path / "results").mkdir()
     write_records(tmp_path / "results" / "mnist-100.csv", runs)
     rows = STUDIES["sizes"].table(read_results(tmp_path / "results")).cells
     kdgan, control = rows[:3], rows[3]

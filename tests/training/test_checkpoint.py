@@ -44,7 +44,7 @@ def test_a_tree_comes_back_as_it_was(tmp_path: Path) -> None:
             torch.tensor([float("nan"), -0.0]).half().view(torch.int16),
         ],
     }
-    file = tmp_path / "new" / "folder" / "tree.safetensors"
+    file = tmp_path / "tree.safetensors"
     checkpoint.save(file, tree)
     assert same(checkpoint.load(file, dict[str, Any]), tree)
     assert [path.name for path in file.parent.iterdir()] == ["tree.safetensors"]

@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method, Optimization, Player, create
 from kdgan.training import checkpoint
 from kdgan.training.loop import WINDOW, Loop
+from support import refused
 
 CPU = torch.device("cpu")
 
@@ -236,6 +239,70 @@ def test_records_without_a_checkpoint_are_forgotten(tmp_path: Path) -> None:
     loop.run()
     assert [record["step"] for record in lines(tmp_path)] == [5, 10]
     assert "losses" in lines(tmp_path)[0]
+
+
+@pytest.mark.parametrize("left", [None, b"", b'{"step": 5', b"\0" * 300, b"\xff\xfe"])
+def test_a_curve_that_a_power_cut_took_is_in_the_checkpoint(tmp_path: Path, left: bytes | None) -> None:
+    whole, _ = counted(50, evaluate=lambda: {}, evaluations=10)
+    whole.run()
+    for steps in (27, 23):  # in the middle, and at the end
+        again, _ = counted(50, tmp_path, evaluate=lambda: {}, evaluations=10, stop=stopping_at(steps))
+        with pytest.raises(Interrupted) if steps == 27 else nullcontext():
+            again.run()
+        (tmp_path / "metrics.jsonl").unlink()
+        if left is not None:
+            (tmp_path / "metrics.jsonl").write_bytes(left)
+    last, _ = counted(50, tmp_path, evaluate=lambda: {}, evaluations=10)
+    last.run()
+    assert without_seconds(last.history) == without_seconds(whole.history) == without_seconds(lines(tmp_path))
+
+
+def test_records_are_on_the_disk_before_the_checkpoint_that_covers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("kdgan.training.loop.sync", lambda path: done.append(path.name))
+    monkeypatch.setattr(checkpoint, "save", lambda path, tree: done.append(path.name))
+    counted(40, tmp_path, evaluate=lambda: {}, evaluations=2, checkpoint_seconds=0)[0].run()
+    assert done == ["metrics.jsonl", "checkpoint.safetensors"] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 10**9}, {"step": -5}, {"step": "3"}, {"step": None}, {"steps": 51}, {"history": []},
+        {"history": [1, 2, 3, 4, 5]}, {"history": None}, {"seconds": []}, {"method": {}}, {"random": {}},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    first, _ = counted(50, tmp_path, evaluate=lambda: {}, evaluations=10, stop=stopping_at(27))
+    with pytest.raises(Interrupted):
+        first.run()
+    saved = tmp_path / "checkpoint.safetensors"
+    checkpoint.save(saved, {**checkpoint.load(saved), **change})
+    again, _ = counted(50, tmp_path, evaluate=lambda: {}, evaluations=10)
+    with refused(saved, "delete it"):
+        again.run()
+
+
+def test_what_a_killed_loop_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    for name in (".checkpoint.safetensors.9a.tmp", ".tmpA1b2", ".metrics.jsonl.9a.tmp"):
+        (tmp_path / name).touch()
+    counted(3, tmp_path, evaluate=lambda: {})[0].run()
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors", "metrics.jsonl"}
+
+
+def test_a_folder_that_is_removed_meanwhile_does_not_come_back(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def remove() -> dict[str, float]:
+        shutil.rmtree(folder)
+        return {}
+
+    loop, _ = counted(40, folder, evaluate=remove, evaluations=1)
+    with pytest.raises(FileNotFoundError):
+        loop.run()
+    assert not folder.exists()
 
 
 def test_seconds_add_up_over_attempts_without_evaluation(

@@ -1,5 +1,7 @@
 """Settings of training, and folders that belong to one configuration."""
 
+import errno
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from kdgan.methods import METHODS, find
 from kdgan.stored import read_json
 from kdgan.training import Training
-from kdgan.training.config import bind_folder, differences, digest
+from kdgan.training.config import bind_folder, differences, digest, own_folder
 from support import refused
 
 
@@ -160,6 +162,39 @@ def test_a_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
         read_json(tmp_path / "mine" / "config.json", dict[str, Any])
     (tmp_path / "empty").mkdir()
     bind_folder(tmp_path / "empty", "config.json", {"a": 1})
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "file/below", "dangling", "loop", "n" * 300, "n" * 300 + "/below"):
+        with refused(tmp_path / name, "choose another"), own_folder(tmp_path / name, "config.json", {}):
+            pytest.fail("it is none")
+    for name in ("/dev/null", "/dev/full", "/dev/null/below"):
+        with refused(name), own_folder(Path(name), "config.json", {}):
+            pytest.fail("it is none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "loop"]
+
+
+def test_a_folder_that_nobody_may_write_into_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "x")
+
+    bind_folder(tmp_path / "run", "config.json", {})
+    monkeypatch.setattr("tempfile.TemporaryFile", denied)
+    with refused(tmp_path / "run", "Permission denied"), own_folder(tmp_path / "run", "config.json", {}):
+        pytest.fail("it is none")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_was_removed_meanwhile_is_told(tmp_path: Path, again: bool) -> None:
+    with refused("was removed or replaced"), own_folder(tmp_path / "run", "config.json", {}):
+        shutil.rmtree(tmp_path / "run")
+        if again:
+            (tmp_path / "run").mkdir()
 
 
 def test_a_run_killed_while_it_first_writes_can_begin_again(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import Any
@@ -15,6 +14,8 @@ from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
 from kdgan.errors import KdganError, failed, one_line
+from kdgan.files import NO_ROOM
+from kdgan.interrupt import STOPPED
 
 COMMANDS: dict[str, Any] = {
     "compare": Compare,
@@ -24,7 +25,6 @@ COMMANDS: dict[str, Any] = {
     "reproduce": Reproduce,
     "tags": Tags,
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,14 +45,11 @@ def main(arguments: list[str] | None = None) -> None:
         )
         parse(COMMANDS, given, prog="kdgan", description=description)()
     except KeyboardInterrupt:
-        _fail("stopped at once; what was saved before is kept", 2)
+        _fail(STOPPED, 2)
     except KdganError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read the output has enough of it; what Python still holds back must not be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             place = error.filename or "to the output folder"
             _fail(f"no room left to write {place}: free some and repeat the command", 2)
         _fail(f"{error.filename or 'system'}: {error.strerror or error}", 2)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from kdgan.cli.parsing import by_name, method_names, names_in, settings_of
-from kdgan.errors import RunError, UsageError
+from kdgan.errors import RunError, UsageError, printable
 
 if TYPE_CHECKING:
     from kdgan.experiments.variants import Variant
@@ -289,7 +289,7 @@ def typed() -> list[str]:
 
 def command_line() -> str:
     """The same as one line for a shell."""
-    return shlex.join(typed())
+    return printable(shlex.join(typed()))
 
 
 def primary(metrics: Mapping[str, float]) -> tuple[str, float]:

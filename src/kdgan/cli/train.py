@@ -29,11 +29,11 @@ class Train:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.interrupt import stop_on_signal
         from kdgan.tasks.run import run_of
         from kdgan.tasks.sources import notes_of, read
         from kdgan.training.devices import deterministic
         from kdgan.training.display import training_bars
-        from kdgan.training.interrupt import stop_on_signal
 
         execution = self.training.execution(self.data.data_dir)
         config = self.data.config(self.training, execution)

@@ -16,10 +16,11 @@ from kdgan.experiments.records import Curves, Points, Record, record_of, write_r
 from kdgan.experiments.statistics import rows_of, title_of
 from kdgan.experiments.variants import Comparison, Key
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
+from kdgan.files import make_folder
 from kdgan.tasks.config import Config
 from kdgan.tasks.run import Outcome, outcome_in, task_of
 from kdgan.tasks.sources import notes_of
-from kdgan.training.config import bind_folder
+from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
 
 
@@ -77,9 +78,10 @@ def compare(
             several comparisons may share one. Default: `out`.
 
     Raises:
-        UsageError: if the configuration does not fit the data, or `out` belongs to another one.
+        UsageError: if the configuration does not fit the data, or `out` belongs to another one, cannot be written, or
+            is removed meanwhile.
         Interrupted: on Ctrl-C.
-        OSError: if `out` cannot be written.
+        OSError: if there is no room.
     """
     from kdgan.experiments.report import write_report  # with matplotlib, which workers need not import
 
@@ -87,10 +89,12 @@ def compare(
     for note in notes_of(comparison.base, execution.data_dir):
         console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     bind_folder(out, "comparison.json", comparison.base.shared())
+    make_folder(out)
     found = Compared(comparison)
 
     def keep(key: Key, outcome: Outcome) -> None:
         found.outcomes[key] = outcome
+        check_kept(out, "comparison.json")
         write_records(out / "results.csv", found.records)
 
     found.failures.extend(run_all(comparison.runs(), execution, store or out, console=console, keep=keep))
@@ -109,6 +113,7 @@ def compare(
             examples=_examples(found, task.shown()),
             about=task.about,
         )
+        check_kept(out, "comparison.json")
         table = tables.table(rows, tables.of_comparison(metrics), tables.note_of_comparison(rows, metrics))
         console.print(table.terminal(rows[0].cell))
     return found

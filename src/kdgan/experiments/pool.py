@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import wait
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kdgan.errors import Interrupted, KdganError, RunError, failed
-from kdgan.training.devices import deterministic
-from kdgan.training.interrupt import stop_on_signal
+from kdgan.errors import Held, Interrupted, RunError
+from kdgan.experiments.worker import Done, Killed, Worker
+from kdgan.interrupt import stop_on_signal
 
 Reporter = Callable[[float], None]
 """Called with the share of the job that is done, from 0 to 1."""
+STOPPED = "stopped; the same command goes on from there"
+HELD_SECONDS = 0.5
+"""Time after which a job that another command is at is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ def run_jobs(
 ) -> list[str]:
     """Carries out the jobs and calls `done` with the name and value of each that ends well.
 
-    A job that fails with `RunError` takes those that need it with it, and lets the others go on.
+    A job that fails with `RunError` takes those that need it with it, and lets the others go on. One that raises
+    `Held`, as another command is at it, is looked at again later, after the others.
 
     Args:
         jobs: each after those that it needs.
@@ -68,78 +68,140 @@ def run_jobs(
         What each failed job said.
 
     Raises:
-        Interrupted: on Ctrl-C, when all running jobs have saved their state.
+        Interrupted: on Ctrl-C and the like, when all running jobs have saved their state.
         RunError: if a worker process is killed.
         OSError: if a job could not write.
     """
-    context = multiprocessing.get_context("spawn")
-    with _interrupts_held():
-        reports, stop = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(workers, context, _prepare, (reports, stop, threads, prepare))
-    with stop_on_signal() as stopping, _Picture(jobs, console) as picture, pool:
-        schedule = _Schedule(jobs, pool, workers)
-        try:
-            while schedule.submit():
-                finished, _ = wait(schedule.running, timeout=0.2, return_when=FIRST_COMPLETED)
-                while not reports.empty():
-                    picture.update(*reports.get())
-                if stopping():
-                    stop.set()
-                    picture.say("stopping: running jobs save their state ...")
-                for future in finished:
-                    name, value = schedule.collect(future)
+    schedule = _Schedule(jobs)
+    with (
+        stop_on_signal() as stopping,
+        _Picture(jobs, console) as picture,
+        _Crew(workers, threads, prepare or _nothing) as crew,
+    ):
+        while schedule.unfinished:
+            if stopping():
+                picture.say("stopping: running jobs save their state ...")
+                crew.stop()
+                if not crew.busy:
+                    raise Interrupted(STOPPED)
+            while not stopping() and crew.has_room and (job := schedule.next()) is not None:
+                crew.give(job)
+            for name, said in crew.hear(0.2):
+                if not isinstance(said, Done):
+                    picture.update(name, said)
+                elif schedule.is_over(name, said.error):
                     picture.finish(name)
-                    if value is not None:
-                        done(name, value)
-        except Interrupted as error:
-            raise Interrupted("stopped; the same command goes on from there") from error
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
-            ) from error
-        finally:
-            # However this ends, workers that still run save their state rather than being waited for.
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+                    if said.error is None:
+                        done(name, said.value)
     return schedule.failures
+
+
+class _Crew:
+    """Processes that carry out jobs; however the block ends, those that are at one save their state and end."""
+
+    def __init__(self, many: int, threads: int, prepare: Callable[[], None]) -> None:
+        self.many, self.threads, self.prepare = many, threads, prepare
+        self.workers: list[Worker] = []
+        self.stopping = False
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop()
+        for worker in self.workers:
+            worker.end(kill=kind is KeyboardInterrupt)
+
+    @property
+    def busy(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.job is not None]
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.busy) < self.many
+
+    def give(self, job: Job) -> None:
+        """Has the job carried out by a process that is idle, or by a new one."""
+        worker = next((worker for worker in self.workers if worker.job is None), None)
+        if worker is None:
+            worker = Worker(multiprocessing.get_context("spawn"), self.threads, self.prepare)
+            self.workers.append(worker)
+        worker.give(job.name, job.work, job.arguments)
+
+    def stop(self) -> None:
+        if not self.stopping:
+            self.stopping = True
+            for worker in self.workers:
+                worker.stop()
+
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done]]:
+        """What those that are at a job say of it within some seconds."""
+        at_work = {worker.connection: worker for worker in self.busy}
+        if not at_work:
+            time.sleep(seconds)
+            return
+        for connection in wait(list(at_work), seconds):
+            worker = at_work[connection]  # type: ignore[index]
+            name = worker.job
+            assert name is not None
+            try:
+                yield name, worker.receive()
+            except Killed as error:
+                worker.job = None
+                if not self.stopping:
+                    raise RunError(
+                        "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
+                    ) from error
 
 
 class _Schedule:
     """Jobs that wait, run and are done."""
 
-    def __init__(self, jobs: Sequence[Job], pool: ProcessPoolExecutor, workers: int) -> None:
-        self.waiting, self.pool, self.workers = list(jobs), pool, workers
-        self.running: dict[Future[Any], str] = {}
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.waiting = list(jobs)
+        self.running: dict[str, Job] = {}
         self.done: set[str] = set()
         self.failed: set[str] = set()
         self.failures: list[str] = []
+        self.held_until: dict[str, float] = {}
 
-    def submit(self) -> bool:
-        """Starts what can start; False when nothing runs any more."""
-        self.failed.update(job.name for job in self.waiting if self.failed.intersection(job.after))
-        self.waiting = [job for job in self.waiting if job.name not in self.failed]
-        for job in list(self.waiting):
-            if len(self.running) < self.workers and self.done.issuperset(job.after):
-                self.waiting.remove(job)
-                with _interrupts_held():
-                    self.running[self.pool.submit(_work, job)] = job.name
-        if self.waiting and not self.running:
+    @property
+    def unfinished(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def next(self) -> Job | None:
+        """A job that can start, which is taken to run from now on; None if there is none now."""
+        ready = [job for job in self.waiting if self.done.issuperset(job.after)]
+        if self.waiting and not self.running and not ready:
             raise RunError(
                 f"{self.waiting[0].name} waits for what there is not: {', '.join(self.waiting[0].after)}"
             )
-        return bool(self.running)
+        for job in ready:
+            if self.held_until.get(job.name, 0.0) <= time.monotonic():
+                self.waiting.remove(job)
+                self.running[job.name] = job
+                return job
+        return None
 
-    def collect(self, future: Future[Any]) -> tuple[str, Any]:
-        """The name and value of a finished job; the value is None if it failed."""
-        name = self.running.pop(future)
-        try:
-            value = future.result()
-        except RunError as error:
+    def is_over(self, name: str, error: BaseException | None) -> bool:
+        """Takes note of what became of a job; False if another command is at it."""
+        job = self.running.pop(name)
+        if isinstance(error, Held):
+            self.waiting.append(job)
+            self.held_until[name] = time.monotonic() + HELD_SECONDS
+            return False
+        if isinstance(error, RunError):
             self.failed.add(name)
             self.failures.append(f"{name}: {error}")
-            return name, None
-        self.done.add(name)
-        return name, value
+            self.failed.update(job.name for job in self.waiting if self.failed.intersection(job.after))
+            self.waiting = [job for job in self.waiting if job.name not in self.failed]
+        elif isinstance(error, Interrupted):
+            raise Interrupted(STOPPED) from error
+        elif error is not None:
+            raise error
+        else:
+            self.done.add(name)
+        return True
 
 
 class _Picture:
@@ -195,60 +257,5 @@ class _Picture:
             self.console.print(text)
 
 
-_reports: SimpleQueue[tuple[str, float]]
-_stop: Event
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Holds Ctrl-C back for the block, and for good from processes that are started in it, which inherit this.
-
-    Otherwise it would reach a worker that is still importing, and break the pool.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _prepare(
-    reports: SimpleQueue[tuple[str, float]],
-    stop: Event,
-    threads: int,
-    prepare: Callable[[], None] | None,
-) -> None:
-    """Makes this process a worker: Ctrl-C reaches it through the parent alone."""
-    global _reports, _stop  # a pool hands things to its processes in no other way
-    _reports, _stop = reports, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    deterministic(threads)
-    if prepare is not None:
-        prepare()
-
-
-def _work(job: Job) -> Any:
-    parent = multiprocessing.parent_process()
-
-    def report(share: float) -> None:
-        _reports.put((job.name, share))
-        if parent is not None and not parent.is_alive():
-            # Nobody waits for the result; a new comparison may already be at work in the same folder.
-            _stop.set()
-
-    with _as_run_error_only():
-        return job.work(*job.arguments, report, _stop.is_set)
-
-
-@contextlib.contextmanager
-def _as_run_error_only() -> Iterator[None]:
-    """Keeps what is sent back to the parent to errors that survive being sent."""
-    try:
-        yield
-    except (KdganError, OSError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise failed(error) from error
+def _nothing() -> None:
+    """What a process is prepared by where there is nothing to prepare."""

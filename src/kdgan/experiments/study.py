@@ -18,7 +18,7 @@ from kdgan.experiments.records import Curves, read_curves, read_records, write_c
 from kdgan.experiments.statistics import Row, rows_of
 from kdgan.experiments.tables import Column, Table, table
 from kdgan.experiments.variants import Comparison, Variant
-from kdgan.files import write_json
+from kdgan.files import make_folder, write_json
 from kdgan.stored import read_json
 from kdgan.tasks.config import Config
 from kdgan.training.config import differences
@@ -157,6 +157,7 @@ def carry_out(
         _check(folder / f"{cell}.json", comparison, command)
     for comparison in comparisons.values():
         comparison.check(execution)
+    make_folder(folder)
     for cell, comparison in comparisons.items():
         console.print(f"{name}, {cell}: {len(comparison.runs())} runs")
         out = places.out / name / cell
@@ -167,7 +168,7 @@ def carry_out(
         if found.outcomes:
             _write(folder, cell, study, found)
             write_json(folder / f"{cell}.json", asdict(_described(comparison, command)))
-    if folder.exists():
+    if any(folder.glob("*.csv")):
         write_study_page(study, folder, places.out / name / "report.html", lead)
     return failures
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -17,24 +19,24 @@ from optuna.distributions import (
 )
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
 from kdgan.data.seeds import mixed
-from kdgan.errors import RunError, UsageError
+from kdgan.errors import RunError, UsageError, wrong
 from kdgan.experiments.comparison import run_all
 from kdgan.experiments.records import write_csv
 from kdgan.experiments.statistics import mean_interval
 from kdgan.experiments.variants import OWN_SETTINGS, Comparison, Key, Variant
-from kdgan.files import write_json
+from kdgan.files import locked, make_folder, write_json
 from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import Outcome, run_of
 from kdgan.tasks.sources import notes_of
-from kdgan.training.config import bind_folder
+from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
 
 ROUND = 2
@@ -105,30 +107,46 @@ def tune(
     for note in notes_of(base, execution.data_dir):
         console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
     bind_folder(out, "study.json", {**base.shared(), "seeds": seeds})
-    studies = {name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods}
-    for target in [*range(ROUND, trials, ROUND), trials]:
-        asked = {
-            f"{method}, trial {trial.number}": (method, trial)
-            for method, study in studies.items()
-            for trial in _open_trials(study, method, space(methods[method], base), target, (trials + 1) // 2)
+    make_folder(out)
+    with locked(out):
+        studies = {
+            name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods
         }
+    for target in [*range(ROUND, trials, ROUND), trials]:
+        with locked(out):  # another command in this folder works on the same trials, and not on more
+            asked = {
+                f"{method}, trial {trial.number}": (method, trial)
+                for method, study in studies.items()
+                for trial in _open_trials(
+                    study, method, space(methods[method], base), target, (trials + 1) // 2
+                )
+            }
         variants = {
             name: Variant.of(methods[method], trial.params) for name, (method, trial) in asked.items()
         }
         found = _validated(Comparison(base, variants, checked), execution, store or out, console)
         for name, (method, trial) in asked.items():
-            if len(found[name]) == seeds:
-                studies[method].tell(trial.number, mean_interval(found[name]).mean)
-            else:
-                studies[method].tell(trial.number, state=TrialState.FAIL)
+            value = mean_interval(found[name]).mean if len(found[name]) == seeds else None
+            state = TrialState.FAIL if value is None else None
+            studies[method].tell(trial.number, value, state, skip_if_finished=True)
+    check_kept(out, "study.json")
     return _write(studies, base, seeds, out)
 
 
 def _study(name: str, method: str | type[Method], base: Config, known: Mapping[str, Any], out: Path) -> Study:
     """The study of a method, from its file in `out` if it was begun there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(out / f"{name.replace(':', '.')}.optuna.log")))
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    journal = out / f"{name.replace(':', '.')}.optuna.log"
+    _mend(journal)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal), _Lock(journal)))
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+    except (KeyError, TypeError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
+        raise wrong(
+            f"{journal} is damaged: delete it to search {name} anew; finished runs are kept"
+        ) from error
     if not study.trials:
         training = base.training
         own = {setting: getattr(training, setting) for setting in OWN_SETTINGS}
@@ -140,6 +158,46 @@ def _study(name: str, method: str | type[Method], base: Config, known: Mapping[s
             first = {key: _within(given[key], searched[key]) for key in searched if key in given}
             study.enqueue_trial(first, skip_if_exists=True)
     return study
+
+
+class _Lock(JournalFileOpenLock):
+    """A lock that the operating system frees when its process is killed; Optuna's own stays, and is waited for."""
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self.lock = FileLock(journal.with_name(f".{journal.name}.lock"))
+
+    def acquire(self) -> bool:
+        self.lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+def _mend(journal: Path) -> None:
+    """Cuts off the last line where it was being written when a search was killed.
+
+    Raises:
+        UsageError: if another line is damaged.
+    """
+    if not journal.exists():
+        return
+    with _Lock(journal).lock, journal.open("rb+") as file:
+        content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            file.truncate(len(whole))
+            os.fsync(file.fileno())
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            good = isinstance(json.loads(line), dict)
+        except (ValueError, RecursionError):
+            good = False
+        if not good:
+            raise wrong(
+                f"{journal}, line {number} is damaged: delete the file to search anew; finished runs are kept"
+            )
 
 
 def _open_trials(

@@ -11,8 +11,16 @@ from kdgan.experiments.pool import Job, Reporter
 from kdgan.methods import find
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.tasks.run import NetworkRun, Outcome, data_of, remember, run_of
-from kdgan.training.config import digest
+from kdgan.tasks.run import (
+    NetworkRun,
+    Outcome,
+    data_of,
+    outcome_in,
+    pretraining_folder,
+    remember,
+    run_of,
+)
+from kdgan.training.config import digest, own_folder
 from kdgan.training.execution import Execution
 
 
@@ -57,18 +65,34 @@ def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -
 def pretrain(
     config: Config, execution: Execution, store: Path, role: str, report: Reporter, stop: Callable[[], bool]
 ) -> float:
-    """Trains one player on the labels; its time in seconds."""
-    run = run_of(config, _watched(execution, report, stop))
-    assert isinstance(run, NetworkRun)
-    return run.pretrain(role, store / "pretrained").seconds
+    """Trains one player on the labels; its time in seconds.
+
+    Raises:
+        Held: if another process is at it.
+    """
+    folder, values = pretraining_folder(config, role, store / "pretrained")
+    with own_folder(folder, "config.json", values, wait=False):
+        run = run_of(config, _watched(execution, report, stop))
+        assert isinstance(run, NetworkRun)
+        return run.pretrain(role, store / "pretrained").seconds
 
 
 def carry_out(
     config: Config, execution: Execution, store: Path, report: Reporter, stop: Callable[[], bool]
 ) -> Outcome:
-    """Carries out one run."""
-    run = run_of(config, _watched(execution, report, stop, config.method))
-    return run.train(run_folder(store, config), store / "pretrained")
+    """Carries out one run.
+
+    Raises:
+        Held: if another process is at it.
+    """
+    folder = run_folder(store, config)
+    with own_folder(folder, "config.json", config.identity(), wait=False):
+        # Another process may have finished it in between.
+        finished = outcome_in(folder, config)
+        if finished is not None:
+            return finished
+        run = run_of(config, _watched(execution, report, stop, config.method))
+        return run.train(folder, store / "pretrained")
 
 
 def preparation(config: Config, execution: Execution) -> Callable[[], None]:

@@ -176,7 +176,9 @@ class Player:
         """Puts back what `state_dict` gave."""
         self.module.load_state_dict(state["module"])
         if self.optimizer is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
+            # Rates and the like are settings: only what it remembers comes from a file.
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
             for parameter, moments in self.optimizer.state.items():
                 for name, value in moments.items():
                     if value.shape == parameter.shape and value.stride() != parameter.stride():

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
 
-from kdgan.errors import UsageError, one_line
+from kdgan.errors import UsageError, printable
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.stored import as_kind
@@ -54,7 +54,7 @@ class ClassesData:
     @property
     def title(self) -> str:
         """Its name in results."""
-        return self.source
+        return _title(self.source)
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -103,7 +103,7 @@ class TagsData:
     @property
     def title(self) -> str:
         """Its name in results."""
-        return one_line(f"{Path(self.source).stem}, {self.choice} tags")
+        return f"{_title(Path(self.source).stem)}, {self.choice} tags"
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -204,6 +204,12 @@ class Config:
         own = code([self.network(role), *(self.metrics if role == "student" else ())])
         training = self.training.pretraining(role, find(self.method))
         return {**values, "network": self.network(role), **training, **own}
+
+
+def _title(name: str) -> str:
+    """A name in results: printable, and no formula where a spreadsheet opens them."""
+    shown = printable(name)
+    return f"./{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def code(names: Iterable[object]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.seeds import mixed
-from kdgan.files import locked, write_json
+from kdgan.files import write_json
 from kdgan.methods import find
 from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.training.config import bind_folder, digest
+from kdgan.training.config import bind_folder, check_kept, digest, own_folder
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import BOOKKEEPING, Loop
@@ -84,12 +84,12 @@ class Run(ABC):
         finished = outcome_in(folder, self.config)
         if finished is not None:
             return finished
-        bind_folder(folder, "config.json", self.config.identity())
-        with locked(folder, self.execution.stop):
+        with own_folder(folder, "config.json", self.config.identity(), self.execution.stop):
             finished = outcome_in(folder, self.config)
             if finished is not None:
                 return finished
             outcome = self.carry_out(folder, pretrained)
+            check_kept(folder, "config.json")
             write_json(folder / "result.json", asdict(outcome))
             for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
                 passing.unlink(missing_ok=True)
@@ -180,8 +180,7 @@ class NetworkRun(Run):
         return likeliest(logits_of(student, shown), self.task) if len(shown) else []
 
     def _pretraining_folder(self, role: str, pretrained: Path) -> Path:
-        values = self.config.pretraining(role)
-        folder = pretrained / f"{role}-seed{self.config.seed}-{digest(values)}"
+        folder, values = pretraining_folder(self.config, role, pretrained)
         bind_folder(folder, "config.json", values)
         return folder
 
@@ -198,6 +197,12 @@ class NetworkRun(Run):
         if len(self.validation):
             metrics[f"validation/{primary}"] = self.task.measure(student, self.validation)[primary]
         return metrics
+
+
+def pretraining_folder(config: Config, role: str, pretrained: Path) -> tuple[Path, dict[str, Any]]:
+    """Folder of a pretrained player among those that runs share, and all that the player depends on."""
+    values = config.pretraining(role)
+    return pretrained / f"{role}-seed{config.seed}-{digest(values)}", values
 
 
 def run_of(config: Config, execution: Execution) -> Run:

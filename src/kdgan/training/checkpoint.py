@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from kdgan.data.seeds import random_state as random_state
 from kdgan.data.seeds import restore_random_state as restore_random_state
@@ -100,6 +101,30 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> No
                 f"{what} belongs to another network: {name} is {tuple(theirs.shape)} of {theirs.dtype} there and "
                 f"{tuple(mine.shape)} of {mine.dtype} here"
             )
+
+
+def check_moments(optimizer: Optimizer | None, state: Mapping[str, Any] | None, what: str) -> None:
+    """Checks that what an optimizer remembered fits the weights that it has now.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    weights = (
+        [] if optimizer is None else [each for group in optimizer.param_groups for each in group["params"]]
+    )
+    kept: Any = {} if state is None else state.get("state")
+    fits = (
+        (optimizer is None) == (state is None)
+        and isinstance(kept, dict)
+        and {*kept} <= {*range(len(weights))}
+    )
+    for place, weight in enumerate(weights if fits else ()):
+        moments = kept.get(place, {})
+        fits = fits and isinstance(moments, dict)
+        for each in moments.values() if fits else ():
+            fits = fits and isinstance(each, Tensor) and (each.ndim == 0 or each.shape == weight.shape)
+    if not fits:
+        raise wrong(f"{what} belongs to another run: what its optimizer remembers does not fit the weights")
 
 
 def _sha256(tree: str, tensors: Mapping[str, Tensor]) -> str:

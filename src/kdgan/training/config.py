@@ -6,13 +6,15 @@ import hashlib
 import json
 import numbers
 import operator
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from kdgan.errors import UsageError, wrong
-from kdgan.files import write_json
+from kdgan.files import locked, make_folder, unusable, write_json
 from kdgan.methods import Method, Optimization
 from kdgan.methods.base import check_range
 from kdgan.stored import read_json
@@ -167,23 +169,57 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
     """Makes `folder` the one of this configuration: writes it there, or compares it with what is there.
 
     Raises:
-        UsageError: if the folder belongs to another configuration, or holds something else.
+        UsageError: if the folder belongs to another configuration, holds something else, or cannot be written.
     """
     file = folder / name
-    if not file.exists():
+    try:
         # A run that was killed at once may have left the temporary name of this very file.
-        if not folder.exists() or (
-            folder.is_dir() and all(path.match(f".{name}.*.tmp") for path in folder.iterdir())
+        if not os.path.lexists(file) and (
+            not os.path.lexists(folder)
+            or (folder.is_dir() and all(path.match(f".{name}.*.tmp") for path in folder.iterdir()))
         ):
             folder.mkdir(parents=True, exist_ok=True)
             write_json(file, values)
             return
-        # Another process may have written it in between.
-        if not file.exists():
-            raise UsageError(f"{folder} exists and is not a folder of kdgan: choose another one (--out)")
+    except OSError as error:
+        raise unusable(folder, error) from error
+    # Another process may have written it in between.
+    if not file.exists():
+        raise wrong(f"{folder} exists and is not a folder of kdgan: choose another one (--out)")
     message = differences(read_json(file, dict[str, Any]), values)
     if message:
-        raise UsageError(f"{folder} holds another configuration ({message}): choose another folder (--out)")
+        raise wrong(f"{folder} holds another configuration ({message}): choose another folder (--out)")
+
+
+@contextmanager
+def own_folder(
+    folder: Path,
+    name: str,
+    values: Mapping[str, Any],
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    wait: bool = True,
+) -> Iterator[None]:
+    """A folder of this configuration, see `bind_folder`, that no other process works in, see `locked`, for the block.
+
+    Raises:
+        UsageError: also if the folder was removed or replaced meanwhile.
+    """
+    bind_folder(folder, name, values)
+    make_folder(folder)
+    with locked(folder, stop, wait=wait):
+        yield
+        check_kept(folder, name)
+
+
+def check_kept(folder: Path, name: str) -> None:
+    """Checks that a folder still has its configuration.
+
+    Raises:
+        UsageError: if it was removed, or another one has come to its place.
+    """
+    if not (folder / name).is_file():
+        raise wrong(f"{folder} was removed or replaced while kdgan was at work in it: repeat the command")
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -6,23 +6,47 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kdgan.data.feed import Feed
-from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed
-from kdgan.files import replacing
+from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed, wrong
+from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
+from kdgan.stored import as_kind
 from kdgan.training import checkpoint
 
 BOOKKEEPING = ("step", "seconds", "losses")
 """Names of what every evaluation records beside what was measured."""
 WINDOW = 20
 """Steps between two looks at the losses: looking makes the device wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Player:
+    """State of a player in a checkpoint."""
+
+    module: dict[str, Any]
+    optimizer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Content of a checkpoint."""
+
+    step: int
+    steps: int
+    seconds: float
+    sums: dict[str, float]
+    counts: dict[str, int]
+    history: list[dict[str, Any]]
+    method: dict[str, Any]
+    random: dict[str, Tensor]
 
 
 @contextlib.contextmanager
@@ -47,7 +71,8 @@ class Loop:
         feed: the batch of each step.
         steps: how many.
         device: of the players; random state is saved for it.
-        folder: holds `checkpoint.safetensors` and `metrics.jsonl`; None keeps nothing.
+        folder: holds `checkpoint.safetensors`, from which training goes on, and `metrics.jsonl`, the history for
+            people; None keeps nothing.
         evaluate: gives what to measure, by name; called `evaluations` times and after the last step.
         evaluations: how often, evenly over the steps.
         bfloat16: compute forward passes in bfloat16 where that is safe (autocast).
@@ -81,6 +106,7 @@ class Loop:
         Raises:
             RunError: if a loss is no longer finite: the step, the term and its value.
             Interrupted: if `stop` said so.
+            UsageError: if the checkpoint in the folder is of something else.
             OSError: if the folder cannot be written.
         """
         start = self._resume()
@@ -158,18 +184,21 @@ class Loop:
         self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
         if self.folder is not None:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.history[-1]) + "\n")
+                file.write(_line(self.history[-1]))
 
     def _save(self, done: int) -> None:
         self._check_weights(done)
         if self.folder is None:
             return
+        if self.history:
+            sync(self.folder / "metrics.jsonl")
         state = {
             "step": done,
             "steps": self.steps,
             "seconds": self.seconds,
             "sums": self._sums,
             "counts": self._counts,
+            "history": self.history,
             "method": self.method.state_dict(),
             "random": checkpoint.random_state(self.device),
         }
@@ -189,30 +218,58 @@ class Loop:
         if self.folder is None:
             return 0
         self.folder.mkdir(parents=True, exist_ok=True)
+        # What a killed run was writing: with the second kind of name safetensors makes its own beginning.
+        for pattern in (".checkpoint.*.tmp", ".tmp*", ".metrics.*.tmp"):
+            for left in self.folder.glob(pattern):
+                left.unlink(missing_ok=True)
         saved = self.folder / "checkpoint.safetensors"
-        state = checkpoint.load(saved, dict[str, Any]) if saved.exists() else None
-        done = 0 if state is None else int(state["step"])
-        self._cut_metrics(done)
-        if state is not None:
-            self.method.load_state_dict(state["method"])
-            checkpoint.restore_random_state(state["random"], self.device)
-            self.seconds, self._sums = state["seconds"], state["sums"]
-            self._counts = state["counts"]
+        done = 0
+        if saved.exists():
+            state = checkpoint.load(saved, _State)
+            try:
+                self._take_up(state, str(saved))
+            except UsageError:
+                raise
+            # What a method of one's own remembers is in its own words.
+            except Exception as error:
+                raise wrong(
+                    f"{saved} is of another run, or damaged: delete it to start anew ({error})"
+                ) from error
+            done = state.step
             self.progress(done)
+        self._rewrite_metrics()
         return done
 
-    def _cut_metrics(self, done: int) -> None:
-        """Drops the records that were written after the checkpoint: those steps come again."""
+    def _take_up(self, state: _State, what: str) -> None:
+        evaluated = (
+            0 if self.evaluate is None else state.step * min(self.evaluations, self.steps) // self.steps
+        )
+        players = as_kind(state.method.get("players"), dict[str, _Player], what)
+        if (
+            (state.steps, len(state.history)) != (self.steps, evaluated)
+            or not 0 <= state.step <= self.steps
+            or not 0 <= state.seconds < math.inf
+            or state.sums.keys() != state.counts.keys()
+            or players.keys() != self.method.players.keys()
+        ):
+            raise wrong(f"{what} is of another run: delete it to start anew")
+        for role, player in self.method.players.items():
+            checkpoint.check_state(player.module, players[role].module, what)
+            checkpoint.check_moments(player.optimizer, players[role].optimizer, what)
+        self.method.load_state_dict(state.method)
+        checkpoint.restore_random_state(state.random, self.device)
+        self.history, self.seconds = state.history, state.seconds
+        self._sums, self._counts = state.sums, state.counts
+
+    def _rewrite_metrics(self) -> None:
+        """Makes `metrics.jsonl` what the checkpoint says: what is more was written after it, and comes again."""
         file = self.folder / "metrics.jsonl" if self.folder else None
-        if file is None or not file.exists():
+        text = "".join(map(_line, self.history))
+        if file is None or (file.read_text("utf-8", "replace") if file.exists() else "") == text:
             return
-        for line in file.read_text(encoding="utf-8").splitlines():
-            # A line that was being written when the run was killed is no JSON.
-            with contextlib.suppress(json.JSONDecodeError):
-                record = json.loads(line)
-                if record["step"] <= done:
-                    self.history.append(record)
         with replacing(file) as temporary:
-            temporary.write_text(
-                "".join(json.dumps(record) + "\n" for record in self.history), encoding="utf-8"
-            )
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record) + "\n"
