@@ -3,6 +3,8 @@ anything is made of it. Imports nothing heavy."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,9 +40,17 @@ def from_json(content: bytes | str, kind: type[Stored], what: str) -> Stored:
         UsageError: as `read_json`.
     """
     try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        # Python's own reader, as names of files may hold bytes that are no UTF-8, which it writes as half pairs.
+        return msgspec.convert(json.loads(content, parse_float=_finite, parse_constant=_finite), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise wrong(f"{what} is damaged, or was written by something else: {error}") from error
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:40]} is no finite number")
+    return value
 
 
 def as_kind(value: Any, kind: type[Stored], what: str) -> Stored:

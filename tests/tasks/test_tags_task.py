@@ -217,4 +217,4 @@ def test_a_name_that_no_file_can_have_shows_no_picture(tmp_path: Path) -> None:
 
 
 def test_results_name_the_table_in_one_printable_line() -> None:
-    assert TagsData("runs/a\x1b[31m\n\udcff.parquet").title == "a?[31m ?, popular tags"
+    assert TagsData("runs/a\x1b[31m\n\udcff.parquet").title == r"a\x1b[31m\n\udcff, popular tags"

@@ -279,7 +279,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, change: dict[
     with pytest.raises(Interrupted):
         first.run()
     saved = tmp_path / "checkpoint.safetensors"
-    checkpoint.save(saved, {**checkpoint.load(saved), **change})
+    checkpoint.save(saved, {**checkpoint.load(saved, dict[str, Any]), **change})
     again, _ = counted(50, tmp_path, evaluate=lambda: {}, evaluations=10)
     with refused(saved, "delete it"):
         again.run()

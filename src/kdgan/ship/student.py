@@ -64,6 +64,7 @@ class Student:
             "features": None if self.features is None else dict(self.features),
             "weights": self.module.state_dict(),
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(path, tree)
 
     @staticmethod

@@ -244,18 +244,21 @@ class Loop:
         evaluated = (
             0 if self.evaluate is None else state.step * min(self.evaluations, self.steps) // self.steps
         )
-        players = as_kind(state.method.get("players"), dict[str, _Player], what)
+        own = self.method.state_dict()
+        players = as_kind(state.method.get("players", {}), dict[str, _Player], what)
         if (
             (state.steps, len(state.history)) != (self.steps, evaluated)
             or not 0 <= state.step <= self.steps
             or not 0 <= state.seconds < math.inf
             or state.sums.keys() != state.counts.keys()
-            or players.keys() != self.method.players.keys()
+            or state.method.keys() != own.keys()
+            or players.keys() != own.get("players", {}).keys()
         ):
             raise wrong(f"{what} is of another run: delete it to start anew")
-        for role, player in self.method.players.items():
-            checkpoint.check_state(player.module, players[role].module, what)
-            checkpoint.check_moments(player.optimizer, players[role].optimizer, what)
+        for role, stored in players.items():
+            player = self.method.players[role]
+            checkpoint.check_state(player.module, stored.module, what)
+            checkpoint.check_moments(player.optimizer, stored.optimizer, what)
         self.method.load_state_dict(state.method)
         checkpoint.restore_random_state(state.random, self.device)
         self.history, self.seconds = state.history, state.seconds

@@ -198,5 +198,5 @@ def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path:
     code, printed, errors = typed(*command)
     assert (code, errors) == (0, "")
     assert all(line.isprintable() for line in printed.splitlines())
-    assert {row["data"] for row in rows(out / "results.csv")} == {"t??[31m , popular tags"}
+    assert {row["data"] for row in rows(out / "results.csv")} == {r"t\udcff\x1b[31m\n, popular tags"}
     assert (out / "report.html").is_file()
