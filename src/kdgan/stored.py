@@ -61,5 +61,5 @@ def as_kind(value: Any, kind: type[Stored], what: str) -> Stored:
     """
     try:
         return msgspec.convert(value, kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except Exception as error:  # of any kind: the value may be anything
         raise wrong(f"{what} is damaged, or was written by something else: {error}") from error

@@ -87,7 +87,6 @@ SETTINGS = (
         "tau_end=0",
         "tau_start=-1",
         "distillation=l3",
-        "distillation=os:system",
     ),
     *("nothing=1", "temperature=0", "seed=1", "optimization=1", "alpha=" + "[" * 5000, "alpha=0.5=1", "_x=1"),
 )

@@ -19,7 +19,7 @@ _FORMS = (
     "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
     "normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
 )
-MOST_LAYERS, MOST_WIDTH, MOST_WEIGHTS = 200, 65_536, 10**9
+MOST_LAYERS, MOST_WIDTH, MOST_DEPTH, MOST_WEIGHTS = 200, 65_536, 1000, 10**9
 _OF_IMAGES, _OF_FEATURES = ("lenet", "resnet"), ("normed", "projected")
 
 
@@ -145,6 +145,8 @@ def _lenet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> n
 def _resnet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> nn.Module:
     if len(sizes) not in (1, 2):
         raise UsageError(f"network {name!r} needs one or two numbers: resnet-DEPTH or resnet-DEPTH-WIDTH")
+    if sizes[0] > MOST_DEPTH:
+        raise UsageError(f"network {name!r} is too deep: at most {MOST_DEPTH:,} layers are possible")
     return resnet(shape, sizes[0], sizes[1] if len(sizes) == 2 else 16, classes)
 
 
