@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdgan.errors import UsageError
@@ -33,11 +33,13 @@ records = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(st.lists(records, max_size=4))
 def test_records_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Record]
 ) -> None:
-    path = tmp_path_factory.mktemp("deep") / "results.csv"
+    path = tmp_path_factory.getbasetemp() / "deep" / "results.csv"
+    path.parent.mkdir(exist_ok=True)
     write_records(path, rows)
     assert read_records(path) == rows
     assert [file.name for file in path.parent.iterdir()] == ["results.csv"]
