@@ -70,8 +70,8 @@ def undisturbed(command: str, out: Path) -> float:
     return time.monotonic() - began
 
 
-def killed(kill: Kill, out: Path, seconds: float) -> str:
-    """Carries out the command and the kill; what came of it."""
+def killed(kill: Kill, out: Path, seconds: float) -> tuple[int, str]:
+    """Carries out the command and the kill; the exit code, and what came of it."""
     process, after = started(kill.command, out), kill.moment * seconds
     time.sleep(after)
     try:
@@ -92,7 +92,7 @@ def killed(kill: Kill, out: Path, seconds: float) -> str:
             assert errors.count("\n") == (1 if code else 0), errors
         elif kill.target == "worker":
             assert code in (0, 1, -signal.SIGKILL), (code, errors)
-    return f"exit code {code} after {after:.1f} s: {errors.strip() or printed.strip()[-60:]!r}"
+    return code, f"after {after:.1f} s exit code {code}: {errors.strip() or printed.strip()[-60:]}"
 
 
 def _send(kill: Kill, process: subprocess.Popen[str]) -> None:
@@ -160,14 +160,17 @@ def main() -> None:
         whole = {command: Path(folder, command) for command in COMMANDS}
         seconds = {command: undisturbed(command, out) for command, out in whole.items()}
         print({command: round(value, 1) for command, value in seconds.items()}, flush=True)
-        chain = dict.fromkeys(COMMANDS, 0)
+        done, in_chain = dict.fromkeys(COMMANDS, 0), dict.fromkeys(COMMANDS, 0)
         for number, kill in zip(range(given.count), kills(given.seed), strict=False):
-            out = Path(folder, f"{kill.command}-{chain[kill.command] // given.chain}")
-            print(number, kill, killed(kill, out, seconds[kill.command]), flush=True)
-            chain[kill.command] += 1
-            if chain[kill.command] % given.chain == 0:
-                undisturbed(kill.command, out)
-                check_same(out, whole[kill.command])
+            name = kill.command
+            out = Path(folder, f"{name}-{done[name]}")
+            code, said = killed(kill, out, seconds[name])
+            print(number, name, kill.target, kill.signal.name, said, flush=True)
+            in_chain[name] += 1
+            if code == 0 or in_chain[name] == given.chain:
+                undisturbed(name, out)
+                check_same(out, whole[name])
+                done[name], in_chain[name] = done[name] + 1, 0
 
 
 if __name__ == "__main__":
