@@ -39,6 +39,8 @@ def table(what: str) -> str:
         return settings_table(name)
     if name.startswith("changes/"):
         return changes_table(ROOT / what)
+    if name == "default_call.json":
+        return default_call_table(ROOT / what)
     if name in STUDIES:
         return STUDIES[name].table(read_results(ROOT / what)).markdown()
     rows = rows_of(read_records(ROOT / what))
@@ -97,6 +99,22 @@ def changes_table(file: Path) -> str:
     )
     text = markdown(headers[:shown], [row[:shown] for row in rows], words=("change",))
     return f"{text}\n{note}\n"
+
+
+def default_call_table(file: Path) -> str:
+    """The default call of `distill` beside distillation and the control, paired by seed."""
+    rows = []
+    for case, found in json.loads(file.read_text(encoding="utf-8"))["cases"].items():
+        columns = {name: dict(enumerate(found[name])) for name in ("control", "distn", "default")}
+        means = (plus_minus(mean_interval(values.values())) for values in columns.values())
+        against = plus_minus(paired_difference(columns["default"], columns["distn"]), difference=True)
+        rows.append([case, str(len(found["default"])), *means, against])
+    headers = ("data", "seeds", "control", "distn", "default", "default − distn")
+    note = (
+        "Accuracy in % on examples that nothing was trained on or chosen by; ± half of the 95 % interval; differences "
+        "in points, paired by seed. T of N: a teacher trained on N other examples, without smoothing, and kept."
+    )
+    return f"{markdown(headers, rows, words=('data',))}\n{note}\n"
 
 
 def main() -> None:

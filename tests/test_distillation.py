@@ -384,7 +384,7 @@ def test_a_folder_of_another_trained_teacher(tmp_path: Path, trained: nn.Module)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.01)
-    with refused("another configuration (teacher"):
+    with refused("another configuration (trained.teacher"):
         run(small(), other, **call)
 
 

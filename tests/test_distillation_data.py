@@ -1,7 +1,9 @@
 """`distill` over data that are drawn, streamed, changed, or in part privileged."""
 
 import copy
+import importlib
 import random
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -523,3 +525,69 @@ def test_soft_labels_that_tie_and_labels_of_every_precision() -> None:
     for kind in (torch.float64, torch.float32, torch.bfloat16):
         assert run(Batch(TRAIN.inputs, soft.to(kind))).report.updates == 20
     assert run(Batch(TRAIN.inputs, TRAIN.targets.remainder(2).bool())).report.updates == 20
+
+
+def own_module(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Any:
+    """The module `mine` as a program that is started anew would find it, beside others of one's own."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    for name in files:
+        sys.modules.pop(name, None)
+    return importlib.import_module("mine")
+
+
+METHOD = (
+    "from kdgan.methods import Distn\nfrom helper import SCALE\nclass Mine(Distn):\n    name = 'mine:Mine'\n"
+)
+VIEWS = "class Views:\n    def __call__(self, inputs, generator):\n        return inputs * {}\n"
+
+
+def test_code_of_ones_own_is_part_of_a_call_and_so_is_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = own_module(tmp_path, monkeypatch, helper="SCALE = 1\n", mine=METHOD)
+    run(method=mine.Mine, folder=tmp_path / "run", steps=2)
+    mine = own_module(tmp_path, monkeypatch, helper="SCALE = 2\n", mine=METHOD)
+    with refused("another configuration (code"):
+        run(method=mine.Mine, folder=tmp_path / "run", steps=2)
+    mine = own_module(tmp_path, monkeypatch, helper="SCALE = 1\n", mine=METHOD + VIEWS.format(1))
+    run(augment=mine.Views(), folder=tmp_path / "views", steps=2)
+    mine = own_module(tmp_path, monkeypatch, helper="SCALE = 1\n", mine=METHOD + VIEWS.format(9))
+    with refused("another configuration (augment"):
+        run(augment=mine.Views(), folder=tmp_path / "views", steps=2)
+
+
+class Holding(nn.Module):
+    """A student that knows something beside its weights."""
+
+    def __init__(self, **held: Any) -> None:
+        super().__init__()
+        self.net = nets.mlp(6, [8], 3)
+        for name, value in held.items():
+            if name == "buffer":
+                self.register_buffer("buffer", value, persistent=False)
+            else:
+                setattr(self, name, value)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.net(inputs)
+        return logits
+
+
+@pytest.mark.parametrize("name", ["_private", "plain", "buffer"])
+def test_what_a_student_knows_beside_its_weights_is_part_of_a_call(tmp_path: Path, name: str) -> None:
+    one, other = (torch.tensor([value]) if name != "_private" else value for value in (1.0, 50.0))
+    for held in (one, one):
+        run(student=drawn(lambda held=held: Holding(**{name: held})), folder=tmp_path / "run", steps=2)
+    with refused("another configuration (players.student"):
+        run(student=drawn(lambda: Holding(**{name: other})), folder=tmp_path / "run", steps=2)
+
+
+def test_a_student_that_is_trained_is_part_of_a_call(tmp_path: Path) -> None:
+    trained = run(steps=200, control=False).student
+    run(student=copy.deepcopy(trained), folder=tmp_path / "run", steps=2)
+    with refused("another configuration (trained"):
+        run(folder=tmp_path / "run", steps=2, student=run(steps=200, seed=1, control=False).student)

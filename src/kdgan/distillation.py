@@ -225,7 +225,16 @@ class _Call:
 
         def told() -> dict[str, Any]:
             return described(
-                trainer, self.task.validation, hyper=hyper, metrics=self.task.metrics, trained=trained
+                trainer,
+                self.task.validation,
+                hyper=hyper,
+                metrics=self.task.metrics,
+                trained=[
+                    role
+                    for role, module in trainer.modules.items()
+                    if role != "discriminator"
+                    and (trained if role == "teacher" else self.task.is_trained(module, role))
+                ],
             )
 
         with self.home.open(told, student):

@@ -32,6 +32,23 @@ class RunError(KdganError, RuntimeError):
     """A run that was called correctly and failed on its way, such as a loss that diverged."""
 
 
+class NoMemory(RunError):  # noqa: N818 - says what there is not
+    """A run that needs more memory than there is: the same call may go on with less."""
+
+    exit_code = 2
+
+
+NO_MEMORY = "not enough memory: a smaller --batch, fewer --workers or smaller networks need less"
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an error, torch's own ones too, says that memory is exhausted."""
+    said = str(error)
+    return isinstance(error, MemoryError) or any(
+        each in said for each in ("alloc_cpu.cpp", "can't allocate memory", "out of memory")
+    )
+
+
 def wrong(message: str) -> UsageError:
     """A UsageError whose message is one printable line, whatever file names or foreign texts went into it."""
     return UsageError(one_line(message))
@@ -39,6 +56,8 @@ def wrong(message: str) -> UsageError:
 
 def failed(error: BaseException, what: str = "") -> RunError:
     """A RunError that says in one printable line what code that is not the project's own raised, and where."""
+    if is_of_memory(error):
+        return NoMemory(NO_MEMORY)
     place = ""
     if error.__traceback__ is not None:
         last = traceback.extract_tb(error.__traceback__)[-1]

@@ -122,7 +122,22 @@ def sha256_of(path: Path) -> str | None:
         return None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON, replacing `path` in one move."""
+def write_json(path: Path, value: Any, *, new: bool = False) -> None:
+    """Writes `value` as indented JSON, replacing `path` in one move.
+
+    Raises:
+        FileExistsError: with `new`, if another process has written it first.
+    """
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        if new:
+            _claim(temporary, path)
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        return  # a file system without links

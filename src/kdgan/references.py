@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kdgan.errors import wrong
 
+_INSTALLED = (
+    Path(__file__).parent,
+    *map(Path, {*sysconfig.get_paths().values()} - {sys.prefix, sys.base_prefix}),
+)
 _FORM = re.compile(r"[\w.]+:[\w.]+")
 
 
@@ -60,14 +68,11 @@ def find_callable(name: str) -> Callable[..., Any]:
 
 
 def fingerprint(found: Any) -> str:
-    """A hash of the code behind a function, class or other object of one's own: of its module's file and, for what was
-    typed at a prompt or in a program of its own, of its own source or bytecode."""
+    """A hash of the code behind a function, class or other object of one's own: of its module's file and of those of
+    one's own that it imports; of what was typed at a prompt, of its own source or bytecode."""
     module = sys.modules.get(getattr(found, "__module__", None) or type(found).__module__)
-    file = getattr(module, "__file__", None)
-    parts: list[bytes] = []
-    if file is not None and getattr(module, "__name__", "") != "__main__":
-        parts.append(Path(file).read_bytes())
-    else:
+    parts = [file.read_bytes() for file in sorted(_own_files(module))]
+    if not parts:
         with contextlib.suppress(OSError, TypeError):
             parts.append(inspect.getsource(found if hasattr(found, "__qualname__") else type(found)).encode())
     if inspect.isfunction(found):
@@ -77,6 +82,37 @@ def fingerprint(found: Any) -> str:
     elif not inspect.isclass(found):
         parts.append(_written(getattr(found, "__dict__", None) or found))
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _own_files(module: ModuleType | None) -> set[Path]:
+    """Files of a module and of all that it imports, directly or not, but for what is installed."""
+    found: set[Path] = set()
+    seen, waiting = {id(None)}, [module]
+    while waiting:
+        module = waiting.pop()
+        if module is None or id(module) in seen:
+            continue
+        seen.add(id(module))
+        file = Path(getattr(module, "__file__", None) or "-")
+        if not file.is_file() or any(file.is_relative_to(place) for place in _INSTALLED):
+            continue
+        found.add(file)
+        package = getattr(module, "__package__", "") or ""
+        waiting += [sys.modules.get(name) for name in _imported(file, package)]
+    return found
+
+
+def _imported(file: Path, package: str) -> set[str]:
+    """Names of the modules that a file imports anywhere in it, and of what it takes of them, which may be modules."""
+    names: set[str] = set()
+    with contextlib.suppress(SyntaxError, ValueError, ImportError):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                names.update(each.name for each in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                home = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+                names |= {home, *(f"{home}.{each.name}" for each in node.names)}
+    return names
 
 
 def _written(value: object) -> bytes:

@@ -124,7 +124,7 @@ IMAGES = np.zeros((10, 4, 4), np.uint8)
         ({"x": VECTORS[:, :0], "y": LABELS}, "not float64 (10, 0)"),
         ({"x": np.array(5), "y": LABELS}, "unequal lengths"),
         ({"x": NAN, "y": LABELS}, "mine.npz: x holds NaN in row 4, column 2 (counted from 1)"),
-        ({"x": HUGE, "y": LABELS}, "x holds an infinite value in row 5, column 1"),
+        ({"x": HUGE, "y": LABELS}, "x must hold numbers up to 1e+100, and holds 1e+300"),
         ({"x": VECTORS, "y": LABELS, "privileged": NAN}, "privileged holds NaN in row 4, column 2"),
         ({"x": VECTORS[:0], "y": LABELS[:0]}, "mine.npz: the training part has no examples"),
         ({"x": IMAGES.astype(int), "y": LABELS}, "neither uint8 nor numbers from 0 to 1, but int64"),

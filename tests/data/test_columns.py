@@ -42,6 +42,9 @@ def test_numbers_stay_numbers_where_some_are_missing(tmp_path: Path, none: str) 
     [
         ([" 3", "4 ", "+5", "1e1", ".5"], {3, 4, 5, 10, 0.5}),
         (["3 %", "4%"], {3, 4}),
+        (['"3,5 %"', '"-4,25 %"'], {3.5, -4.25}),
+        (["1 234.5", "2\u202f000", "\u2212 7".replace(" ", "")], {1234.5, 2000, -7}),
+        (["01-Jan-1970", "03-Feb-1970"], {0, 33}),
         (["$3", "$4.5"], {3, 4.5}),
         (["true", "False", "TRUE"], {0, 1}),
         (["1970-01-02", "1970-01-04"], {1, 3}),
@@ -66,7 +69,7 @@ def test_numbers_in_the_forms_that_people_write(
 def test_decimal_commas(tmp_path: Path) -> None:
     source = read(tmp_path, ["1,5", "-2,25", "1.000,5"], separator=";")
     assert values(source) == {1.5, -2.25, 1000.5}
-    assert source.notes == ("cells separated by semicolons", "a: decimal commas")
+    assert source.notes[:2] == ("cells separated by semicolons", "a: decimal commas")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,8 @@ def test_decimal_commas(tmp_path: Path) -> None:
         (["1"] * 19 + ["one"], "column 'a' holds numbers and, in 2 rows, something else ('one' in row 20)"),
         (["1", "Infinity"], "column 'a' holds 'Infinity' in row 2"),
         (['"1,234"', '"2,345"'], "the comma may stand between thousands or before decimals"),
+        (["01.01.98", "02.02.99", "03.03.01"], "dates with years of two digits, such as '01.01.98'"),
+        (["1.2.3", "3.4.5", "6.7.8"], "numbers in a form that is not understood, such as '1.2.3'"),
         (["02/03/2024", "03/04/2024"], "of which nobody can tell the day from the month"),
         ([str(10**29 + row) for row in range(3)], "whole numbers above 2^53"),
         ([str(2**53 + row) for row in range(3)], "whole numbers above 2^53"),
@@ -107,7 +112,12 @@ def test_labels_stay_apart_as_they_are_written(tmp_path: Path) -> None:
 def test_a_column_that_numbers_the_rows_is_left_out(tmp_path: Path) -> None:
     source = read(tmp_path, [str(row) for row in reversed(range(ROWS))], head="")
     assert source.columns == ("b",)
-    assert source.notes == ("column 1: numbers the rows and is left out",)
+    assert source.notes[0] == "column 1: numbers the rows and is left out"
+    shuffled = read(
+        tmp_path, [str(row * 7 % ROWS) for row in range(ROWS)]
+    )  # 7 and 40 have no divisor in common
+    assert shuffled.columns == ("a", "b")
+    assert shuffled.notes[0].startswith("a: another whole number in each row: --exclude")
 
 
 def test_packed_text_and_other_encodings(tmp_path: Path) -> None:
@@ -142,3 +152,44 @@ def test_standard_units_are_computed_before_anything_is_rounded(tmp_path: Path) 
     assert len(train.inputs[:, 0].unique()) == 6
     assert train.inputs[:, 0].std(correction=0).item() == pytest.approx(1, abs=1e-4)
     assert (split(read(tmp_path, ["0.1"]), labels=30, seed=0).train.inputs[:, 0] == 0).all()
+
+
+def test_a_semicolon_file_whose_points_may_divide_thousands_is_doubtful(tmp_path: Path) -> None:
+    with refused("column 'a' holds '64.058', where the point may stand between thousands"):
+        read(tmp_path, ["64.058", "584", "67.154"], separator=";")
+    assert values(read(tmp_path, ["64.05", "0.584"], separator=";")) == {64.05, 0.584}
+
+
+@pytest.mark.parametrize("none", ["NA", "nan", "?", "null"])
+def test_a_label_that_means_none_is_refused(tmp_path: Path, none: str) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{row % 7},{('x', 'y', none)[row % 3]}" for row in range(ROWS)]
+    path.write_text("\n".join(["a,y", *rows]), encoding="utf-8")
+    with refused(f"column 'y', the target, holds {none!r} in 13 rows"):
+        load(path, target="y")
+
+
+def test_what_people_should_know_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    labels = ["yes", "Yes", "no", "no"]
+    rows = [f"{row % 3},{labels[row % 4]},{('train', 'train', 'Test')[row % 3]}" for row in range(60)]
+    path.write_text("\n".join(["a,y,Part", *rows]), encoding="utf-8")
+    source = load(path, target="y")
+    assert len(source.test) == 20
+    assert source.notes == (
+        "column 'Part' decides the parts",
+        "labels that look alike are kept apart: 'Yes', 'yes'",
+    )
+    rows = [f"{row % 3},{'xy'[row % 2]}" for row in range(60)]
+    path.write_text("\n".join(["a,y", *rows]), encoding="utf-8")
+    assert load(path, target="y").notes == ("12 of 12 test examples are among the training ones, too",)
+
+
+def test_tables_of_r_and_of_excel(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"r{row},{row % 7},{'xy'[row % 2]}" for row in range(ROWS)]
+    path.write_text("\n".join(["a,y", *rows]), encoding="utf-8")
+    assert load(path, target="y", exclude=("row names",)).columns == ("a",)
+    path.write_bytes(b"PK\x03\x04 and so on")
+    with refused("t.csv is an Excel file or another archive: save it as CSV"):
+        load(path, target="y")

@@ -176,6 +176,7 @@ def test_what_was_passed_over_is_said(tmp_path: Path) -> None:
     assert source.notes == (
         "13 files: 10 images read, 3 skipped (2 .gif, 1 .txt); resized to 32×32",
         "classes without images are left out: 'empty'",
+        "2 of 2 test examples are among the training ones, too",
     )
 
 

@@ -211,7 +211,12 @@ def test_missing_values_are_imputed_beside_a_column_that_says_where(tmp_path: Pa
     assert source.columns == ("age", "age missing")
     assert source.train.inputs.tolist() == [[1, 0], [3, 1], [3, 0], [5, 0]]  # 3 is the mean of 1, 3 and 5
     assert source.test.inputs.tolist() == [[3, 1], [6, 0]]
-    assert source.notes == ("age: 2 missing", "later: has no value in any training row and is left out")
+    assert source.notes == (
+        "column 'split' decides the parts",
+        "age: 2 missing",
+        "later: has no value in any training row and is left out",
+        "1 of 2 test examples are among the training ones, too",
+    )
 
 
 def test_a_column_split_may_give_a_validation_part(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def test_a_row_for_each_player_with_what_it_costs() -> None:
 @pytest.mark.parametrize("name", ["MAP", "a metric with a long name"])
 def test_a_column_for_each_metric(name: str) -> None:
     metrics = {"student": {"accuracy": 1.0, name: 2.0}, "control": {"accuracy": 3.0, name: 4.0}}
-    head, student, control, _, below = str(report(metrics=metrics)).splitlines()
+    head, student, control, _, useless, below = str(report(metrics=metrics)).splitlines()
+    assert useless == "The student is no better than naming the largest class: it has learned nothing of use."
     assert below.startswith("The student is 2.00 points below its control")
     end = head.index(name) + len(name)
     assert (student[:end].split()[-1], control[:end].split()[-1]) == ("2.00", "4.00")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from kdgan.cli.options import File
+from kdgan.cli.options import File, beside_accuracy
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Evaluate:
         found = evaluate_run(
             self.folder, Execution(find_device(self.device), self.data_dir), trust=self.trust
         )
+        trivial = beside_accuracy(found.trivial)
         metrics = ", ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
         print(  # noqa: T201
-            f"{metrics} (in %, of {found.examples:,} test examples; {found.parameters:,} parameters, "
+            f"{metrics} (in %, of {found.examples:,} test examples{trivial}; {found.parameters:,} parameters, "
             f"{found.config.data.title}, {found.config.method})"
         )

@@ -13,7 +13,7 @@ from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
-from kdgan.errors import KdganError, failed, one_line
+from kdgan.errors import NO_MEMORY, KdganError, failed, is_of_memory, one_line
 from kdgan.files import NO_ROOM
 from kdgan.interrupt import STOPPED
 
@@ -54,13 +54,15 @@ def main(arguments: list[str] | None = None) -> None:
             _fail(f"no room left to write {place}: free some and repeat the command", 2)
         _fail(f"{error.filename or 'system'}: {error.strerror or error}", 2)
     except MemoryError:
-        _fail("not enough memory: a smaller --batch, fewer --workers or smaller networks need less", 2)
+        _fail(NO_MEMORY, 2)
     except (OverflowError, RecursionError) as error:
         _fail(f"a number or a file is beyond what can be computed with ({error})", 2)
     except Exception as error:
         # A fault of kdgan's own: people get a line, whoever mends it the place.
         if os.environ.get("KDGAN_TRACEBACK"):
             raise
+        if is_of_memory(error):
+            _fail(NO_MEMORY, 2)
         _fail(f"{failed(error)}; this is a fault of kdgan: KDGAN_TRACEBACK=1 shows where it comes from", 1)
 
 

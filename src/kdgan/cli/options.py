@@ -292,6 +292,16 @@ def command_line() -> str:
     return printable(shlex.join(typed()))
 
 
+def beside_accuracy(metrics: Mapping[str, float]) -> str:
+    """What an accuracy must be seen beside, where there is such: the trivial one, and the mean over uneven classes."""
+    said = ""
+    if "majority/accuracy" in metrics:
+        said += f"; always naming the largest class gives {metrics['majority/accuracy']:.2f} %"
+    if "balanced_accuracy" in metrics:
+        said += f", the mean over the classes (balanced accuracy) is {metrics['balanced_accuracy']:.2f} %"
+    return said
+
+
 def primary(metrics: Mapping[str, float]) -> tuple[str, float]:
     """The metric that stands for all, and its value."""
     return next(iter(metrics.items()))

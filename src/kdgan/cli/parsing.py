@@ -15,6 +15,8 @@ from kdgan.errors import UsageError
 
 _FRAME = re.compile(r"^[╭╰│─╮╯ ]+|[╭╰│─╮╯ ]+$")
 _NO_TYPE = re.compile(r"no type matching (?:\{None\}\|)?(\S+) could be instantiated from \['(.*?)'\]")
+MOST_SHOWN = 400
+"""Characters of a message that may quote what was typed."""
 _RULE = re.compile(r"│ ─+ │|╰─+╯")
 
 
@@ -58,6 +60,9 @@ def _in_one_line(text: str, prog: str, commands: Sequence[str]) -> str:
     message = " ".join(line for line in lines if line)
     message = message.split(" Got errors:")[0].replace("Unrecognized options:", "unknown:")
     message = _NO_TYPE.sub(r"'\2' is no \1", message).replace(" (required)", "")
+    message = (
+        message.lstrip("- ") if len(message) <= MOST_SHOWN else f"{message.lstrip('- ')[:MOST_SHOWN]}..."
+    )
     similar = re.search(r"Perhaps you meant:\W*(--[\w-]+)", others[0]) if others else None
     perhaps = f" (perhaps {similar[1]})" if similar else ""
     known = f": choose from {', '.join(commands)}" if others and "Available" in others[0] else ""

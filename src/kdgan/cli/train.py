@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from kdgan.cli.options import ClassesOptions, Settings, TrainingOptions, primary
+from kdgan.cli.options import ClassesOptions, Settings, TrainingOptions, beside_accuracy, primary
 from kdgan.cli.parsing import settings_of
 
 
@@ -32,6 +32,7 @@ class Train:
         from kdgan.interrupt import stop_on_signal
         from kdgan.tasks.run import run_of
         from kdgan.tasks.sources import notes_of, read
+        from kdgan.training.config import bind_folder
         from kdgan.training.devices import deterministic
         from kdgan.training.display import training_bars
 
@@ -42,6 +43,9 @@ class Train:
         with training_bars() as progress, stop_on_signal() as stop:
             execution = dataclasses.replace(execution, progress=progress, stop=stop)
             run = run_of(config, execution)
+            bind_folder(
+                self.out, "config.json", config.identity()
+            )  # what is wrong is said before anything else
             for note in notes_of(config, execution.data_dir):
                 print(f"{self.data.data}: {note}")  # noqa: T201
             read.cache_clear()  # the run has what it needs
@@ -50,7 +54,8 @@ class Train:
         taught = outcome.metrics.get(f"teacher/{name}")
         teacher = "" if taught is None else f", teacher {taught:.2f} %"
         print(  # noqa: T201
-            f"{self.method}: student {value:.2f} % on test data{teacher}; "
+            f"{self.method}: student {value:.2f} % on test data{teacher}"
+            f"{beside_accuracy(outcome.metrics)}; "
             f"{outcome.student_parameters:,} parameters, {outcome.seconds:.0f} s\n"
             f"student: {self.out / 'student.safetensors'}"
         )

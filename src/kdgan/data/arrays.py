@@ -138,7 +138,9 @@ def _vectors(values: Array, where: str) -> Array:
     if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "iubf":
         raise wrong(f"{where} must be numbers of shape (N, F), or images, not {values.dtype} {values.shape}")
     numbers = values.astype(np.float64)
-    check_finite(where, np.where(np.abs(numbers) > LARGEST, np.inf, numbers))
+    check_finite(where, numbers)
+    if (np.abs(numbers) > LARGEST).any():
+        raise wrong(f"{where} must hold numbers up to {LARGEST:g}, and holds {np.abs(numbers).max():g}")
     if values.dtype.kind in "iu" and (numbers.astype(values.dtype) != values).any():
         raise wrong(
             f"{where} holds whole numbers above 2^53, which double precision cannot tell apart: take something from all"

@@ -25,13 +25,16 @@ NULLS = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "missing", "?", "-", "--", ".")
 )
 """Texts, in lower case, that stand for no value in a column of numbers, dates or truth values of a text file."""
+_NO_LABELS = ["na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "?"]
 _TRUTH = frozenset(("true", "false"))
 _EXACT = 2.0**53
 _DATES = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
     *("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ"),
-    *("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f%:z"),
+    *("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f%:z", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y"),
 )
+_FIRST_YEAR = 1000
+_BLANKS = " '’\u00a0\u202f"
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 
 
@@ -119,21 +122,28 @@ def encoded(column: Column, is_train: Array, missing: Missing) -> tuple[Array, l
                 f"{MOST_CATEGORIES} that repeat can be categories; --exclude leaves it out"
             )
         block = column.categories[:, None] == np.array(values, dtype=object)
-        return block.astype(np.float64), [f"{name}={value}" for value in values], ""
+        other = int((~absent & ~block.any(1)).sum())
+        said = f"{other:,} rows hold what no training row holds" if other else ""
+        return block.astype(np.float64), [f"{name}={value}" for value in values], said
     assert column.numbers is not None
     if _counts_rows(column.numbers):
         return np.empty((len(absent), 0)), [], "numbers the rows and is left out"
     if not absent.any():
-        return column.numbers[:, None], [name], column.note
+        return column.numbers[:, None], [name], column.note or _if_it_names_rows(column.numbers)
     mean = math.fsum(column.numbers[is_train & ~absent]) / int((is_train & ~absent).sum())
     filled = np.where(absent, mean, column.numbers)
+    said = f"{column.note}; " if column.note else ""
     if not (absent & is_train).any():
-        return (
-            filled[:, None],
-            [name],
-            f"{absent.sum():,} missing in rows that are not for training, as their mean",
-        )
-    return np.stack([filled, absent], 1), [name, f"{name} missing"], f"{absent.sum():,} missing"
+        said += f"{absent.sum():,} missing in rows that are not for training, as the mean of those that are"
+        return filled[:, None], [name], said
+    return np.stack([filled, absent], 1), [name, f"{name} missing"], f"{said}{absent.sum():,} missing"
+
+
+def _if_it_names_rows(numbers: Array) -> str:
+    whole = bool((numbers == np.rint(numbers)).all())
+    if len(numbers) < LEAST_ROWS or not whole or len(np.unique(numbers)) < len(numbers):
+        return ""
+    return "another whole number in each row: --exclude leaves it out if it only names them"
 
 
 def labels_of(series: pl.Series, *, written: bool) -> Array:
@@ -157,6 +167,12 @@ def labels_of(series: pl.Series, *, written: bool) -> Array:
             f"{int(absent.arg_max() or 0) + 1}: take them out"
         )
     if kind in (pl.String, pl.Categorical, pl.Enum):
+        none = series.filter(series.str.to_lowercase().is_in(_NO_LABELS)) if written else series[:0]
+        if len(none):
+            raise wrong(
+                f"column {name!r}, the target, holds {none[0]!r} in {len(none):,} rows: take these rows out, or call "
+                "the class otherwise if it is one"
+            )
         return np.array(series.to_list(), dtype=object)
     if kind.is_integer() and kind != pl.UInt64 and series.cast(pl.Int64, strict=False).null_count() == 0:
         return series.cast(pl.Int64).to_numpy()
@@ -185,7 +201,7 @@ def _of_text(text: pl.Series) -> Column:
     parsed = len(there) - int((numbers.is_null() & known.is_not_null()).sum())
     if parsed == len(there):
         return Column(name, _finite(numbers, plain), note=note)
-    if parsed > 0.9 * len(there):
+    if parsed > 0.75 * len(there):
         row = int((numbers.is_null() & known.is_not_null()).arg_max() or 0)
         raise wrong(
             f"column {name!r} holds numbers and, in {len(there) - parsed:,} rows, something else ({brief(text[row])}"
@@ -195,6 +211,11 @@ def _of_text(text: pl.Series) -> Column:
     days = _dates(known, there)
     if days is not None:
         return Column(name, days, note="days since 1970-01-01")
+    if there.str.contains(rf"^[+-]?[€$£¥]?\s?\d[\d.,{_BLANKS}]*\s?[%€$£¥]?$").all():
+        raise wrong(
+            f"column {name!r} holds numbers in a form that is not understood, such as {brief(there[0])}: write plain "
+            "numbers; where they name categories, begin them with a letter"
+        )
     return _categories(text)
 
 
@@ -202,17 +223,26 @@ def _plain_numbers(known: pl.Series, there: pl.Series) -> tuple[pl.Series, str]:
     """Numbers as a computer writes them, where all are written with a decimal comma, a currency or per cent sign."""
     import polars as pl
 
+    note = ""
     for sign in ("%", "€", "$", "£", "¥"):
-        bare = there.str.strip_chars(f" {sign}")
-        if there.str.contains(sign, literal=True).all() and bare.str.contains(f"^{_NUMBER}$").all():
-            return known.str.strip_chars(f" {sign}"), f"numbers with {sign}"
+        bare = there.str.strip_chars(f"{sign}{_BLANKS}")
+        if there.str.contains(sign, literal=True).all() and bare.str.contains(r"^[+-]?[\d.,]").all():
+            known, there, note = known.str.strip_chars(f"{sign}{_BLANKS}"), bare, f"numbers with {sign}"
+            break
+    known, there = (each.str.replace_all("\u2212", "-", literal=True) for each in (known, there))
+    if (
+        there.str.contains(rf"\d[{_BLANKS}]\d{{3}}").any()
+        and there.str.contains(rf"^[+-]?\d{{1,3}}([{_BLANKS}]\d{{3}})*([.,]\d+)?$").all()
+    ):
+        known, there = (each.str.replace_all(f"[{_BLANKS}]", "") for each in (known, there))
+        note = note or "blanks between thousands"
     if not there.str.contains(",", literal=True).any():
-        return known, ""
+        return known, note
     thousands = r"[+-]?[1-9]\d{0,2}(,\d{3})+"
     if there.str.contains(f"^({thousands}|[+-]?\\d+)(\\.\\d+)?$").all():
         # 1,234 may be a thousand or one and a bit: only another number of the column can tell.
         if there.str.contains(r"\.|,\d{3},").any():
-            return known.str.replace_all(",", "", literal=True), "commas between thousands"
+            return known.str.replace_all(",", "", literal=True), note or "commas between thousands"
         doubtful = brief(there.filter(there.str.contains(",", literal=True))[0])
         raise wrong(
             f"column {known.name!r} holds {doubtful}, where the comma may stand between thousands or before "
@@ -220,18 +250,29 @@ def _plain_numbers(known: pl.Series, there: pl.Series) -> tuple[pl.Series, str]:
         )
     if there.str.contains(r"^[+-]?(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?$").all():
         plain = known.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        return plain.cast(pl.String), "decimal commas"
-    return known, ""
+        return plain.cast(pl.String), "; ".join(filter(None, (note, "decimal commas")))
+    return known, note
 
 
 def _dates(known: pl.Series, there: pl.Series) -> Array | None:
     import polars as pl
 
     for form in _DATES:
-        if there[0][:1].isdigit() and not _parsed(there[:1], form).null_count():
+        if not _parsed(there[:1], form).null_count():
             found = _parsed(known, form)
-            if found.null_count() == known.null_count():
+            odd = found.is_null() & known.is_not_null()
+            if 0 < odd.sum() < 0.25 * len(there):
+                row = int(odd.arg_max() or 0)
+                raise wrong(
+                    f"column {known.name!r} holds dates and, in {odd.sum():,} rows, something else "
+                    f"({brief(known[row])} in row {row + 1}): mend it or leave the cell empty"
+                )
+            if found.null_count() == known.null_count() and found.dt.year().min() >= _FIRST_YEAR:  # type: ignore[operator]
                 return _days(found)
+    if there.str.contains(r"^\d{1,2}[./-]\d{1,2}[./-]\d{2}$").all():
+        raise wrong(
+            f"column {known.name!r} holds dates with years of two digits, such as {brief(there[0])}: write 2024-03-31"
+        )
     slashed = there.str.extract_groups(r"^(\d{1,2})[/-](\d{1,2})[/-](\d{4})$").struct.unnest()
     if slashed.null_count().sum_horizontal().item():
         return None
@@ -268,6 +309,8 @@ def _categories(text: pl.Series) -> Column:
 
 def _finite(numbers: pl.Series, origin: pl.Series) -> Array:
     """The numbers with NaN for those that are missing, all of which can be computed with."""
+    import polars as pl
+
     values = numbers.fill_null(math.nan).to_numpy()
     beyond = np.abs(values) > LARGEST
     if beyond.any():
@@ -276,7 +319,9 @@ def _finite(numbers: pl.Series, origin: pl.Series) -> Array:
             f"column {numbers.name!r} holds {brief(str(origin[row]))} in row {row + 1}, and must hold numbers up to "
             f"{LARGEST:g}"
         )
-    if (np.abs(values) > _EXACT).any() and origin.n_unique() > numbers.n_unique():
+    whole = origin.cast(pl.String).str.strip_chars_start("+0")
+    whole = whole.filter(whole.str.contains(r"^-?\d+$"))
+    if (np.abs(values) > _EXACT).any() and whole.n_unique() > whole.cast(pl.Float64).n_unique():
         raise wrong(
             f"column {numbers.name!r} holds whole numbers above 2^53, which double precision cannot tell apart: take "
             "something from all of them, or leave the column out if they only name the rows"
@@ -285,11 +330,9 @@ def _finite(numbers: pl.Series, origin: pl.Series) -> Array:
 
 
 def _counts_rows(numbers: Array) -> bool:
-    """Whether the numbers are those of the rows, in any order: a name of each rather than something about it."""
-    if len(numbers) < LEAST_ROWS or np.isnan(numbers).any() or not (numbers == np.rint(numbers)).all():
-        return False
-    low, high = numbers.min(), numbers.max()
-    return bool(high - low + 1 == len(numbers) and len(np.unique(numbers)) == len(numbers))
+    """Whether the numbers count the rows, up or down."""
+    steps = np.diff(numbers)
+    return len(numbers) >= LEAST_ROWS and bool((steps == 1).all() or (steps == -1).all())
 
 
 def blocks_of(

@@ -46,20 +46,23 @@ def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
     import polars as pl
 
     text, notes = _text(_content(path, name), name)
-    if text.startswith("sep=") and len(text.split("\n", 1)[0].strip()) == 5:
+    if text.startswith("sep=") and len(text.split("\n", 1)[0].strip("\r")) == 5:
         separator, text = text[4], text.partition("\n")[2]  # as Excel writes it
     else:
         separator = _separator(text)
     if separator != ",":
         notes.append(f"cells separated by {SEPARATORS.get(separator, repr(separator))}")
     try:
-        header = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+        rows = (row for row in csv.reader(io.StringIO(text), delimiter=separator) if row)
+        header, second = next(rows, []), next(rows, [])
     except csv.Error as error:
         raise wrong(f"{name} cannot be read as a table: {error}") from error
     names = [cell.strip() or f"column {number}" for number, cell in enumerate(header, start=1)]
     twice = [column for column, count in Counter(names).items() if count > 1]
     if not header:
         raise wrong(f"{name} is empty")
+    if len(second) == len(names) + 1 and all(cell.strip() for cell in header):
+        names, text = ["row names", *names], f"row names{separator}{text}"  # as R writes a table
     if twice:
         raise wrong(f"{name} has more than one column {twice[0]!r}")
     try:
@@ -107,6 +110,8 @@ def _text(content: bytes, name: str) -> tuple[str, list[str]]:
             raise wrong(f"{name} begins like {encoding.upper()} and is none: {error.reason}") from error
         text = content.decode("cp1252", errors="replace")
         notes.append("not UTF-8, so read as Windows-1252")
+    if content.startswith(b"PK\x03\x04"):
+        raise wrong(f"{name} is an Excel file or another archive: save it as CSV")
     if "\0" in text:
         raise wrong(f"{name} holds NUL characters: it is no text, or damaged")
     text = text.lstrip("\r\n")

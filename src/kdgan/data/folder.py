@@ -59,7 +59,8 @@ def read_folder(
     if image_size is not None and not 1 <= image_size <= 4096:
         raise wrong(f"image_size must be from 1 to 4,096 pixels, not {image_size}")
     found = _Found(folder)
-    parts = {which: found.images(place) for which, place in _places_of_parts(folder).items()}
+    places = _places_of_parts(folder)
+    parts = {which: found.images(place) for which, place in places.items()}
     everything = [path for part in parts.values() for path, _ in part]
     with _strict_about_bombs():
         looks = _looked_at(everything, progress)
@@ -83,8 +84,8 @@ def read_folder(
         }
         _refuse(damaged, skip_damaged)
     resized = sum(look.size != size for look in good.values())
-    note = found.note(len(everything), damaged, size if resized else None)
-    return assemble(name, "image", *decoded.values(), notes=note)
+    notes = found.note(len(everything), damaged, size if resized else None)
+    return assemble(name, "image", *decoded.values(), notes=[*notes, *_about_places(folder, places)])
 
 
 def _places_of_parts(folder: Path) -> dict[str, Path]:
@@ -97,6 +98,17 @@ def _places_of_parts(folder: Path) -> dict[str, Path]:
     if twice:
         raise wrong(f"{folder} has two folders for one part: {twice[0]!r} and another of that meaning")
     return places
+
+
+def _about_places(folder: Path, places: Mapping[str, Path]) -> list[str]:
+    """Which folder served as which part, and which are none."""
+    if places == {"train": folder}:
+        return []
+    notes = ["parts: " + ", ".join(f"{path.name} for {which}" for which, path in places.items())]
+    others = [
+        each.name for each in entries(folder) if each not in places.values() and each.name != "__MACOSX"
+    ]
+    return [*notes, *([f"not read: {listing(others, limit=5)}"] if others else [])]
 
 
 class _Found:
@@ -118,9 +130,11 @@ class _Found:
             if not images:
                 self.empty.append(path.name)
         if not found:
+            kinds = listing(sorted(self.skipped), limit=3)
+            there = f", but {kinds}" if self.skipped else ""
             raise wrong(
-                f"{part} holds no folders of images ({', '.join(SUFFIXES)}): expected one folder per class, such as "
-                f"{part / 'cats'}; links that lead out of the folder are not followed"
+                f"{part} holds no folders of images ({', '.join(SUFFIXES)}){there}: expected one folder per class, "
+                f"such as {part / 'cats'}; links that lead out of the folder are not followed"
             )
         return found
 
@@ -131,7 +145,9 @@ class _Found:
         if damaged:
             counts += f", {len(damaged):,} damaged ones skipped"
         if passed:
-            kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.skipped.most_common(4))
+            ordered = sorted(self.skipped.items(), key=lambda each: (-each[1], each[0]))
+            kinds = ", ".join(f"{number:,} {kind}" for kind, number in ordered[:5])
+            kinds += ", and others" if len(ordered) > 5 else ""
             counts += f", {passed:,} skipped ({kinds})"
         shape = f"; resized to {size[0]}×{size[1]}" if size else ""
         empty = [f"classes without images are left out: {listing(self.empty, limit=5)}"] if self.empty else []
@@ -141,7 +157,9 @@ class _Found:
 def _kind(path: Path) -> str:
     if path.is_dir():
         return "folders within classes"
-    return path.suffix.lower() if path.suffix.lower() not in ("", *SUFFIXES) else "others"
+    if path.suffix.lower() in SUFFIXES:
+        return "links that lead out"
+    return path.suffix.lower() or "without a suffix"
 
 
 def _refuse(damaged: Mapping[Path, UsageError], skip: bool) -> None:

@@ -25,6 +25,8 @@ PARTS = {
 """Names of parts, in lower case, in a column or as folders."""
 
 TEST_FRACTION = 0.2
+MOST_COMPARED = 10**6
+"""Examples up to which copies among them are looked for."""
 # A constant, not the seed of a run: every run, of whatever seed, is judged on the same test examples.
 SPLIT_SEED = 20181203
 
@@ -96,7 +98,7 @@ def brief(value: object, most: int = 60) -> str:
 
 def listing(names: Iterable[object], limit: int = 12) -> str:
     """The names, quoted and joined with commas; beyond `limit` only their number."""
-    shown = [brief(str(name), 300) for name in names]
+    shown = [brief(str(name), 100) for name in names]
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more
 
@@ -145,13 +147,49 @@ def assemble(
             raise wrong(
                 f"{name}: class {classes[absent[0]]!r} is in the {which} part but not in the training part"
             )
-    single = [classes[label] for label in np.flatnonzero(np.bincount(targets) == 1)]
-    if single:
-        notes = [*notes, f"one example alone, which is for training, of {listing(single, limit=5)}"]
+    notes = [*notes, *_about_classes(classes, targets, cuts[1]), *_about_copies(given)]
     first, second, *third = (_batch(part, own) for part, own in zip(given, cuts, strict=True))
     return Source(
         name, kind, first, second, classes, columns, third[0] if third else None, tuple(map(one_line, notes))
     )
+
+
+def _about_classes(classes: tuple[str, ...], targets: Array, tested: Array) -> list[str]:
+    """What people should know about the classes."""
+    notes = []
+    counts = np.bincount(targets)
+    for which, labels in (
+        ("one example alone, which is for training, of", np.flatnonzero(counts == 1)),
+        ("no example for testing of", np.setdiff1d(np.flatnonzero(counts > 1), tested)),
+    ):
+        if len(labels):
+            notes.append(f"{which} {listing([classes[label] for label in labels], limit=5)}")
+    alike: dict[object, list[str]] = {}
+    for name in classes:
+        order = _by_value(np.array([name]))
+        alike.setdefault(name.casefold() if order is None else float(name), []).append(name)
+    notes += [
+        f"labels that look alike are kept apart: {listing(each)}" for each in alike.values() if len(each) > 1
+    ][:3]
+    return notes
+
+
+def _about_copies(given: Sequence[Part]) -> list[str]:
+    """How many examples of other parts are among the training ones, where that is worth a word."""
+    if sum(len(part.labels) for part in given) > MOST_COMPARED:
+        return []
+    known, *others = ([_digest(row) for row in part.inputs] for part in given)
+    trained = set(known)
+    notes = []
+    for which, part in zip(("test", "validation"), others, strict=False):
+        copies = sum(row in trained for row in part)
+        if copies > len(part) / 100:
+            notes.append(f"{copies:,} of {len(part):,} {which} examples are among the training ones, too")
+    return notes
+
+
+def _digest(row: Array) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest()
 
 
 def fixed_split(name: str, labels: Array) -> Array:

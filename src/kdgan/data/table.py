@@ -10,7 +10,7 @@ import numpy as np
 
 from kdgan.data.columns import Column, Missing, blocks_of, labels_of, understood
 from kdgan.data.delimited import read_delimited
-from kdgan.data.source import PARTS, Array, Part, Source, assemble, fixed_split, listing, unreadable
+from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing, unreadable
 from kdgan.errors import UsageError, wrong
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def read_table(
     assert target is not None  # _check_names refuses None
     frame, problems = frame.drop(exclude), []
     part_of, labels = None, None
-    if SPLIT in frame.columns and SPLIT not in (target, *privileged):
-        part_of = _given_split(frame[SPLIT], name)
+    decides = _split_column(frame, [target, *privileged])
+    if decides is not None:
+        part_of = _given_split(frame[decides], name)
+        notes.append(f"column {decides!r} decides the parts")
     try:
         labels = labels_of(frame[target], written=written)
         is_train = fixed_split(name, labels) if part_of is None else part_of == "train"
@@ -62,21 +64,26 @@ def read_table(
         problems.append(str(error).removeprefix(f"{name}: "))
         is_train = np.ones(frame.height, bool)
     inputs = [column for column in frame.columns if column not in (target, *privileged)]
-    if part_of is not None:
-        inputs.remove(SPLIT)
+    if decides is not None:
+        inputs.remove(decides)
     columns: dict[str, Column] = {}
     for column in (*inputs, *privileged):
         try:
             columns[column] = understood(frame[column], written=written)
         except UsageError as error:
             problems.append(str(error))
-    problems += _doubtful_points(frame, columns) if written else []
+    problems += (
+        _doubtful_points(frame, columns, pointed=any("semicolons" in note for note in notes))
+        if written
+        else []
+    )
     known = [[columns[each] for each in group if each in columns] for group in (inputs, privileged)]
     values, names, said, bad = blocks_of(known[0], is_train, missing)
     extra, _, more, worse = blocks_of(known[1], is_train, missing)
     problems += bad + worse
     if not problems and not names:
-        problems.append(f"no columns are left for the inputs besides {listing([target, *privileged])}")
+        why = f" ({'; '.join(said)})" if said else ""
+        problems.append(f"no columns are left for the inputs besides {listing([target, *privileged])}{why}")
     if not problems and privileged and not extra.shape[1]:
         problems.append("no privileged columns are left")
     if problems or labels is None:
@@ -124,9 +131,23 @@ def _check_names(
         raise wrong(f"column {twice[0]!r} can be only one of: the target, privileged once, or left out")
 
 
+def _split_column(frame: pl.DataFrame, others: Sequence[str]) -> str | None:
+    """The column `split`, or another one of text whose values all name parts, training and test among them."""
+    import polars as pl
+
+    for column in (each for each in frame.columns if each not in others):
+        if column == SPLIT:
+            return column
+        if frame[column].dtype in (pl.String, pl.Categorical, pl.Enum):
+            values = {PARTS.get(str(value).strip().lower()) for value in frame[column].unique().to_list()}
+            if {"train", "test"} <= values and None not in values:
+                return column
+    return None
+
+
 def _given_split(column: pl.Series, name: str) -> Array:
     """The part of each row, `(N,)` of text."""
-    where = f"{name}: column {SPLIT!r}"
+    where = f"{name}: column {column.name!r}"
     values = [PARTS.get(str(value).strip().lower()) for value in column.to_list()]
     if None in values:
         row = values.index(None)
@@ -140,20 +161,21 @@ def _given_split(column: pl.Series, name: str) -> Array:
     return np.array(values)
 
 
-def _doubtful_points(frame: pl.DataFrame, columns: dict[str, Column]) -> list[str]:
-    """Where some columns have decimal commas, the points of others may stand between thousands."""
-    if not any(column.note == "decimal commas" for column in columns.values()):
+def _doubtful_points(frame: pl.DataFrame, columns: dict[str, Column], *, pointed: bool) -> list[str]:
+    """Points of columns that may stand between thousands: where others have decimal commas, or where semicolons divide
+    cells, as people do who write such."""
+    if not pointed and not any("decimal commas" in column.note for column in columns.values()):
         return []
     found = []
     for name, column in columns.items():
         if column.numbers is None or column.note:
             continue
         text = frame[name].drop_nulls().str.strip_chars()
-        pointed = text.filter(text.str.contains(".", literal=True))
-        if len(pointed) and pointed.str.contains(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$").all():
+        points = text.filter(text.str.contains(".", literal=True))
+        if len(points) and points.str.contains(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$").all():
             found.append(
-                f"column {name!r} holds {pointed[0]!r}, where the point may stand between thousands or before "
-                "decimals, as other columns have decimal commas: write plain numbers"
+                f"column {name!r} holds {brief(points[0])}, where the point may stand between thousands or before "
+                "decimals: write plain numbers"
             )
     return found
 

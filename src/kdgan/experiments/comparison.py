@@ -86,10 +86,10 @@ def compare(
     from kdgan.experiments.report import write_report  # with matplotlib, which workers need not import
 
     comparison.check(execution)
-    for note in notes_of(comparison.base, execution.data_dir):
-        console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     bind_folder(out, "comparison.json", comparison.base.shared())
     make_folder(out)
+    for note in notes_of(comparison.base, execution.data_dir):
+        console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     found = Compared(comparison)
 
     def keep(key: Key, outcome: Outcome) -> None:

@@ -139,6 +139,11 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
         alone = "there is nothing to compare it with"
         return [f"{where}: {best.name} reaches a mean {metric} on test data of {value}; {alone}."]
     sentences = [f"{where}: {best.name} has the highest mean {metric} on test data, {value}."]
+    trivial = best.mean(f"majority/{metric}")
+    if trivial is not None and means[best.name].mean <= trivial.mean:
+        sentences.append(
+            f"No method is better than always naming the largest class, which gives {trivial.mean:.2f} %."
+        )
     kdgan = next((row for row in rows if row.name == "kdgan"), None)
     subject, mark = (best, "next best") if kdgan is None else (kdgan, "best")
     baseline = subject.best_other(metric)

@@ -31,7 +31,8 @@ from kdgan.experiments.records import write_csv
 from kdgan.experiments.statistics import mean_interval
 from kdgan.experiments.variants import OWN_SETTINGS, Comparison, Key, Variant
 from kdgan.files import locked, make_folder, write_json
-from kdgan.methods import Method, Parameter, SearchSpace, find, hyperparameters
+from kdgan.methods import METHODS, Method, Parameter, SearchSpace, find, hyperparameters
+from kdgan.references import fingerprint
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import Outcome, run_of
@@ -104,10 +105,11 @@ def tune(
         # What is wrong is found before anything is written.
         if not len(run_of(config, execution).task.validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
+    own = {name: fingerprint(find(method)) for name, method in methods.items() if method not in METHODS}
+    bind_folder(out, "study.json", {**base.shared(), "seeds": seeds, **({"code": own} if own else {})})
+    make_folder(out)
     for note in notes_of(base, execution.data_dir):
         console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
-    bind_folder(out, "study.json", {**base.shared(), "seeds": seeds})
-    make_folder(out)
     with locked(out):
         studies = {
             name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods

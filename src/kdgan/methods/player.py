@@ -244,6 +244,11 @@ def _check_learner(role: str, module: nn.Module, parameters: list[nn.Parameter])
     """Raises a UsageError for a network that Adam cannot train."""
     if not parameters:
         raise UsageError(f"the {role} has no parameter that requires gradient, so it cannot learn")
+    if not all(parameter.is_leaf for parameter in parameters):
+        raise UsageError(
+            f"the {role} is a copy whose weights cannot be trained, as of a scripted module: give it as it was "
+            "before scripting"
+        )
     if any(parameter.is_inference() for parameter in parameters):
         raise UsageError(
             f"the {role} was made under torch.inference_mode(), so it cannot learn: make it outside"

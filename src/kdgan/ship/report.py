@@ -55,6 +55,10 @@ class Report:
             f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
             f"control alike, from one seed; always naming the largest class gives {self.majority:.2f} %."
         )
+        if self.metrics["student"]["accuracy"] <= self.majority:
+            lines.append(
+                "The student is no better than naming the largest class: it has learned nothing of use."
+            )
         below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
         if below > 0:
             lines.append(

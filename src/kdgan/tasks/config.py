@@ -11,7 +11,7 @@ from kdgan.errors import UsageError, printable
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.stored import as_kind
-from kdgan.training.config import Training, digest
+from kdgan.training.config import Training, digest, whole_seed
 from kdgan.training.identity import plain
 
 BASELINES: Mapping[str, str] = {
@@ -146,6 +146,7 @@ class Config:
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
+        whole_seed(self.seed)
         if is_reference(self.method):
             return  # imported by the run, and not by whoever reads its configuration
         if self.method not in BASELINES:

@@ -22,12 +22,14 @@ class Evaluated:
     Attributes:
         config: of the run.
         metrics: of the student on test data, by name.
+        trivial: what takes no model to reach, by name, see `kdgan.tasks.base.Task`.
         examples: how many these are.
         parameters: numbers in the student.
     """
 
     config: Config
     metrics: dict[str, float]
+    trivial: dict[str, float]
     examples: int
     parameters: int
 
@@ -68,4 +70,4 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
     metrics = task.measure(module, task.test)
-    return Evaluated(config, metrics, len(task.test), count_parameters(module))
+    return Evaluated(config, metrics, task.trivial(), len(task.test), count_parameters(module))

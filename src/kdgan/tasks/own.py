@@ -95,9 +95,9 @@ class OwnTask:
                     "loader drop_last=True, or another batch_size"
                 )
 
-    def is_trained(self, teacher: nn.Module) -> bool:
-        """Whether the teacher knows the labels of validation or, where it cannot see those examples, of training."""
-        return is_trained(teacher, self.validation if self.judges("teacher") else self.sample)
+    def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
+        """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
+        return is_trained(module, self.validation if self.judges(role) else self.sample, role)
 
     def measure(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics on the validation data."""

@@ -49,7 +49,8 @@ def notes_of(config: Config, data_dir: Path | None) -> tuple[str, ...]:
 
 
 def _sha256(source: Source) -> str | None:
-    return None if source.sha256 == MNIST_SHA256 else source.sha256  # as in what is downloaded
+    found = source.sha256
+    return None if found == MNIST_SHA256 else found  # as in what is downloaded
 
 
 @lru_cache(maxsize=1)

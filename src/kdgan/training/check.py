@@ -44,10 +44,12 @@ def check_modules(modules: Mapping[str, object]) -> None:
     owners: dict[int, str] = {}
     for role, module in modules.items():
         assert isinstance(module, nn.Module)
-        for name, parameter in module.named_parameters():
-            other = owners.setdefault(id(parameter), role)
+        for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+            if tensor.layout != torch.strided or not tensor.numel():
+                continue
+            other = owners.setdefault(tensor.untyped_storage().data_ptr(), role)
             if other != role:
-                # Players with a layer in common would train each other.
+                # Players with a layer, or memory, in common would train each other.
                 raise UsageError(f"{other} and {role} share {name}: give one of them a copy (copy.deepcopy)")
 
 
@@ -97,7 +99,8 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
     except RunError as error:
         shapes = " and ".join(f"{tuple(part.shape)}" for part in given)
         raise wrong(
-            f"the {role} fails on a batch of shape {shapes}: {one_line(str(error.__cause__))}{_types(module, few)}"
+            f"the {role} fails on a batch of shape {shapes}: {type(error.__cause__).__name__}: "
+            f"{one_line(str(error.__cause__))}{_types(module, few)}"
         ) from error
     return logits.shape[1]
 

@@ -35,7 +35,7 @@ def save(path: Path, tree: dict[str, Any]) -> None:
         OSError: if the file cannot be written; what was at `path` before is then still there.
     """
     tensors: dict[str, Tensor] = {}
-    skeleton = _strip(tree, "", tensors)
+    skeleton = _strip(tree, "", tensors, set())
     with replacing(path) as temporary:
         try:
             tree_json = json.dumps(skeleton)
@@ -136,19 +136,21 @@ def _sha256(tree: str, tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+def _strip(value: Any, name: str, tensors: dict[str, Tensor], places: set[int]) -> Any:
     """`value` with each tensor replaced by its name; the tensors themselves go into `tensors`."""
     if isinstance(value, Tensor):
         key = str(len(tensors))
-        tensors[key] = _apart(value.detach(), tensors)
+        tensors[key] = _apart(value.detach(), places)
         return {_TENSOR: key, _CHANNELS_LAST: _is_channels_last(value)}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
-            return {key: _strip(item, f"{name}/{key}", tensors) for key, item in value.items()}
+            return {key: _strip(item, f"{name}/{key}", tensors, places) for key, item in value.items()}
         # JSON would turn the whole numbers by which optimizers keep their state into strings.
-        return {_PAIRS: [[key, _strip(item, f"{name}/{key}", tensors)] for key, item in value.items()]}
+        return {
+            _PAIRS: [[key, _strip(item, f"{name}/{key}", tensors, places)] for key, item in value.items()]
+        }
     if isinstance(value, list | tuple):
-        return [_strip(item, f"{name}/{index}", tensors) for index, item in enumerate(value)]
+        return [_strip(item, f"{name}/{index}", tensors, places) for index, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         return {_FLOAT: str(value)}  # for which JSON has no form
     if value is None or isinstance(value, bool | int | float | str):
@@ -156,13 +158,14 @@ def _strip(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     raise TypeError(f"{name} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
-def _apart(value: Tensor, others: Mapping[str, Tensor]) -> Tensor:
+def _apart(value: Tensor, places: set[int]) -> Tensor:
     """The tensor on the CPU in plain order; a copy where it shares memory with another, which safetensors refuses."""
     found = value.to("cpu").contiguous()
     is_alone = found.untyped_storage().nbytes() == found.nbytes and found.nbytes
-    if is_alone and all(found.data_ptr() != other.data_ptr() for other in others.values()):
-        return found
-    return found.clone()
+    if not is_alone or found.data_ptr() in places:
+        return found.clone()
+    places.add(found.data_ptr())
+    return found
 
 
 def _fill(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -173,14 +173,22 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
     """
     file = folder / name
     try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        raise wrong(
+            f"{folder} has a name that is no UTF-8, which not all files can have: choose another"
+        ) from None
+    try:
         # A run that was killed at once may have left the temporary name of this very file.
         if not os.path.lexists(file) and (
             not os.path.lexists(folder)
             or (folder.is_dir() and all(path.match(f".{name}.*.tmp") for path in folder.iterdir()))
         ):
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(file, values)
+            write_json(file, values, new=True)
             return
+    except FileExistsError:
+        pass
     except OSError as error:
         raise unusable(folder, error) from error
     # Another process may have written it in between.
@@ -231,7 +239,7 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         for key in {**now, **there}
         if now.get(key) != there.get(key) and json.dumps(now.get(key)) != json.dumps(there.get(key))
     ]
-    return ", ".join(f"{key} {there.get(key)!r} there and {now.get(key)!r} now" for key in other[:3])
+    return ", ".join(f"{key} {there.get(key)!r:.60} there and {now.get(key)!r:.60} now" for key in other[:3])
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.stream import make_feed
 from kdgan.errors import wrong
 from kdgan.files import locked
-from kdgan.methods import hyperparameters
+from kdgan.methods import METHODS, hyperparameters
 from kdgan.training import checkpoint, identity
 from kdgan.training.config import bind_folder
 from kdgan.training.trainer import Trainer
@@ -77,12 +77,12 @@ def described(
     *,
     hyper: Mapping[str, Any],
     metrics: Mapping[str, object],
-    trained: bool,
+    trained: Collection[str],
 ) -> dict[str, Any]:
     """All that the result of a call depends on, as JSON holds it.
 
-    Weights that were drawn are other ones each time a program is started, and no part of it; those that were trained
-    are.
+    Weights that were drawn are other ones each time a program is started, and no part of it; those of players that are
+    `trained` are.
 
     Raises:
         UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
@@ -101,6 +101,7 @@ def described(
         learned_from = identity.of_stream(data, training.batch, trainer.batches_read())
     return {
         "method": trainer.name,
+        "code": None if trainer.name in METHODS else identity.of_object(trainer.kind),
         "hyper": {
             name: identity.of_object(value)
             for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
@@ -110,7 +111,9 @@ def described(
         "augment": identity.of_object(trainer.augment),
         "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
         "data": [learned_from, identity.of_data(validation)],
-        "teacher": identity.of_tensors(trainer.modules["teacher"].state_dict().values()) if trained else None,
+        "trained": {
+            role: identity.of_tensors(trainer.modules[role].state_dict().values()) for role in sorted(trained)
+        },
         "players": {role: identity.of_form(module) for role, module in trainer.modules.items()},
     }
 

@@ -25,6 +25,8 @@ from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
 from kdgan.references import fingerprint, reference_to
 
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))
+"""Attributes that every module has: its parts, mode and hooks."""
 _AGAIN = 8
 """Batches that are read a second time, to see whether they are the same."""
 
@@ -94,12 +96,23 @@ def of_form(module: nn.Module) -> str:
         if home.startswith(("torch._dynamo.", "torch.jit.")):
             continue
         if not home.startswith(("torch.", "kdgan.")):
-            found.add(fingerprint(type(part)))
+            code_of = _Content()
+            code_of.add(type(part))
+            found.add(code_of.digest())
         hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
-        settings = {key: value for key, value in vars(part).items() if key[:1] != "_" and key != "training"}
-        found.add([settings, hooks])
-    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        own = {
+            key: value
+            for key, value in vars(part).items()
+            if key not in _OF_ANY_MODULE and not (key[:1] == "_" and home.startswith("torch."))
+        }
+        settings = _Content()
+        settings.add([own, hooks])
+        found.add(settings.digest())
+    for name, tensor in module.named_parameters():
         found.add([name, tensor, tensor.requires_grad])
+    buffers = _Content()  # which nothing learns, so their values are part of what the network is
+    buffers.add(dict(module.named_buffers()))
+    found.add(buffers.digest())
     count = sum(parameter.numel() for parameter in module.parameters())
     return f"{type(module).__name__}, {count} parameters, {found.digest()}"
 
@@ -184,7 +197,8 @@ class _Content:
         if isinstance(value, types.FunctionType):
             return [fingerprint(value).encode(), value.__name__.encode(), *_surroundings(value)]
         if isinstance(value, type):
-            return [f"{value.__module__} {value.__qualname__} {fingerprint(value)}".encode()]
+            about = f"{value.__module__} {value.__qualname__} {fingerprint(value)}".encode()
+            return [about, *(_attributes(kind) for kind in value.__mro__ if not _is_installed(kind))]
         if isinstance(value, types.ModuleType):
             return [value.__name__.encode()]
         if isinstance(value, torch.Generator):
@@ -203,22 +217,45 @@ class _Content:
         ]
         inside = {name: getattr(value, name) for name in slots if hasattr(value, name)}
         inside |= getattr(value, "__dict__", {})
+        kind = [] if type(value).__module__ == "builtins" else [type(value)]
         if isinstance(value, Enum) or not inside:
-            return [_written(value).encode(errors="replace")]
-        return [type(value), inside]
+            return [*kind, _written(value).encode(errors="replace")]
+        return [*kind, inside]
+
+
+def _attributes(kind: type) -> dict[str, Any]:
+    """Methods and other attributes that a class itself has."""
+    return {
+        name: value for name, value in vars(kind).items() if not (name[:2] == "__" and name not in _METHODS)
+    }
+
+
+_METHODS = ("__call__", "__init__", "__new__", "__getitem__", "__len__", "__iter__", "__next__")
+
+
+def _is_installed(found: Any) -> bool:
+    """Whether it is of a library, whose code is known by its version, rather than of one's own."""
+    home = str(getattr(found, "__module__", ""))
+    module = sys.modules.get(home)
+    if home.startswith(("kdgan.", "torch.")) or home in ("builtins", "typing", "abc"):
+        return True
+    file = getattr(module, "__file__", None)
+    return file is not None and ("site-packages" in file or file.startswith(sys.base_prefix))
 
 
 def _surroundings(function: types.FunctionType) -> list[Any]:
-    """What a function was made with and, in a program of one's own, what it finds in its module, by name."""
-    kept = inspect.getclosurevars(function)
-    file = function.__code__.co_filename
-    installed = (
-        "site-packages" in file
-        or file.startswith(sys.base_prefix)
-        or str(function.__module__).startswith("kdgan.")
-    )
-    found = {} if installed else dict(kept.globals)
-    return [function.__defaults__, function.__kwdefaults__, dict(kept.nonlocals), found]
+    """What a function was made with and, in a program of one's own, what it and the functions within it find in its
+    module, by name."""
+    kept = inspect.getclosurevars(function).nonlocals
+    names: set[str] = set()
+    waiting = [function.__code__]
+    while waiting:
+        code = waiting.pop()
+        names.update(code.co_names)
+        waiting += [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    there = function.__globals__
+    found = {} if _is_installed(function) else {name: there[name] for name in sorted(names) if name in there}
+    return [function.__defaults__, function.__kwdefaults__, dict(kept), found]
 
 
 def _written(value: object) -> str:

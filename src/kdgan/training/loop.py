@@ -202,7 +202,10 @@ class Loop:
             "method": self.method.state_dict(),
             "random": checkpoint.random_state(self.device),
         }
-        checkpoint.save(self.folder / "checkpoint.safetensors", state)
+        try:
+            checkpoint.save(self.folder / "checkpoint.safetensors", state)
+        except TypeError as error:  # of what a method of one's own remembers
+            raise wrong(f"the state of the method cannot be kept: {error}") from error
 
     def _check_weights(self, done: int) -> None:
         """A finite loss may have a gradient that is not: such weights are neither kept nor given to anyone."""

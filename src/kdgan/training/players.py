@@ -52,13 +52,13 @@ def copied(module: nn.Module, role: str, advice: str) -> nn.Module:
         raise wrong(f"the {role} cannot be copied ({type(error).__name__}: {error}): {advice}") from error
 
 
-def is_trained(teacher: nn.Module, validation: Batch) -> bool:
+def is_trained(teacher: nn.Module, validation: Batch, role: str = "teacher") -> bool:
     """Whether a teacher knows more of the validation labels than how frequent each is.
 
     It does if its mean log-loss is clearly below the entropy of the labels, or, for a teacher that is too sure
     of itself, if it is right far more often than the most frequent label.
     """
-    logits, targets = logits_of(teacher, validation, role="teacher"), validation.targets
+    logits, targets = logits_of(teacher, validation, role=role), validation.targets
     weights = nn.functional.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
     weights = weights.double()
     share = weights.mean(0)

@@ -179,7 +179,7 @@ def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path:
             "tags": [[["a\nb", "\x1b[31mred"][row % 2]] for row in range(120)],
         }
     )
-    data, out = tmp_path / "t\udcff\x1b[31m\n.parquet", tmp_path / "o\udcff\x1b[31m"
+    data, out = tmp_path / "t\udcff\x1b[31m\n.parquet", tmp_path / "o\x1b[31m"
     with data.open("wb") as file:
         frame.write_parquet(file)
     command = [
@@ -195,6 +195,7 @@ def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path:
         "--out",
         out,
     ]
+    assert refuses(typed, *command[:-1], tmp_path / "o\udcff", parts=("a name that is no UTF-8",))
     code, printed, errors = typed(*command)
     assert (code, errors) == (0, "")
     assert all(line.isprintable() for line in printed.splitlines())
