@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdgan.data.files import quiet
 from kdgan.data.source import listing, unreadable
 from kdgan.errors import wrong
 
@@ -66,9 +67,10 @@ def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
     if twice:
         raise wrong(f"{name} has more than one column {twice[0]!r}")
     try:
-        frame = pl.read_csv(
-            text.encode(), has_header=False, infer_schema=False, separator=separator, new_columns=names
-        )
+        with quiet():
+            frame = pl.read_csv(
+                text.encode(), has_header=False, infer_schema=False, separator=separator, new_columns=names
+            )
     except (Exception, pl.exceptions.PanicException) as error:  # of any kind: the file may hold anything
         _check_widths(text, separator, len(names), name)
         reason = str(error).split("\n", 1)[0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from kdgan.data.columns import Column, Missing, blocks_of, labels_of, understood
 from kdgan.data.delimited import read_delimited
+from kdgan.data.files import quiet
 from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing, unreadable
 from kdgan.errors import UsageError, wrong
 
@@ -104,7 +105,7 @@ def _parquet(path: Path, name: str) -> pl.DataFrame:
 
     try:
         # An open file, because polars would take a path with brackets or stars for a pattern.
-        with path.open("rb") as file:
+        with path.open("rb") as file, quiet():
             frame = pl.read_parquet(file)
     except OSError as error:
         raise unreadable(name, error) from error

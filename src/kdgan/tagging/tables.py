@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdgan.data.files import quiet
 from kdgan.errors import one_line, wrong
 from kdgan.tagging.files import check_regular
 
@@ -31,7 +31,7 @@ def read_parquet(path: Path, columns: Sequence[str] = ()) -> pl.DataFrame:
     check_regular(path)
     try:
         # An open file, because polars would take a path with brackets or stars for a pattern, and a folder for a table.
-        with path.open("rb") as file, _quiet():
+        with path.open("rb") as file, quiet():
             names = pl.read_parquet_schema(file)
             missing = [column for column in columns if column not in names]
             if not missing:
@@ -135,20 +135,3 @@ def listed(names: Iterable[str]) -> str:
     """The names of columns, the first 30, in one printable line."""
     shown = list(names)
     return one_line(", ".join(shown[:30])) + (f" and {len(shown) - 30} more" if len(shown) > 30 else "")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing on stderr for the block: of damage that polars does not expect it prints a trace of its own."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
