@@ -133,7 +133,8 @@ def main() -> None:
     parser.add_argument("--cases", default="", help="only cases whose name has this in it")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    found = json.loads(given.out.read_text()) if given.out.exists() else {}
+    whole = json.loads(given.out.read_text()) if given.out.exists() else {"cases": {}}
+    whole["command"], found = "python benchmarks/default_call.py --data-dir DIR", whole["cases"]
     for name, (steps, make) in CASES.items():
         if given.cases not in name or (name.startswith("MNIST") and given.data_dir is None):
             continue
@@ -163,7 +164,7 @@ def main() -> None:
                 )
                 if "control" in metrics:
                     of_case.setdefault("control", []).append(round(metrics["control"]["accuracy"], 2))
-        given.out.write_text(json.dumps(found, indent=1) + "\n")
+        given.out.write_text(json.dumps(whole, indent=1) + "\n")
         print(
             name, {method: round(float(np.mean(of_case[method])), 2) for method in given.methods}, flush=True
         )
