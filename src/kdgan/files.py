@@ -141,3 +141,20 @@ def _claim(temporary: Path, path: Path) -> None:
         raise
     except OSError:
         return  # a file system without links
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing on stderr for the block: of damage that polars does not expect it prints a trace of its own."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

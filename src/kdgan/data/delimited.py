@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdgan.data.files import quiet
 from kdgan.data.source import listing, unreadable
 from kdgan.errors import wrong
+from kdgan.files import quiet
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from kdgan.data.source import listing, unreadable
@@ -55,20 +52,3 @@ def find(where: list[Path], names: tuple[str, ...]) -> Path | None:
 def missing(what: str, folder: Path, below: tuple[str, ...]) -> UsageError:
     """The error for a file that is in none of the `places`: names it and everywhere it was looked for."""
     return wrong(f"{what} is missing: looked in {listing([folder, *(folder / name for name in below)])}")
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing on stderr for the block: of damage that polars does not expect it prints a trace of its own."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # there is no stderr
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -10,9 +10,9 @@ import numpy as np
 
 from kdgan.data.columns import Column, Missing, blocks_of, labels_of, understood
 from kdgan.data.delimited import read_delimited
-from kdgan.data.files import quiet
 from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing, unreadable
 from kdgan.errors import UsageError, wrong
+from kdgan.files import quiet
 
 if TYPE_CHECKING:
     import polars as pl

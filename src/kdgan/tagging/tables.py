@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdgan.data.files import quiet
 from kdgan.errors import one_line, wrong
+from kdgan.files import quiet
 from kdgan.tagging.files import check_regular
 
 if TYPE_CHECKING:
