@@ -1,8 +1,7 @@
 """The default call of `distill` beside other methods: on data sets that scikit-learn brings, on tables with privileged
 columns, on made-up classes with a teacher that has seen far more, and on MNIST with 100 labels.
 
-Accuracy in per cent on examples that nothing was trained on or chosen by, seed by seed, written as JSON after each
-case. It measures nothing of speed.
+Accuracy in per cent on held-out examples, seed by seed, written as JSON after each case. It measures nothing of speed.
 """
 
 import argparse

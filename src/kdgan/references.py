@@ -84,6 +84,16 @@ def fingerprint(found: Any) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
+def is_installed(module: ModuleType | None) -> bool:
+    """Whether a module is of Python or a library, whose code is known by its version, rather than of one's own."""
+    if module is None:
+        return False
+    if module.__name__ in sys.builtin_module_names:
+        return True
+    file = getattr(module, "__file__", None)
+    return file is not None and any(Path(file).is_relative_to(place) for place in _INSTALLED)
+
+
 def _own_files(module: ModuleType | None) -> set[Path]:
     """Files of a module and of all that it imports, directly or not, but for what is installed."""
     found: set[Path] = set()
@@ -94,7 +104,7 @@ def _own_files(module: ModuleType | None) -> set[Path]:
             continue
         seen.add(id(module))
         file = Path(getattr(module, "__file__", None) or "-")
-        if not file.is_file() or any(file.is_relative_to(place) for place in _INSTALLED):
+        if not file.is_file() or is_installed(module):
             continue
         found.add(file)
         package = getattr(module, "__package__", "") or ""

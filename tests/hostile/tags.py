@@ -10,7 +10,6 @@ import json
 import random
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import polars as pl
 import torch
 from PIL import Image
 
+from hostile.judging import Case
 from hostile.tag_values import CELLS, EVIL, FIELDS, LINES, damage, place, strange
 from kdgan.data.split import Scale
 from kdgan.nets import build
@@ -35,15 +35,6 @@ from kdgan.tasks.tags import Tags
 
 NETWORK = "hostile.tags:means"
 ROWS = 24
-
-
-@dataclass(frozen=True)
-class Case:
-    """A reader that is called, or a command line."""
-
-    name: str
-    call: Callable[[], object] | None = None
-    arguments: tuple[str, ...] = ()
 
 
 def means(images: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hostile.distill_calls import Case, cases
+from hostile.judging import asked
 from kdgan import Batch, Result, distill
 from kdgan.errors import RunError, UsageError
 from tiny import weights
@@ -80,10 +81,10 @@ def go_on(case: Case) -> Result:
 
 def test_calls_of_every_kind(tmp_path: Path) -> None:
     faults, lines = [], []
-    for case in cases(seed=0, count=120, folder=tmp_path):
+    for case in cases(*asked(0, 120), folder=tmp_path):
         try:
             lines.append(outcome(case))
         except Exception as error:
             faults.append(f"{case.name}: {type(error).__name__}: {error}")
     assert not faults, "\n".join(faults)
-    assert 20 < lines.count("") < 100, "neither all may be refused nor none"
+    assert 0.15 < lines.count("") / len(lines) < 0.85, "neither all may be refused nor none"

@@ -94,10 +94,12 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
     """Puts back what `random_state` gave."""
-    torch.set_rng_state(states["cpu"])
     *words, gauss = states["python"].tolist()
-    random.setstate((3, tuple(map(int, words)), None if gauss != gauss else gauss))
     *keys, position, has_gauss, cached = states["numpy"].tolist()
-    np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), int(position), int(has_gauss), cached))
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
+    RandomState(
+        python=(3, tuple(map(int, words)), None if gauss != gauss else gauss),
+        numpy=("MT19937", np.array(keys, dtype=np.uint32), int(position), int(has_gauss), cached),
+        cpu=states["cpu"],
+        cuda=(device, states["cuda"]) if device.type == "cuda" and "cuda" in states else None,
+        own=(),
+    ).restore()

@@ -23,7 +23,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
-from kdgan.references import fingerprint, reference_to
+from kdgan.references import fingerprint, is_installed, reference_to
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that every module has: its parts, mode and hooks."""
@@ -198,7 +198,7 @@ class _Content:
             return [fingerprint(value).encode(), value.__name__.encode(), *_surroundings(value)]
         if isinstance(value, type):
             about = f"{value.__module__} {value.__qualname__} {fingerprint(value)}".encode()
-            return [about, *(_attributes(kind) for kind in value.__mro__ if not _is_installed(kind))]
+            return [about, *(_attributes(kind) for kind in value.__mro__ if not is_installed(_home(kind)))]
         if isinstance(value, types.ModuleType):
             return [value.__name__.encode()]
         if isinstance(value, torch.Generator):
@@ -233,14 +233,8 @@ def _attributes(kind: type) -> dict[str, Any]:
 _METHODS = ("__call__", "__init__", "__new__", "__getitem__", "__len__", "__iter__", "__next__")
 
 
-def _is_installed(found: Any) -> bool:
-    """Whether it is of a library, whose code is known by its version, rather than of one's own."""
-    home = str(getattr(found, "__module__", ""))
-    module = sys.modules.get(home)
-    if home.startswith(("kdgan.", "torch.")) or home in ("builtins", "typing", "abc"):
-        return True
-    file = getattr(module, "__file__", None)
-    return file is not None and ("site-packages" in file or file.startswith(sys.base_prefix))
+def _home(found: Any) -> types.ModuleType | None:
+    return sys.modules.get(str(getattr(found, "__module__", "")))
 
 
 def _surroundings(function: types.FunctionType) -> list[Any]:
@@ -254,7 +248,11 @@ def _surroundings(function: types.FunctionType) -> list[Any]:
         names.update(code.co_names)
         waiting += [each for each in code.co_consts if isinstance(each, types.CodeType)]
     there = function.__globals__
-    found = {} if _is_installed(function) else {name: there[name] for name in sorted(names) if name in there}
+    found = (
+        {}
+        if is_installed(_home(function))
+        else {name: there[name] for name in sorted(names) if name in there}
+    )
     return [function.__defaults__, function.__kwdefaults__, dict(kept), found]
 
 
