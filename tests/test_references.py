@@ -2,7 +2,6 @@
 
 import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,6 @@ from kdgan.methods import KDGAN
 from kdgan.nets import mlp
 from kdgan.references import find_object, is_reference, reference_to
 from support import refused
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test imports is forgotten again."""
-    modules = set(sys.modules)
-    yield
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
 
 
 @pytest.mark.parametrize(
