@@ -17,7 +17,7 @@ from kdgan.data.seeds import seeded
 from kdgan.errors import wrong
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, majority, own_metrics
+from kdgan.tasks.metrics import Metric, own_metrics
 from kdgan.tasks.own import OwnTask
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.config import Training, plain_number, whole_seed
@@ -275,7 +275,7 @@ class _Call:
             done.updates,
             done.seconds,
             trained,
-            majority(self.task.validation.targets),
+            self.task.majority,
         )
 
 

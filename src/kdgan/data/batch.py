@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from operator import itemgetter
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from kdgan.data.forms import Form, Pieces, as_form, joined, leaves, length, mapped, one_tensor
 from kdgan.errors import UsageError
 
 PARTS = ("inputs", "targets", "privileged")
+NO_LABEL = (-1, -100)
+"""Class indices that stand for none: the second is torch's own."""
 
 
 class Scaling(Protocol):
@@ -26,89 +30,223 @@ class Scaling(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples with their labels, and what is known of them only while training.
+    """Examples with their labels, as far as they have one, and what is known of them only while training.
 
     Attributes:
-        inputs: x, what the student sees, `(B, ...)`.
-        targets: class indices `(B,)` (an integer type) or label weights `(B, K)` (a floating type; each
-            row a distribution over the K labels).
-        privileged: ϱ, what only teacher and discriminator see, `(B, ...)`, or None.
+        inputs: x, what the student sees: a tensor `(B, ...)`, a tuple of such, or a mapping of such by name.
+        targets: class indices `(B,)` (an integer type), or weights or bits of labels `(B, K)`; -1 (or -100), or a row
+            of NaN, for an example without a label. None: no example has one.
+        privileged: ϱ, what only teacher and discriminator see, in any of the forms of inputs, or None.
         teacher_logits: logits of a frozen teacher for these very inputs, `(B, K)`, where they were computed
             ahead, or None.
         teacher_saw: the inputs that those are of; a copy with other inputs has neither.
+        recorded: the logits are all that there is of a teacher, and stand for these examples in any view.
         scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
+        labelled: which examples have a label, bool `(B,)`; None where all have. Found from the targets.
 
     Raises:
-        UsageError: if the parts differ in length or the targets have neither form.
+        UsageError: if the parts differ in length or the targets have no such form.
     """
 
-    inputs: Tensor
+    inputs: Form
     targets: Tensor
-    privileged: Tensor | None = None
+    privileged: Form | None = None
     teacher_logits: Tensor | None = None
-    teacher_saw: Tensor | None = None
+    teacher_saw: Form | None = None
     scale: Scaling | None = field(default=None, kw_only=True)
+    recorded: bool = field(default=False, kw_only=True)
+    labelled: Tensor | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in (*PARTS, "teacher_logits"):
+        if self.inputs is None:
+            raise UsageError("a batch needs inputs: None is none")
+        self._set("inputs", as_form(self.inputs, "inputs"))
+        if self.privileged is not None:
+            self._set("privileged", as_form(self.privileged, "privileged"))
+        if self.targets is None:
+            device = leaves(self.inputs)[0].device
+            self._set("targets", torch.full((len(self),), NO_LABEL[0], device=device))
+        for name in ("targets", "teacher_logits"):
             part = getattr(self, name)
             if part is not None and not isinstance(part, Tensor):
                 raise UsageError(f"{name} must be a tensor, not {type(part).__name__}")
-        if self.inputs is None or self.targets is None:
-            raise UsageError("a batch needs inputs and targets: None is neither")
-        real = self.targets.is_floating_point()
-        if self.targets.ndim not in (1, 2) or real != (self.targets.ndim == 2) or self.targets.is_complex():
-            raise UsageError(
-                "targets must be class indices (B,) of an integer type or label weights (B, K) of a floating "
-                f"type, not {tuple(self.targets.shape)} of {self.targets.dtype}"
-            )
+            if part is not None and part.ndim == 0:
+                raise UsageError(f"{name} are a single number: each row is an example")
+        self._set("targets", _plain_targets(self.targets))
         for name in ("targets", "privileged", "teacher_logits"):
             part = getattr(self, name)
-            if self.inputs.ndim == 0 or (part is not None and part.ndim == 0):
-                raise UsageError(
-                    f"{name if self.inputs.ndim else 'inputs'} are a single number: each row is an example"
-                )
-            if part is not None and len(part) != len(self.inputs):
-                raise UsageError(f"{len(self.inputs)} inputs but {len(part)} {name}: each example needs one")
-
+            count = None if part is None else length(part)
+            if count not in (None, len(self)):
+                raise UsageError(f"{len(self)} inputs but {count} {name}: each example needs one")
         if self.teacher_logits is not None and self.teacher_saw is None:
-            object.__setattr__(self, "teacher_saw", self.inputs)
-        if self.teacher_saw is not self.inputs:
-            object.__setattr__(self, "teacher_logits", None)
-            object.__setattr__(self, "teacher_saw", None)
-        if self.targets.ndim == 1 and self.targets.dtype != torch.int64:
-            object.__setattr__(self, "targets", self.targets.long())  # the only type that all of torch takes
+            self._set("teacher_saw", self.inputs)
+        if self.teacher_saw is not self.inputs and not self.recorded:
+            self._set("teacher_logits", None)
+            self._set("teacher_saw", None)
+        if self.labelled is None:
+            self._set("labelled", _labelled(self.targets))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return length(self.inputs)
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """The examples at `index` (a slice, a boolean mask or integer positions)."""
-        return self._map(lambda part: part[index], self.scale)
+        return self._map(lambda part: part[index])
 
-    def parts(self) -> tuple[Tensor, Tensor, Tensor | None]:
+    @property
+    def tensor(self) -> Tensor:
+        """The inputs, where they are one tensor.
+
+        Raises:
+            UsageError: if they are not.
+        """
+        return one_tensor(self.inputs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the examples are."""
+        return leaves(self.inputs)[0].device
+
+    def parts(self) -> tuple[Form, Tensor, Form | None]:
         """Inputs, targets and privileged information."""
         return self.inputs, self.targets, self.privileged
 
     def copy(self) -> Batch:
         """The same examples in memory of their own: a network may write into what it is given."""
-        return self._map(Tensor.clone, self.scale)
+        return self._map(Tensor.clone)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same examples on `device`."""
-        scale = None if self.scale is None else self.scale.to(device)
-        return self._map(lambda part: part.to(device, non_blocking=True), scale)
+        found = self._map(lambda part: part.to(device, non_blocking=True))
+        return found if self.scale is None else found._with(scale=self.scale.to(device))
+
+    def with_inputs(self, inputs: Form) -> Batch:
+        """The same examples in another view, as networks take it."""
+        if self.recorded:
+            return self._with(inputs=inputs, scale=None)
+        return self._with(inputs=inputs, scale=None, teacher_logits=None, teacher_saw=None)
 
     def standardised(self) -> Batch:
         """The same examples with inputs as networks take them."""
         if self.scale is None:
             return self
-        return Batch(self.scale(self.inputs), self.targets, self.privileged, self.teacher_logits)
+        inputs = self.scale(self.tensor)
+        return self._with(inputs=inputs, scale=None, teacher_saw=None if self.teacher_saw is None else inputs)
 
-    def _map(self, change: Callable[[Tensor], Tensor], scale: Scaling | None) -> Batch:
-        privileged = None if self.privileged is None else change(self.privileged)
-        logits = None if self.teacher_logits is None else change(self.teacher_logits)
-        return Batch(change(self.inputs), change(self.targets), privileged, logits, scale=scale)
+    def pieces(self) -> list[Batch]:
+        """Batches whose inputs are not in pieces: itself, or one for each of them."""
+        if not isinstance(self.inputs, Pieces):
+            return [self]
+        found, start = [], 0
+        for place, piece in enumerate(self.inputs):
+            rows = slice(start, start + length(piece))
+            start = rows.stop
+            known = self.privileged
+            if known is not None:
+                known = known[place] if isinstance(known, Pieces) else mapped(itemgetter(rows), known)
+            found.append(
+                self._with(inputs=piece, targets=self.targets[rows], privileged=known, teacher_logits=None)
+            )
+        return found
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """All parts changed alike, with nothing to be checked again."""
+        inputs = mapped(change, self.inputs)
+        logits, labelled = self.teacher_logits, self.labelled
+        return self._with(
+            inputs=inputs,
+            targets=change(self.targets),
+            privileged=None if self.privileged is None else mapped(change, self.privileged),
+            teacher_logits=None if logits is None else change(logits),
+            teacher_saw=None if logits is None else inputs,
+            labelled=None if labelled is None else change(labelled),
+        )
+
+    def _with(self, **changes: Any) -> Batch:
+        made = object.__new__(Batch)
+        for name in _FIELDS:
+            object.__setattr__(made, name, changes[name] if name in changes else getattr(self, name))
+        return made
+
+
+_FIELDS = tuple(Batch.__dataclass_fields__)
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Batches one after the other, none of them with a scale of its own; forms that do not fit lie in pieces.
+
+    Raises:
+        UsageError: if only some have privileged information, or targets of another form.
+    """
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    some = [batch.privileged for batch in batches if batch.privileged is not None]
+    if some and len(some) < len(batches):
+        raise UsageError("privileged information is in some batches and not in others")
+    targets = _alike([batch.targets for batch in batches])
+    logits = [batch.teacher_logits for batch in batches if batch.teacher_logits is not None]
+    marks = None
+    if any(batch.labelled is not None for batch in batches):
+        marks = torch.cat(
+            [
+                torch.ones(len(batch), dtype=torch.bool, device=batch.device)
+                if batch.labelled is None
+                else batch.labelled
+                for batch in batches
+            ]
+        )
+    inputs = joined([batch.inputs for batch in batches])
+    complete = len(logits) == len(batches)
+    return first._with(
+        inputs=inputs,
+        targets=torch.cat(targets),
+        privileged=joined(some) if some else None,
+        teacher_logits=torch.cat(logits) if complete else None,
+        teacher_saw=inputs if complete else None,
+        labelled=marks,
+    )
+
+
+def _alike(targets: Sequence[Tensor]) -> list[Tensor]:
+    """Targets of one form: those of examples without a label are put into that of the others."""
+    wide = [each for each in targets if each.ndim == 2]
+    if not wide:
+        return list(targets)
+    found = []
+    for each in targets:
+        if each.ndim == 1:
+            each = each.new_full((len(each), wide[0].shape[1]), float("nan"), dtype=wide[0].dtype)
+        found.append(each)
+    return found
+
+
+def _plain_targets(targets: Tensor) -> Tensor:
+    """Class indices as int64, the only type that all of torch takes, and bits of labels as real numbers."""
+    if targets.ndim not in (1, 2) or targets.is_complex():
+        raise UsageError(
+            "targets must be class indices (B,) of an integer type, or weights or bits of labels (B, K), not "
+            f"{tuple(targets.shape)} of {targets.dtype}"
+        )
+    if targets.is_floating_point():
+        return targets
+    if targets.ndim == 2:
+        missing = (targets == NO_LABEL[0]).all(1, keepdim=True) if targets.dtype != torch.bool else None
+        bits = targets.to(torch.get_default_dtype())
+        return bits if missing is None else bits.masked_fill(missing, float("nan"))
+    return targets if targets.dtype == torch.int64 else targets.long()
+
+
+def _labelled(targets: Tensor) -> Tensor | None:
+    """Which examples have a label; None where all have."""
+    if targets.is_floating_point():
+        missing = targets.isnan() if targets.ndim == 1 else targets.isnan().all(1)
+    else:
+        missing = (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
+    return ~missing if bool(missing.any()) else None
 
 
 def checked(batch: Batch, what: str) -> Batch:
@@ -120,33 +258,25 @@ def checked(batch: Batch, what: str) -> Batch:
     if not len(batch):
         raise UsageError(f"{what} has no examples")
     for name, part in zip(PARTS, batch.parts(), strict=True):
-        if part is not None and (part.is_floating_point() or part.is_complex()):
-            bad = (~part.reshape(len(part), -1).isfinite().all(1)).nonzero()
+        for leaf in [] if part is None else leaves(part):
+            if not (leaf.is_floating_point() or leaf.is_complex()):
+                continue
+            finite = leaf.reshape(len(leaf), -1).isfinite().all(1)
+            if name == "targets" and batch.labelled is not None:
+                finite = finite | ~batch.labelled
+            bad = (~finite).nonzero()
             if len(bad):
                 raise UsageError(f"{what}: {name} of example {int(bad[0])} hold NaN or infinite numbers")
     return batch
 
 
-def check_labels(targets: Tensor, classes: int, what: str, role: str = "student") -> None:
-    """Raises a UsageError unless every target is one of the classes that a player scores, or weighs them all."""
-    if not len(targets):
-        return
-    if targets.ndim == 1:
-        least, most = int(targets.min()), int(targets.max())
-        if not 0 <= least <= most < classes:
-            raise UsageError(
-                f"{what}: targets lie in {least}..{most}, but the {role} scores {classes} classes, 0..{classes - 1}"
-            )
-        return
-    if targets.shape[1] != classes:
-        raise UsageError(
-            f"{what}: targets weigh {targets.shape[1]} labels, but the {role} scores {classes} classes"
-        )
-    # Weights of half precision are rounded one by one.
-    slack = max(1e-3, classes * torch.finfo(targets.dtype).eps)
-    bad = ((targets < 0).any(1) | ((targets.double().sum(1) - 1).abs() > slack)).nonzero()
-    if len(bad):
-        raise UsageError(
-            f"{what}: targets of example {int(bad[0])} are no distribution over labels: they must be at least 0 and "
-            f"sum to 1, and sum to {targets[bad[0, 0]].double().sum().item():g}"
-        )
+def labelled_rows(batch: Batch) -> Batch:
+    """The examples that have a label."""
+    if batch.labelled is None:
+        return batch
+    return batch[batch.labelled]._with(labelled=None)
+
+
+def unlabelled_rows(batch: Batch) -> Batch | None:
+    """The examples that have none; None where all have one."""
+    return None if batch.labelled is None else batch[~batch.labelled]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
+from kdgan.data.forms import Form, Pieces, as_form, length, mapped, shapes
 from kdgan.data.seeds import mixed, seeded
 from kdgan.errors import KdganError, UsageError, failed
 
@@ -32,21 +33,14 @@ class TensorFeed:
 
     def __init__(self, data: Batch, size: int, *, seed: int, augment: Augmentation | None = None) -> None:
         self.data, self.size, self.seed, self.augment = data, size, seed, augment
-        self._generator = torch.Generator(data.inputs.device)
+        self._generator = torch.Generator(data.device)
         self._passes: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Batch:
         """The batch of that step."""
         start = step * self.size
         batch = self.data[self._positions(start, start + self.size)].standardised()
-        if self.augment is None:
-            return batch
-        generator = self._generator.manual_seed(mixed(self.seed, "view", step))
-        if str(getattr(self.augment, "__module__", "")).startswith("kdgan."):
-            views = self.augment(batch.inputs, generator)
-        else:
-            views = _own_views(self.augment, batch.inputs, generator)
-        return Batch(views, batch.targets, batch.privileged)
+        return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
 
     def _positions(self, start: int, stop: int) -> Tensor:
         count = len(self.data)
@@ -62,20 +56,49 @@ class TensorFeed:
             order = torch.randperm(len(self.data), generator=generator)
             newest = max(self._passes, default=number)
             self._passes = {n: kept for n, kept in self._passes.items() if n == newest}
-            self._passes[number] = order.to(self.data.inputs.device)
+            self._passes[number] = order.to(self.data.device)
         return self._passes[number]
 
 
-def _own_views(augment: Augmentation, inputs: Tensor, generator: torch.Generator) -> Tensor:
+def augmented(batch: Batch, augment: Augmentation | None, generator: torch.Generator, seed: int) -> Batch:
+    """The batch in other views, drawn from the seed alone; each piece by itself where inputs lie in pieces."""
+    if augment is None:
+        return batch
+    generator.manual_seed(seed)
+    own = not str(getattr(augment, "__module__", "")).startswith("kdgan.")
+    pieces = batch.inputs if isinstance(batch.inputs, Pieces) else [batch.inputs]
+    views = [
+        _own_views(augment, piece, generator) if own else _views(augment, piece, generator)
+        for piece in pieces
+    ]
+    return batch.with_inputs(Pieces(views) if isinstance(batch.inputs, Pieces) else views[0])
+
+
+def _views(augment: Augmentation, inputs: Form, generator: torch.Generator) -> Tensor:
+    """Views of the project's own, of images or features."""
+    if not isinstance(inputs, Tensor):
+        raise UsageError(
+            f"{type(augment).__name__} is for inputs of one tensor: for several give a function of your own"
+        )
+    return augment(inputs, generator)
+
+
+def _own_views(augment: Augmentation, inputs: Form, generator: torch.Generator) -> Form:
     """Views of a function of one's own, which may draw from global generators, too, and be wrong."""
+    device = generator.device
     try:
-        with seeded(generator.initial_seed(), inputs.device):
-            views = augment(inputs, generator)
+        with seeded(generator.initial_seed(), device):
+            views = as_form(augment(inputs, generator), "views")  # type: ignore[arg-type]
     except KdganError:
         raise
     except (Exception, SystemExit) as error:
         raise failed(error, "augment") from error
-    if not isinstance(views, Tensor) or views.shape[:1] != inputs.shape[:1]:
-        found = tuple(views.shape) if isinstance(views, Tensor) else type(views).__name__
-        raise UsageError(f"augment must give a view of each of {len(inputs)} inputs, not {found}")
-    return views.detach()
+    if length(views) != length(inputs) or type(views) is not type(inputs):
+        raise UsageError(
+            f"augment must give a view of each of {length(inputs)} inputs, in the same form, not {_form_of(views)}"
+        )
+    return mapped(Tensor.detach, views)
+
+
+def _form_of(views: Form) -> str:
+    return f"{type(views).__name__} of shape {shapes(views)}"

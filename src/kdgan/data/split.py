@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kdgan.data.batch import Batch
+from kdgan.data.forms import one_tensor
 from kdgan.data.seeds import mixed
 from kdgan.data.source import Source
 from kdgan.errors import UsageError
@@ -88,12 +89,12 @@ class Split:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
-        return tuple(self.train.inputs.shape[1:])
+        return tuple(self.train.tensor.shape[1:])
 
     @property
     def privileged(self) -> int:
         """Count of the numbers of privileged information that an example has."""
-        return 0 if self.train.privileged is None else self.train.privileged[0].numel()
+        return 0 if self.train.privileged is None else one_tensor(self.train.privileged)[0].numel()
 
     @property
     def background(self) -> Tensor:
@@ -129,10 +130,10 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     chosen, held_out = order[:labels], order[max(labels, count - len(last)) :]
 
     train = source.train[chosen]
-    scale = Scale.of(train.inputs)
-    known = None if train.privileged is None else Scale.of(train.privileged)
-    large = source.train.inputs.numel() + source.test.inputs.numel() > MOST_NUMBERS
-    later = large and train.inputs.dtype == torch.uint8
+    scale = Scale.of(train.tensor)
+    known = None if train.privileged is None else Scale.of(one_tensor(train.privileged))
+    large = source.train.tensor.numel() + source.test.tensor.numel() > MOST_NUMBERS
+    later = large and train.tensor.dtype == torch.uint8
     if own is None:
         apart_from_it = source.train[held_out]
     else:
@@ -153,7 +154,7 @@ def scaled(part: Batch, scale: Scale, privileged: Scale | None = None, *, later:
 
     With `later` images stay bytes, a quarter of the memory, until a batch of them is asked for.
     """
-    known = None if privileged is None or part.privileged is None else privileged(part.privileged)
+    known = None if privileged is None or part.privileged is None else privileged(one_tensor(part.privileged))
     raw = Batch(part.inputs, part.targets, known, scale=scale)
     return raw if later else raw.standardised()
 

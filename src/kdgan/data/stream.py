@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
@@ -25,55 +24,17 @@ from torch.utils.data import (
 )
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import PARTS, Batch, check_labels, checked
-from kdgan.data.feed import Feed, TensorFeed
+from kdgan.data.batch import NO_LABEL, PARTS, Batch, checked
+from kdgan.data.feed import augmented
+from kdgan.data.forms import kind_of
+from kdgan.data.parsing import as_batch, as_unlabelled
 from kdgan.data.seeds import RandomState, mixed, seed_everything
-from kdgan.errors import KdganError, UsageError, failed, wrong
+from kdgan.data.targets import Kind, check_batch, in_kind
+from kdgan.errors import KdganError, UsageError, failed
 
 _EVEN = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 """Samplers that give as many examples in every pass as they say."""
 _OVER = object()
-
-
-def as_batch(data: object, what: str) -> Batch:
-    """A batch from a `Batch`, or from a pair or triple (inputs, targets, privileged) of tensors or arrays.
-
-    Raises:
-        UsageError: if it is neither.
-    """
-    if isinstance(data, Batch) and data.teacher_logits is not None:
-        raise UsageError(f"{what} holds teacher_logits, but the teacher itself is asked here: leave them out")
-    if isinstance(data, Batch):
-        data = data.parts()
-    parts: list[Any] = list(data) if isinstance(data, list | tuple) else []
-    if len(parts) == 3 and parts[2] is None:
-        parts.pop()
-    if len(parts) in (2, 3) and all(isinstance(part, Tensor | np.ndarray) for part in parts):
-        try:
-            return Batch(*(_tensor(part) for part in parts))
-        except UsageError as error:
-            raise UsageError(f"{what}: {error}") from error
-    kinds = f" of {', '.join(type(part).__name__ for part in parts[:4])}" if parts else ""
-    raise UsageError(
-        f"{what} must give (inputs, targets) or (inputs, targets, privileged) as tensors or arrays, or a kdgan.Batch; "
-        f"got {type(data).__name__}{kinds}"
-    )
-
-
-def _tensor(part: Tensor | NDArray[Any]) -> Tensor:
-    """The values alone: nothing is learned through them."""
-    if isinstance(part, np.ndarray):
-        # Arrays are of double precision unless somebody says otherwise, networks are not.
-        real = torch.get_default_dtype() if part.dtype.kind == "f" else None
-        try:
-            native = part.astype(part.dtype.newbyteorder("="), order="C", copy=not part.flags.writeable)
-            return torch.as_tensor(native, dtype=real)
-        except (TypeError, ValueError) as error:
-            raise wrong(f"an array is not of numbers: {error}") from error
-    if part.layout != torch.strided or part.is_nested or part.is_quantized or part.is_meta:
-        raise UsageError("a tensor is sparse, nested, quantized or without values: give dense ones")
-    part = part.detach()
-    return part.clone() if part.is_inference() else part
 
 
 @contextmanager
@@ -98,19 +59,30 @@ class Stream:
         source: the caller's own.
         like: a batch that has the form of all, once one is known.
         classes: K, to which every target is held, once it is known.
+        kind: of task, which says what targets are.
+        beside: labelled examples, of the form of whose inputs these are: then nobody looks at labels here.
+        logits: of a teacher for each example `(N, K)`, in the order of the data set, where they were recorded.
     """
 
     source: DataLoader[Any] | Dataset[Any]
     like: Batch | None = None
     classes: int | None = None
+    kind: Kind = "classes"
+    beside: Batch | None = None
+    logits: Recorded | None = None
 
     def loader(self, size: int) -> DataLoader[Any]:
         """Its batches; of `size` examples where it has none of its own."""
         if not isinstance(self.source, DataLoader):
-            return batched(self.source, size, shuffle=not isinstance(self.source, IterableDataset))
-        loader = copy.copy(self.source)
-        # Workers that outlive a pass would take the random state of one into the next.
-        vars(loader).update(persistent_workers=False, _iterator=None, in_order=True)
+            loader = batched(self.source, size, shuffle=not isinstance(self.source, IterableDataset))
+        else:
+            loader = copy.copy(self.source)
+            # Workers that outlive a pass would take the random state of one into the next.
+            vars(loader).update(persistent_workers=False, _iterator=None, in_order=True)
+        if self.logits is not None:
+            vars(loader).update(
+                dataset=_WithLogits(loader.dataset, self.logits), collate_fn=_Collate(loader.collate_fn)
+            )
         return loader
 
     def ends_alone(self) -> bool:
@@ -122,24 +94,59 @@ class Stream:
 
     def checked(self, part: object, what: str) -> Batch:
         """A batch of it; once the form of all is known, with that, finite numbers, and targets among the classes."""
-        batch = as_batch(part, what)
+        found, logits = (part.examples, part.logits) if isinstance(part, _Recorded) else (part, None)
+        batch = as_batch(found, what) if self.beside is None else as_unlabelled(found, what, self.beside)
+        batch = in_kind(batch, self.kind)
         if self.like is not None:
             checked(batch, what)
             for name, mine, first in zip(PARTS, batch.parts(), self.like.parts(), strict=True):
-                if _form(mine) != _form(first):
+                if kind_of(mine) != kind_of(first):
                     raise UsageError(
-                        f"{what}: {name} are {_form(mine)}, but {_form(first)} in the first batch"
+                        f"{what}: {name} are {kind_of(mine)}, but {kind_of(first)} in the first batch"
                     )
         if self.classes is not None:
-            check_labels(batch.targets, self.classes, what)
-        return batch
+            check_batch(batch, self.classes, what, self.kind)
+        return batch if logits is None else replace(batch, teacher_logits=logits, recorded=True)
 
 
-def _form(part: Tensor | None) -> str:
-    if part is None:
-        return "none"
-    # The length of texts and the size of images may differ from batch to batch; how many axes they have may not.
-    return f"of {part.ndim} axes, {part.dtype}"
+class Recorded(Protocol):
+    """Logits of a teacher by example; those of an array, or of a file that is mapped into memory."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    def __getitem__(self, row: Any) -> Any:
+        """Logits `(K,)` of an example."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """Examples as a loader collates them, with what the teacher said of them."""
+
+    examples: Any
+    logits: Tensor
+
+
+class _WithLogits(Dataset[Any]):
+    """A data set of one's own, each example with what the teacher said of it."""
+
+    def __init__(self, data: Dataset[Any], logits: Recorded) -> None:
+        self.data, self.logits = data, logits
+
+    def __len__(self) -> int:
+        return len(self.data)  # type: ignore[arg-type]
+
+    def __getitem__(self, row: int) -> tuple[Any, Tensor]:
+        return self.data[row], torch.as_tensor(self.logits[row], dtype=torch.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collate:
+    own: Callable[[list[Any]], Any]
+
+    def __call__(self, rows: list[tuple[Any, Tensor]]) -> _Recorded:
+        examples, logits = zip(*rows, strict=True)
+        return _Recorded(self.own(list(examples)), torch.stack(logits))
 
 
 def batched(data: Dataset[Any], size: int, *, shuffle: bool = False) -> DataLoader[Any]:
@@ -149,10 +156,24 @@ def batched(data: Dataset[Any], size: int, *, shuffle: bool = False) -> DataLoad
 
 
 def collate(examples: list[Any]) -> Any:
-    """torch's own way, but for privileged information that is None."""
+    """torch's own way, but for privileged information that is None, and labels that are."""
     if all(isinstance(each, list | tuple) and len(each) == 3 and each[2] is None for each in examples):
         examples = [each[:2] for each in examples]
-    return default_collate(examples)
+    labels = [each[1] for each in examples if isinstance(each, list | tuple) and len(each) in (2, 3)]
+    if len(labels) == len(examples) and any(label is None for label in labels):
+        known = next((label for label in labels if label is not None), NO_LABEL[0])
+        none: Any = NO_LABEL[0]
+        if isinstance(known, Tensor) and known.is_floating_point() and known.ndim > 0:
+            none = torch.full_like(known, math.nan)
+        examples = [(each[0], none if each[1] is None else each[1], *each[2:]) for each in examples]
+    try:
+        return default_collate(examples)
+    except RuntimeError as error:
+        if "equal size" in str(error):
+            raise UsageError(
+                "examples differ in size: give a DataLoader whose collate_fn pads them, each batch to its own length"
+            ) from error
+        raise
 
 
 class LoaderFeed:
@@ -168,13 +189,22 @@ class LoaderFeed:
         size: examples per batch, where it has none of its own.
         seed: of order and views.
         device: where batches go.
+        augment: other views of a batch of inputs, or None.
         what: its name in messages.
     """
 
     def __init__(
-        self, data: Stream, size: int, *, seed: int, device: torch.device, what: str = "train"
+        self,
+        data: Stream,
+        size: int,
+        *,
+        seed: int,
+        device: torch.device,
+        augment: Augmentation | None = None,
+        what: str = "train",
     ) -> None:
         self.data, self.seed, self.device, self.what = data, seed, device, what
+        self.augment, self._generator = augment, torch.Generator(device)
         with own_data(what):
             self.loader = data.loader(size)
             self._length = len(self.loader) if _is_even(self.loader) else 0
@@ -194,7 +224,8 @@ class LoaderFeed:
             batch = self.within_pass()
             if batch is not None and self._next > step:
                 # A network that writes into its inputs must not write into the caller's tensors.
-                return batch.copy() if self.device.type == "cpu" else batch.to(self.device)
+                batch = batch.copy() if self.device.type == "cpu" else batch.to(self.device)
+                return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
             if batch is None:
                 if self._first == self._next:
                     raise UsageError(
@@ -255,17 +286,3 @@ def _generators(loader: DataLoader[Any]) -> list[torch.Generator]:
     holders = (loader, sampler, batches, getattr(batches, "sampler", None))
     found = {id(own): own for own in (getattr(holder, "generator", None) for holder in holders)}
     return [own for own in found.values() if isinstance(own, torch.Generator)]
-
-
-def make_feed(
-    data: Batch | Stream,
-    size: int,
-    *,
-    seed: int,
-    device: torch.device,
-    augment: Augmentation | None = None,
-) -> Feed:
-    """The feed of a loop over all examples, or over a stream."""
-    if isinstance(data, Batch):
-        return TensorFeed(data.to(device), size, seed=seed, augment=augment)
-    return LoaderFeed(data, size, seed=seed, device=device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
@@ -87,6 +86,8 @@ class Method:
     """Share of all updates of C that its pretraining takes, where C is among them and a setting says no other."""
     c_steps: int = 1
     """Steps of C in each update."""
+    uses_unlabelled: bool = True
+    """Whether it learns from examples without labels; one that does not is given labelled ones alone."""
 
     def __init__(self, *modules: nn.Module, **shared: Unpack[Shared]) -> None:
         if len(modules) != len(self.roles):
@@ -165,19 +166,19 @@ class Method:
         As in adversarial and virtual adversarial training (Goodfellow et al., 2015; Miyato et al., 2018), with
         the loss of the method at hand; the other players judge or teach at the place that results.
         """
-        if not batch.inputs.is_floating_point():
-            raise UsageError(
-                f"epsilon moves inputs, and these are {batch.inputs.dtype}, not real numbers: leave it 0"
-            )
+        given = batch.standardised().inputs
+        if not isinstance(given, Tensor) or not given.is_floating_point():
+            kind = given.dtype if isinstance(given, Tensor) else "several tensors"
+            raise UsageError(f"epsilon moves inputs, and these are {kind}, not real numbers: leave it 0")
         signals = self.signals(batch)
-        inputs = batch.inputs.detach().clone().requires_grad_(True)
-        logits = self.student(replace(batch, inputs=inputs))
+        inputs = given.detach().clone().requires_grad_(True)
+        logits = self.student(batch.with_inputs(inputs))
         loss = total(self.student_loss(logits, batch, signals, progress))
         (slope,) = torch.autograd.grad(loss.sum(), inputs)
         each = (-1, *[1] * (inputs.ndim - 1))
         size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)
         part = torch.rand(len(inputs), generator=self.generator, device=inputs.device).view(each)
-        return replace(batch, inputs=inputs.detach() + self.epsilon * part * slope / size)
+        return batch.with_inputs(inputs.detach() + self.epsilon * part * slope / size)
 
     @property
     def student(self) -> Player:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
+from kdgan.data.forms import Form, Pieces, leaves
 from kdgan.errors import KdganError, UsageError, failed, wrong
 
 Losses = dict[str, Tensor]
@@ -206,10 +207,13 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
         RunError: saying what a network of one's own raises.
         UsageError: if it gives no logits, or changes its inputs, which others see too.
     """
-    given = arguments(role, batch.standardised())
+    if isinstance(batch.inputs, Pieces):
+        return torch.cat([forward(role, module, piece) for piece in batch.pieces()])
+    positional, named = arguments(role, batch.standardised(), getattr(module, "sees", "both"))
+    given = [*positional, *named.values()]
     before = _versions(given)
     try:
-        logits = module(*given)
+        logits = module(*positional, **named)
     except KdganError:
         raise
     except (Exception, SystemExit) as error:
@@ -218,24 +222,70 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
         raise wrong(
             f"the {role} changes its inputs in place: let it change a copy (no inplace=True in what comes first)"
         )
+    if not isinstance(logits, Tensor):
+        logits = _logits_in(logits)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise wrong(
-            f"the {role} must give logits of shape ({len(batch)}, K) for {len(batch)} examples, not {found}"
+            f"the {role} must give logits of shape ({len(batch)}, K) for {len(batch)} examples, or an object or "
+            f"mapping that has such as logits, not {found}"
         )
     if not logits.is_floating_point():
         raise UsageError(f"the {role} must give logits of a floating type, not {logits.dtype}")
     return logits
 
 
-def arguments(role: str, batch: Batch) -> tuple[Tensor, ...]:
-    """What a player in that role is called with."""
-    if role == "student" or batch.privileged is None:
-        return (batch.inputs,)
-    return batch.inputs, batch.privileged
+def _logits_in(output: Any) -> Any:
+    """What an output holds as logits, as those of transformers do; itself where it has none."""
+    if isinstance(output, Mapping):
+        return output.get("logits", output)
+    return getattr(output, "logits", output)
 
 
-def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
+def arguments(role: str, batch: Batch, sees: str = "both") -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """What a player in that role is called with: positional arguments, and those by name.
+
+    A tensor is one positional argument, a tuple several, a mapping arguments by name. Privileged information follows
+    the inputs; a tensor of it beside inputs by name is called `privileged`.
+
+    Args:
+        role: the student sees the inputs alone.
+        batch: the examples, in one piece.
+        sees: `both`, `inputs` or `privileged`, for all but the student.
+
+    Raises:
+        UsageError: if a name is in both.
+    """
+    inputs, known = batch.inputs, batch.privileged
+    if role == "student" or known is None or sees == "inputs":
+        return _called(inputs)
+    if sees == "privileged":
+        return _called(known)
+    positional, named = _called(inputs)
+    more, more_named = _called(known)
+    if named and more:
+        more_named = {"privileged": more[0]} if len(more) == 1 else {}
+        if not more_named:
+            raise UsageError("inputs by name need privileged information by name, too, or one tensor of it")
+        more = ()
+    both = sorted(named.keys() & more_named.keys())
+    if both:
+        raise UsageError(
+            f"inputs and privileged information both have {both[0]!r}: for a teacher that takes the second alone, as "
+            "with a tokeniser of its own, say teacher_sees='privileged'"
+        )
+    return (*positional, *more), {**named, **more_named}
+
+
+def _called(form: Form) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    if isinstance(form, Tensor):
+        return (form,), {}
+    if isinstance(form, dict):
+        return (), form
+    return tuple(leaves(form)), {}
+
+
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
     """How often each was written to, as far as torch counts it."""
     return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
 

@@ -31,6 +31,7 @@ class Supervised(Method):
     search_space = MappingProxyType({**RATES, "smoothing": (0.0, 0.3)})
     roles = trains = ("student",)
     pretrained = ()
+    uses_unlabelled = False
 
     def __init__(
         self, student: nn.Module, *, smoothing: float = 0.0, role: str = "student", **shared: Unpack[Shared]

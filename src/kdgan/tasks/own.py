@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import Batch, checked
-from kdgan.data.own import Data, collected, sample_of, training_data
+from kdgan.data.batch import Batch, checked, labelled_rows
+from kdgan.data.own import Data, HeldOut, Inputs, held_out, sample_of, training_data
 from kdgan.data.seeds import seeded
-from kdgan.data.stream import Stream, make_feed
+from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
+from kdgan.data.stream import Recorded, Stream
+from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
 from kdgan.errors import UsageError
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated
+from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -29,15 +31,21 @@ class OwnTask:
 
     Attributes:
         train: what is learned from.
-        sample: some of it: all examples, or the first batch of a stream.
+        sample: some of what has labels: all of it, or the first batch of a stream.
         validation: what players are judged by. It has privileged information only where training has.
+        kind: of task.
+        classes: K, the logits of each player.
         metrics: beside accuracy, by name.
+        first: logits on the judged examples of players before anything was trained, by role.
     """
 
-    train: Batch | Stream
+    train: Examples
     sample: Batch
-    validation: Batch
+    validation: HeldOut
+    kind: Kind
+    classes: int
     metrics: Mapping[str, Metric]
+    first: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -51,27 +59,55 @@ class OwnTask:
         size: int,
         seed: int,
         augment: Augmentation | None,
+        unlabelled: Inputs | None = None,
+        asked: str = "auto",
+        logits: Recorded | None = None,
     ) -> OwnTask:
         """Reads the data and calls the players on some of them.
+
+        Args:
+            train: what is learned from.
+            validation: what players are judged by.
+            players: by role; those that can be called.
+            metrics: by name.
+            device: of the players.
+            size: examples per batch.
+            seed: of what reading draws.
+            augment: other views of inputs.
+            unlabelled: examples without labels.
+            asked: kind of task, or auto.
+            logits: what a teacher said of each training example.
 
         Raises:
             UsageError: if data and players do not fit.
         """
         with seeded(seed % 2**32, device):  # what reading draws is no part of what training draws
-            data = training_data(train, device, augmented=augment is not None, seed=seed)
-            held_out = collected(validation, "validation", seed=seed).to(device)
-            sample = checked(sample_of(data, device, size=size, seed=seed), "train")
+            data = training_data(train, unlabelled, seed=seed, logits=logits)
+            judged = held_out(validation, "validation", seed=seed)
+            sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
         classes = check_players(players, sample, "train")
-        if isinstance(data, Stream):
-            data = replace(data, like=sample, classes=classes)
-        elif augment is not None:
+        if logits is not None:
+            _check_recorded(logits, classes)
+        kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
+        sample = in_kind(sample, kind)
+        check_batch(sample, classes, "train", kind)
+        form = _Form(kind, classes, device, size, seed, augment)
+        if isinstance(data, Semi):
+            data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
+        else:
+            data = form.put(data, sample)
+        if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
-            check_players(players, checked(views, "what augment gives"), "what augment gives")
+            check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
+        judged = judged.of_kind(kind, classes).map(lambda batch: batch.to(device))
         if sample.privileged is None:
-            held_out = replace(held_out, privileged=None)  # nobody learns to see it
-        task = cls(data, sample, held_out, metrics)
+            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
+        task = cls(data, sample, judged, kind, classes, metrics)
         check_players(
-            {role: each for role, each in players.items() if task.judges(role)}, held_out, "validation"
+            {role: each for role, each in players.items() if task.judges(role)},
+            judged.sample,
+            "validation",
+            kind,
         )
         return task
 
@@ -81,12 +117,13 @@ class OwnTask:
         return (
             role in ("student", "control")
             or self.sample.privileged is None
-            or self.validation.privileged is not None
+            or self.validation.sample.privileged is not None
         )
 
     def check_last_batch(self, method: Method) -> None:
         """Raises a UsageError if a pass ends with one example that batch normalisation has to learn from."""
-        if not (isinstance(self.train, Stream) and self.train.ends_alone()):
+        train = labelled_part(self.train)
+        if not (isinstance(train, Stream) and train.ends_alone()) or isinstance(self.train, Semi):
             return
         for role, player in method.players.items():
             if player.learns and any(isinstance(part, _BatchNorm) for part in player.module.modules()):
@@ -97,12 +134,20 @@ class OwnTask:
 
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
-        return is_trained(module, self.validation if self.judges(role) else self.sample, role)
+        if self.judges(role):
+            self.first[role] = logits = logits_of(module, self.validation, role=role)
+            return is_trained(logits, self.validation.targets, self.kind)
+        known = labelled_rows(self.sample)
+        return is_trained(logits_of(module, known, role=role), known.targets, self.kind)
 
     def measure(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics on the validation data."""
         as_student = "student" if role == "control" else role
-        logits, targets = logits_of(module, self.validation, role=as_student), self.validation.targets
+        return self.metrics_of(logits_of(module, self.validation, role=as_student))
+
+    def metrics_of(self, logits: Tensor) -> dict[str, float]:
+        """Metrics of logits of the validation data."""
+        targets = self.validation.targets
         return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
 
     def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
@@ -114,6 +159,40 @@ class OwnTask:
             if self.judges(roles[role])
         }
 
+    @property
+    def majority(self) -> float:
+        """The accuracy of always naming the largest class."""
+        return majority(self.validation.targets)
+
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
-        return cost(module, self.validation if self.judges(role) else self.sample, role=role)
+        return cost(module, self.validation.sample if self.judges(role) else self.sample, role=role)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What all training data of a call have in common."""
+
+    kind: Kind
+    classes: int
+    device: torch.device
+    size: int
+    seed: int
+    augment: Augmentation | None
+
+    def put(self, data: Batch | Stream, sample: Batch | None) -> Batch | Stream:
+        """The data with targets as losses take them, on the device; a stream that is held to its first batch's form."""
+        if isinstance(data, Batch):
+            check_batch(data, self.classes, "train", self.kind)
+            return in_kind(data, self.kind).to(self.device)
+        like = sample if sample is not None else data.like
+        return replace(data, like=like, classes=self.classes, kind=self.kind)
+
+
+def _check_recorded(logits: Recorded, classes: int) -> None:
+    width = len(logits[0])
+    if width != classes:
+        raise UsageError(
+            f"the teacher's logits are of {width} classes, but the student scores {classes}: say which is which "
+            "(teacher_classes)"
+        )

@@ -108,7 +108,7 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
 
 
 def _kind(source: Source) -> str:
-    is_large = source.kind == "image" and max(source.train.inputs.shape[2:]) > LARGE
+    is_large = source.kind == "image" and max(source.train.tensor.shape[2:]) > LARGE
     return "large-image" if is_large else source.kind
 
 

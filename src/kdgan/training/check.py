@@ -8,10 +8,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from kdgan.data.batch import Batch, check_labels
+from kdgan.data.batch import Batch
+from kdgan.data.forms import Form
+from kdgan.data.targets import Kind, check_batch
 from kdgan.errors import RunError, UsageError, one_line, wrong
 from kdgan.methods.player import arguments, evaluating, forward
 
@@ -53,13 +55,16 @@ def check_modules(modules: Mapping[str, object]) -> None:
                 raise UsageError(f"{other} and {role} share {name}: give one of them a copy (copy.deepcopy)")
 
 
-def check_players(modules: Mapping[str, nn.Module], batch: Batch, what: str = "train") -> int:
+def check_players(
+    modules: Mapping[str, nn.Module], batch: Batch, what: str = "train", kind: Kind | None = None
+) -> int:
     """Calls every player with a few examples, in `eval()` mode.
 
     Args:
         modules: by role.
         batch: on the device of the players.
         what: name of the data in messages.
+        kind: of task, which targets are held to; None leaves them aside.
 
     Returns:
         K, the number of classes that they agree on.
@@ -69,7 +74,7 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch, what: str = "t
             student, if players share a parameter, or if a target is none of the K classes or no distribution.
     """
     check_modules(modules)
-    few = batch[:2].copy()
+    few = batch.pieces()[0][:2].copy()
     classes = {role: _classes(role, module, few, what) for role, module in modules.items()}
     role, count = next(iter(classes.items()))
     for other, theirs in classes.items():
@@ -77,27 +82,27 @@ def check_players(modules: Mapping[str, nn.Module], batch: Batch, what: str = "t
             raise UsageError(
                 f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
             )
-    if count < 2:
-        raise UsageError(f"the {role} gives one score: two classes need logits (B, 2), one for each")
-    check_labels(batch.targets, count, what, role)
+    if kind is not None:
+        check_batch(batch, count, what, kind, role)
     return count
 
 
 def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
-    given = arguments(role, few)
+    positional, named = arguments(role, few, getattr(module, "sees", "both"))
     try:
-        inspect.signature(module.forward).bind(*given)
+        inspect.signature(module.forward).bind(*positional, **named)
     except ValueError:
         pass  # what is traced has no signature
     except TypeError as error:
-        called = f"{role}(inputs{', privileged' if len(given) == 2 else ''})"
+        known = few.privileged is not None and role != "student"
+        called = f"{role}({_written(few.inputs, 'inputs')}{', privileged' if known else ''})"
         why = f"{what} has no privileged information" if few.privileged is None else f"{what} has some"
         raise wrong(f"the {role} cannot be called as {called} ({error}): {why}") from error
     try:
         with evaluating(module):
             logits = forward(role, module, few)
     except RunError as error:
-        shapes = " and ".join(f"{tuple(part.shape)}" for part in given)
+        shapes = " and ".join(f"{tuple(part.shape)}" for part in (*positional, *named.values()))
         raise wrong(
             f"the {role} fails on a batch of shape {shapes}: {type(error.__cause__).__name__}: "
             f"{one_line(str(error.__cause__))}{_types(module, few)}"
@@ -105,11 +110,21 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
     return logits.shape[1]
 
 
+def _written(form: Form, name: str) -> str:
+    """A call's argument as it is written."""
+    if isinstance(form, dict):
+        return f"**{name} with {', '.join(form)}"
+    return f"*{name}" if isinstance(form, tuple) else name
+
+
 def _types(module: nn.Module, few: Batch) -> str:
     """A word about inputs that are of another type than the weights."""
-    weights = next((p.dtype for p in module.parameters() if p.is_floating_point()), few.inputs.dtype)
-    if weights == few.inputs.dtype:
+    if not isinstance(few.inputs, Tensor):
         return ""
-    if few.inputs.dtype == torch.uint8:
+    given = few.inputs.dtype
+    weights = next((p.dtype for p in module.parameters() if p.is_floating_point()), given)
+    if weights == given:
+        return ""
+    if given == torch.uint8:
         return "; inputs are torch.uint8: scale them to real numbers, as by x.float() / 255"
-    return f"; inputs are {few.inputs.dtype}, its weights {weights}"
+    return f"; inputs are {given}, its weights {weights}"

@@ -41,6 +41,7 @@ class Training:
             method's own, see `student_share`.
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
+        labelled_share: share of labelled examples in a batch, where there are others without labels.
         evaluations: how often metrics are taken on the way.
         precision: of the forward passes.
 
@@ -59,6 +60,7 @@ class Training:
     student_pretraining: float | None = None
     epsilon: float = 0.0
     teacher_every: int = 1
+    labelled_share: float = 0.25
     evaluations: int = 20
     precision: Precision = "float32"
 
@@ -75,7 +77,7 @@ class Training:
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
         rates = ("lr", "teacher_lr", "pretraining_lr", "weight_decay")
-        for name in (*rates, "smoothing", "student_pretraining", "epsilon"):
+        for name in (*rates, "smoothing", "student_pretraining", "epsilon", "labelled_share"):
             value = getattr(self, name)
             if name in ("pretraining_lr", "student_pretraining") and value is None:
                 continue
@@ -85,6 +87,8 @@ class Training:
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise UsageError(f"{name} must be in [0, 1), not {getattr(self, name)}")
         check_range("epsilon", self.epsilon, 0)
+        if not 0 < self.labelled_share < 1:
+            raise UsageError(f"labelled_share must be above 0 and below 1, not {self.labelled_share}")
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
         for lr in (self.lr, self.teacher_lr, self.first_lr):

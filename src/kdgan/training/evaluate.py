@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
+from kdgan.data.forms import leaves
 from kdgan.methods.player import evaluating, forward
 
 MOST_AT_ONCE, MOST_NUMBERS = 1000, 2**20
 """Bounds of a forward pass, in examples and in numbers of their inputs: larger images go in fewer at a time."""
 
 
-def logits_of(module: nn.Module, data: Batch, *, role: str = "student", size: int | None = None) -> Tensor:
+def logits_of(
+    module: nn.Module, data: Batch | Iterable[Batch], *, role: str = "student", size: int | None = None
+) -> Tensor:
     """Logits `(N, K)` in `eval()` mode and without gradient; the module's mode is put back afterwards.
 
     Args:
         module: the network.
-        data: all examples, on any device: they go to the module's a batch at a time.
+        data: all examples, or batches of them, on any device: they go to the module's a batch at a time.
         role: privileged information goes to all but the student.
         size: examples per forward pass; by default at most 1,000, and fewer where an example is large.
 
     Returns:
         The logits, on the device of `data`.
     """
-    if size is None:
-        size = max(1, min(MOST_AT_ONCE, MOST_NUMBERS // max(1, data.inputs[:1].numel())))
-    where = next((each.device for each in (*module.parameters(), *module.buffers())), data.inputs.device)
+    found = []
     with evaluating(module):
-        batches = (data[start : start + size].to(where) for start in range(0, len(data), size))
-        return torch.cat([forward(role, module, batch).to(data.inputs.device) for batch in batches])
+        for batch in [data] if isinstance(data, Batch) else data:
+            home = batch.device
+            where = next((each.device for each in (*module.parameters(), *module.buffers())), home)
+            most = size or _most(batch)
+            for start in range(0, len(batch), most):
+                part = batch if len(batch) <= most else batch[start : start + most]
+                found.append(forward(role, module, part.to(where)).to(home))
+    return torch.cat(found)
+
+
+def _most(batch: Batch) -> int:
+    numbers = sum(leaf[:1].numel() for leaf in leaves(batch.inputs))
+    return max(1, min(MOST_AT_ONCE, MOST_NUMBERS // max(1, numbers)))

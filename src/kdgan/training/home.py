@@ -10,8 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from kdgan.data.batch import Batch
-from kdgan.data.stream import make_feed
+from kdgan.data.own import HeldOut
 from kdgan.errors import wrong
 from kdgan.files import locked
 from kdgan.methods import METHODS, hyperparameters
@@ -73,7 +72,7 @@ class Home:
 
 def described(
     trainer: Trainer,
-    validation: Batch,
+    validation: HeldOut,
     *,
     hyper: Mapping[str, Any],
     metrics: Mapping[str, object],
@@ -88,17 +87,11 @@ def described(
         UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
     """
     training, data, seed = trainer.training, trainer.data, trainer.seed
-    feeds = [
-        make_feed(data, training.batch, seed=seed, device=trainer.execution.device, augment=trainer.augment)
-        for _ in range(2)
-    ]
+    feeds = [trainer.feed(seed) for _ in range(2)]
     identity.check_repeatable(feeds, training.steps)
     for role, module in trainer.modules.items():
         identity.check_kept(module, role)
-    if isinstance(data, Batch):
-        learned_from = identity.of_data(data)
-    else:
-        learned_from = identity.of_stream(data, training.batch, trainer.batches_read())
+    learned_from = identity.of_examples(data, training.batch, trainer.batches_read())
     return {
         "method": trainer.name,
         "code": None if trainer.name in METHODS else identity.of_object(trainer.kind),
@@ -110,7 +103,7 @@ def described(
         "seed": seed,
         "augment": identity.of_object(trainer.augment),
         "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
-        "data": [learned_from, identity.of_data(validation)],
+        "data": [learned_from, identity.of_held_out(validation)],
         "trained": {
             role: identity.of_tensors(trainer.modules[role].state_dict().values()) for role in sorted(trained)
         },

@@ -21,6 +21,9 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
+from kdgan.data.forms import Form, leaves
+from kdgan.data.own import HeldOut
+from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
 from kdgan.references import fingerprint, is_installed, reference_to
@@ -32,8 +35,31 @@ _AGAIN = 8
 
 
 def of_data(data: Batch) -> str:
-    """A hash of the tensors."""
-    return of_tensors(part for part in data.parts() if part is not None)
+    """A hash of the tensors, and of what a teacher said of them where that was recorded."""
+    parts: list[Form] = [part for part in data.parts() if part is not None]
+    if data.recorded and data.teacher_logits is not None:
+        parts.append(data.teacher_logits)
+    named = [part for part in parts if isinstance(part, dict)]
+    found = of_tensors(leaf for part in parts for leaf in leaves(part))
+    return found if not named else f"{found} {[list(part) for part in named]}"
+
+
+def of_held_out(data: HeldOut) -> str:
+    """A hash of the batches."""
+    return " ".join(of_data(batch) for batch in data)
+
+
+def of_examples(data: Examples, size: int, updates: Mapping[int, int]) -> Any:
+    """A hash of what is learned from; of both kinds where some have no labels.
+
+    Args:
+        data: the examples.
+        size: examples per batch, of a stream that has none of its own.
+        updates: how many batches are read for a seed.
+    """
+    if isinstance(data, Semi):
+        return [of_examples(part, size, updates) for part in (data.labelled, data.unlabelled)]
+    return of_data(data) if isinstance(data, Batch) else of_stream(data, size, updates)
 
 
 def of_stream(data: Stream, size: int, updates: Mapping[int, int]) -> str:

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from kdgan.data.batch import Batch
+from kdgan.data.targets import Kind
 from kdgan.errors import wrong
-from kdgan.losses import cross_entropy
 from kdgan.methods import Method
-from kdgan.training.evaluate import logits_of
 
 
 def build_players(
@@ -52,22 +50,34 @@ def copied(module: nn.Module, role: str, advice: str) -> nn.Module:
         raise wrong(f"the {role} cannot be copied ({type(error).__name__}: {error}): {advice}") from error
 
 
-def is_trained(teacher: nn.Module, validation: Batch, role: str = "teacher") -> bool:
-    """Whether a teacher knows more of the validation labels than how frequent each is.
+def is_trained(logits: Tensor, targets: Tensor, kind: Kind = "classes") -> bool:
+    """Whether a teacher knows more of the labels of examples than how frequent each is.
 
     It does if its mean log-loss is clearly below the entropy of the labels, or, for a teacher that is too sure
     of itself, if it is right far more often than the most frequent label.
+
+    Args:
+        logits: of the teacher, `(N, K)`.
+        targets: of labelled examples, as losses take them.
+        kind: of task.
     """
-    logits, targets = logits_of(teacher, validation, role=role), validation.targets
-    weights = nn.functional.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
-    weights = weights.double()
+    if kind == "classes":
+        logits = logits.double().log_softmax(1).unsqueeze(1)  # one decision, K outcomes
+        weights = nn.functional.one_hot(targets, logits.shape[2]) if targets.ndim == 1 else targets
+        weights = weights.double().unsqueeze(1)
+    else:
+        # A decision about each label, with two outcomes.
+        logits = torch.stack(
+            [nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)], 2
+        ).double()
+        weights = torch.stack([targets, 1 - targets], 2).double()
     share = weights.mean(0)
-    entropy = -(share * share.clamp_min(1e-12).log()).sum().item()
-    loss = cross_entropy(logits, targets).double().mean().item()
+    entropy = -(share * share.clamp_min(1e-12).log()).sum(1).mean().item()
+    loss = -(weights * logits.clamp_min(-1e30)).sum(2).mean().item()
     # As accuracy and majority count: whatever weighs as much as any other is right.
-    likeliest = (weights == weights.amax(1, keepdim=True)).double()
-    right = likeliest.gather(1, logits.argmax(1, keepdim=True)).mean().item()
-    most = likeliest.mean(0).max().item()
+    likeliest = (weights == weights.amax(2, keepdim=True)).double()
+    right = likeliest.gather(2, logits.argmax(2, keepdim=True)).mean().item()
+    most = likeliest.mean(0).amax(1).mean().item()
     return loss < 0.9 * entropy or right > most + (1 - most) / 2
 
 

@@ -14,7 +14,8 @@ from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.seeds import mixed, seed_everything
-from kdgan.data.stream import Stream, make_feed
+from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
+from kdgan.data.stream import Stream
 from kdgan.files import locked
 from kdgan.methods import Method, create, find, name_of, pretraining
 from kdgan.training.config import Training
@@ -51,7 +52,7 @@ class Trainer:
     Args:
         method: its name, reference or class.
         modules: the players by role, on the device; trained in place. More than the method needs do no harm.
-        train: the examples, on the device; or what is read anew in every pass.
+        train: the examples, on the device; or what is read anew in every pass; those without labels beside them.
         training: the settings.
         seed: of order, views and samples.
         hyper: hyperparameters of the method that differ from its defaults.
@@ -73,7 +74,7 @@ class Trainer:
         self,
         method: str | type[Method],
         modules: Mapping[str, nn.Module],
-        train: Batch | Stream,
+        train: Examples,
         training: Training,
         *,
         seed: int,
@@ -86,7 +87,8 @@ class Trainer:
         frozen: Iterable[str] = (),
     ) -> None:
         self.kind, self.name = find(method), name_of(method)
-        self.modules, self.data, self.training, self.seed = modules, train, training, seed
+        self.modules, self.training, self.seed = modules, training, seed
+        self.data: Examples = train
         self.execution, self.augment = execution or Execution(), augment
         self.measure, self.probe = measure, probe
         learning = {role: None if role in frozen else training.optimization(role) for role in modules}
@@ -100,6 +102,8 @@ class Trainer:
             teacher_every=training.teacher_every,
         )
         self.pretrained = tuple(role for role in training.pretrained(self.kind) if role not in trained)
+        if not self.kind.uses_unlabelled:
+            self.data = labelled_part(self.data)
 
     def train(self, folder_of: Callable[[str], Path | None] = lambda what: None) -> Trained:
         """All that is missing, in the folders where what is trained is kept (None keeps nothing).
@@ -141,7 +145,7 @@ class Trainer:
             epsilon=training.epsilon if is_student else 0.0,
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
-        feed = self._feed(self._seed_of(role), self.data)
+        feed = self.feed(self._seed_of(role), labelled_part(self.data))
         loop = self._loop(role, method, feed, training.pretraining_steps(role, self.kind), folder)
         if is_student:
             loop.evaluate = self.measure
@@ -158,11 +162,7 @@ class Trainer:
             folder: keeps its state.
             early: updates that the student has had in its pretraining.
         """
-        data, teacher = self.data, self.method.players.get("teacher")
-        if isinstance(data, Batch) and self.augment is None and teacher is not None and not teacher.learns:
-            # The same views come again and again, so a teacher that stays as it is need see them only once.
-            data = replace(data, teacher_logits=logits_of(teacher.module, data, role="teacher"))
-        feed = self._feed(self.seed, data)
+        feed = self.feed(self.seed, self._with_logits(self.data))
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
@@ -170,12 +170,28 @@ class Trainer:
         loop.run()
         return loop
 
+    def _with_logits(self, data: Examples) -> Examples:
+        """The data with what a teacher says of them that stays as it is, where they come again and again."""
+        teacher = self.method.players.get("teacher")
+        if teacher is None or teacher.learns or self.augment is not None:
+            return data  # every view is new, and the teacher must look
+        if isinstance(data, Semi):
+            return Semi(
+                self._told(data.labelled, teacher.module), self._told(data.unlabelled, teacher.module)
+            )
+        return self._told(data, teacher.module)
+
+    def _told(self, data: Batch | Stream, teacher: nn.Module) -> Batch | Stream:
+        if isinstance(data, Stream) or data.recorded:
+            return data
+        return replace(data, teacher_logits=logits_of(teacher, data, role="teacher"), teacher_saw=None)
+
     def _look(self) -> dict[str, float]:
         """The metrics and, where it was asked for, what the probe finds."""
         found = {} if self.measure is None else self.measure()
         if self.probe is not None:
             # What is measured must not change what is trained, so it gets batches of its own.
-            found |= self.probe(self.method, self._feed(self.seed + 1, self.data), self.seed)
+            found |= self.probe(self.method, self.feed(self.seed + 1), self.seed)
         return found
 
     def batches_read(self) -> dict[int, int]:
@@ -189,9 +205,15 @@ class Trainer:
     def _seed_of(self, role: str) -> int:
         return self.seed if role == "student" else mixed(self.seed, role)
 
-    def _feed(self, seed: int, data: Batch | Stream) -> Feed:
+    def feed(self, seed: int, data: Examples | None = None) -> Feed:
+        """The batches of that seed, of all that the method learns from or of some of it."""
         return make_feed(
-            data, self.training.batch, seed=seed, device=self.execution.device, augment=self.augment
+            self.data if data is None else data,
+            self.training.batch,
+            seed=seed,
+            device=self.execution.device,
+            augment=self.augment,
+            share=self.training.labelled_share,
         )
 
     def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path | None) -> Loop:

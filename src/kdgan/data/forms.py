@@ -1,0 +1,153 @@
+"""Inputs of any form: a tensor, a tuple of tensors, or a mapping of them, with one row for each example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from kdgan.errors import UsageError
+
+
+class Pieces(tuple["Form", ...]):
+    """Examples that lie in several forms, since they differ in size: texts padded to other lengths.
+
+    A network is called with one after the other.
+    """
+
+    __slots__ = ()
+
+
+Form: TypeAlias = "Tensor | tuple[Tensor, ...] | dict[str, Tensor] | Pieces"
+"""What a network is called with: `module(x)`, `module(*x)` or `module(**x)`."""
+
+
+def leaves(form: Form) -> list[Tensor]:
+    """The tensors of a form, in order."""
+    if isinstance(form, Tensor):
+        return [form]
+    if isinstance(form, Pieces):
+        return [leaf for piece in form for leaf in leaves(piece)]
+    return list(form.values() if isinstance(form, dict) else form)
+
+
+def one_tensor(form: Form) -> Tensor:
+    """The form, where it is one tensor.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if not isinstance(form, Tensor):
+        raise UsageError("these are several tensors, and this is for one")
+    return form
+
+
+def mapped(change: Callable[[Tensor], Tensor], form: Form) -> Form:
+    """The form with each of its tensors changed."""
+    if isinstance(form, Tensor):
+        return change(form)
+    if isinstance(form, dict):
+        return {name: change(leaf) for name, leaf in form.items()}
+    if isinstance(form, Pieces):
+        return Pieces(mapped(change, piece) for piece in form)
+    return tuple(map(change, form))
+
+
+def length(form: Form) -> int:
+    """The number of examples."""
+    if isinstance(form, Pieces):
+        return sum(map(length, form))
+    return len(leaves(form)[0])
+
+
+def as_form(value: Any, what: str, change: Callable[[Any], Tensor] | None = None) -> Form:
+    """A form out of tensors in a tuple, a list or a mapping.
+
+    Args:
+        value: the form, or what is to be one.
+        what: its name in messages.
+        change: makes a tensor of each of its parts; without it they must be tensors.
+
+    Raises:
+        UsageError: if it is none, has no tensor, or its tensors differ in length.
+    """
+    if isinstance(value, Pieces):
+        return value
+    if isinstance(value, Mapping):
+        names = [name for name in value if not isinstance(name, str)]
+        if names:
+            raise UsageError(f"{what} have the name {names[0]!r:.60}: names must be text")
+        form: Form = {name: _leaf(each, f"{what}[{name!r}]", change) for name, each in value.items()}
+    elif isinstance(value, tuple | list):
+        form = tuple(_leaf(each, f"{what}[{place}]", change) for place, each in enumerate(value))
+    else:
+        form = _leaf(value, what, change)
+    found = leaves(form)
+    if not found:
+        raise UsageError(f"{what} hold no tensor")
+    if any(leaf.ndim == 0 for leaf in found):
+        raise UsageError(f"{what} are a single number: each row is an example")
+    if len({len(leaf) for leaf in found}) > 1:
+        sizes = " and ".join(str(len(leaf)) for leaf in found)
+        raise UsageError(f"{what} have {sizes} rows: each of their tensors must have one for each example")
+    return form
+
+
+def _leaf(value: Any, what: str, change: Callable[[Any], Tensor] | None) -> Tensor:
+    if change is not None:
+        value = change(value)
+    if not isinstance(value, Tensor):
+        raise UsageError(f"{what} must be a tensor, not {type(value).__name__}")
+    return value
+
+
+def kind_of(form: Form | None) -> str:
+    """What all batches of the same data have in common, in words; sizes may differ from batch to batch."""
+    if form is None:
+        return "none"
+    if isinstance(form, Tensor):
+        return f"of {form.ndim} axes, {form.dtype}"
+    if isinstance(form, dict):
+        return "by name: " + ", ".join(f"{name} {kind_of(leaf)}" for name, leaf in form.items())
+    if isinstance(form, Pieces):
+        return kind_of(form[0])
+    return f"{len(form)} tensors: " + "; ".join(map(kind_of, form))
+
+
+def shapes(form: Form) -> str:
+    """The shapes of its tensors, for messages."""
+    return " and ".join(str(tuple(leaf.shape)) for leaf in leaves(form))
+
+
+def fits(one: Form | None, other: Form | None) -> bool:
+    """Whether two forms can lie in one: the same tensors, rows of the same shapes and types."""
+    if one is None or other is None:
+        return one is other
+    if type(one) is not type(other) or isinstance(one, Pieces):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() != other.keys():
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs: list[tuple[Tensor, Tensor]] = [(one[name], other[name]) for name in one]
+    else:
+        pairs = list(zip(leaves(one), leaves(other), strict=False))
+        if len(leaves(one)) != len(leaves(other)):
+            return False
+    return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+
+
+def joined(forms: Sequence[Form]) -> Form:
+    """Forms that fit each other as one; those that do not as pieces."""
+    first = forms[0]
+    if len(forms) == 1:
+        return first
+    if not all(fits(first, other) for other in forms[1:]):
+        return Pieces(piece for form in forms for piece in (form if isinstance(form, Pieces) else [form]))
+    if isinstance(first, Tensor):
+        return torch.cat([form for form in forms if isinstance(form, Tensor)])
+    if isinstance(first, dict):
+        return {name: torch.cat([form[name] for form in forms if isinstance(form, dict)]) for name in first}
+    columns = zip(*map(leaves, forms), strict=True)
+    return tuple(torch.cat(column) for column in columns)

@@ -1,0 +1,147 @@
+"""One batch, or one example, in the caller's form: inputs, targets and privileged information are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kdgan.data.batch import Batch
+from kdgan.data.forms import Form, as_form
+from kdgan.errors import UsageError, wrong
+
+LABELS = ("labels", "label", "targets", "target")
+"""Names of the targets in a mapping, as tokenisers and data sets have it."""
+_ONE_OF_THESE = (
+    "(inputs, targets) or (inputs, targets, privileged), each tensors or arrays, a tuple or a mapping of them; a "
+    f"mapping that names its targets ({', '.join(LABELS)}); or a kdgan.Batch"
+)
+
+
+def as_batch(data: object, what: str) -> Batch:
+    """A batch from a `Batch`, a pair or triple (inputs, targets, privileged), or a mapping that names its targets.
+
+    Raises:
+        UsageError: if it is none of them.
+    """
+    if isinstance(data, Batch):
+        if data.teacher_logits is not None:
+            raise UsageError(
+                f"{what} holds teacher_logits, but the teacher itself is asked here: leave them out"
+            )
+        inputs, targets, privileged = data.parts()
+        made = _made(inputs, targets, privileged, what)
+        return made if data.scale is None else made.standardised()
+    if isinstance(data, Mapping):
+        return _of_mapping(data, what)
+    parts: list[Any] = list(data) if isinstance(data, list | tuple) else []
+    if len(parts) == 3 and parts[2] is None:
+        parts.pop()
+    if len(parts) in (2, 3) and _is_numbers(parts[1]) and all(_is_form(part) for part in parts):
+        return _made(parts[0], parts[1], parts[2] if len(parts) == 3 else None, what)
+    kinds = f" of {', '.join(type(part).__name__ for part in parts[:4])}" if parts else ""
+    raise UsageError(f"{what} must give {_ONE_OF_THESE}; got {type(data).__name__}{kinds}")
+
+
+def as_unlabelled(data: object, what: str, like: Batch) -> Batch:
+    """A batch of examples without labels, from inputs, or (inputs, privileged) where training has privileged ones.
+
+    Targets that are there are not looked at: a labelled data set may serve without its labels.
+
+    Args:
+        data: a batch in the caller's form.
+        what: its name in messages.
+        like: the labelled examples: what has the form of their inputs is inputs.
+
+    Raises:
+        UsageError: if it is none of them.
+    """
+    if isinstance(data, Batch):
+        return _made(data.inputs, None, data.privileged, what)
+    known = like.privileged is not None
+    if isinstance(data, Mapping):
+        if set(data) & {"inputs", "privileged"}:
+            return _made(data.get("inputs"), None, data.get("privileged"), what)
+        return _made({name: data[name] for name in data if name not in LABELS}, None, None, what)
+    if isinstance(data, list | tuple) and not (isinstance(like.inputs, tuple) and _is_tensors(data)):
+        parts = list(data)
+        if len(parts) == 3:
+            return _made(parts[0], None, parts[2], what)
+        if len(parts) == 2:
+            # Beside the inputs lie either labels, or what is privileged.
+            return _made(parts[0], None, parts[1] if known else None, what)
+        if len(parts) == 1:
+            return _made(parts[0], None, None, what)
+    return _made(data, None, None, what)
+
+
+def _of_mapping(data: Mapping[Any, Any], what: str) -> Batch:
+    names = [name for name in LABELS if name in data]
+    if len(names) != 1:
+        found = ", ".join(map(str, list(data)[:8]))
+        raise wrong(
+            f"{what} gives a mapping with {'no' if not names else 'several'} of {', '.join(LABELS)} to be its targets; "
+            f"it has {found}"
+        )
+    privileged = data.get("privileged")
+    rest = {name: each for name, each in data.items() if name not in (names[0], "privileged")}
+    inputs = rest["inputs"] if set(rest) == {"inputs"} else rest
+    return _made(inputs, data[names[0]], privileged, what)
+
+
+def _made(inputs: Any, targets: Any, privileged: Any, what: str) -> Batch:
+    try:
+        return Batch(
+            _form(inputs, "inputs"),
+            None if targets is None else to_tensor(targets, "targets"),  # type: ignore[arg-type]
+            None if privileged is None else _form(privileged, "privileged"),
+        )
+    except UsageError as error:
+        raise UsageError(f"{what}: {error}") from error
+
+
+def _form(value: Any, what: str) -> Form:
+    return as_form(value, what, lambda part: to_tensor(part, what))
+
+
+def to_tensor(part: Tensor | NDArray[Any], what: str = "a part") -> Tensor:
+    """The values alone, as a tensor: nothing is learned through them.
+
+    Raises:
+        UsageError: for what is no dense array of numbers.
+    """
+    if isinstance(part, np.ndarray):
+        # Arrays are of double precision unless somebody says otherwise, networks are not.
+        real = torch.get_default_dtype() if part.dtype.kind == "f" else None
+        try:
+            native = part.astype(part.dtype.newbyteorder("="), order="C", copy=not part.flags.writeable)
+            return torch.as_tensor(native, dtype=real)
+        except (TypeError, ValueError) as error:
+            raise wrong(f"an array is not of numbers: {error}") from error
+    if not isinstance(part, Tensor):
+        hint = ""
+        if isinstance(part, str) or (isinstance(part, list | tuple) and part and isinstance(part[0], str)):
+            hint = ": texts become numbers by a tokeniser; leave the column out, or collate it"
+        raise wrong(f"{what} hold {type(part).__name__}, and no tensor or array{hint}")
+    if part.layout != torch.strided or part.is_nested or part.is_quantized or part.is_meta:
+        raise UsageError("a tensor is sparse, nested, quantized or without values: give dense ones")
+    part = part.detach()
+    return part.clone() if part.is_inference() else part
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, Tensor | np.ndarray)
+
+
+def _is_tensors(value: Sequence[object]) -> bool:
+    return all(map(_is_numbers, value))
+
+
+def _is_form(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_numbers, value.values()))
+    return _is_numbers(value) or (isinstance(value, list | tuple) and _is_tensors(value))

@@ -1,0 +1,97 @@
+"""Data of which some have no label: what is labelled, what is not, and a feed over both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kdgan.data.augment import Augmentation
+from kdgan.data.batch import Batch, join
+from kdgan.data.feed import Feed, TensorFeed
+from kdgan.data.seeds import mixed
+from kdgan.data.stream import LoaderFeed, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Semi:
+    """Labelled examples beside others without labels.
+
+    Attributes:
+        labelled: examples with labels.
+        unlabelled: others, of the same form.
+    """
+
+    labelled: Batch | Stream
+    unlabelled: Batch | Stream
+
+
+Examples = Batch | Stream | Semi
+"""What is learned from: tensors, what is read anew in every pass, or both kinds with and without labels."""
+
+
+def labelled_part(data: Examples) -> Batch | Stream:
+    """The examples that have labels."""
+    return data.labelled if isinstance(data, Semi) else data
+
+
+def make_feed(
+    data: Examples,
+    size: int,
+    *,
+    seed: int,
+    device: torch.device,
+    augment: Augmentation | None = None,
+    share: float = 0.25,
+) -> Feed:
+    """The feed of a loop.
+
+    Args:
+        data: what is learned from.
+        size: examples per batch; a DataLoader has its own.
+        seed: of order and views.
+        device: where batches go.
+        augment: other views of a batch of inputs, or None.
+        share: of labelled examples in a batch, where there are others.
+    """
+    if isinstance(data, Semi):
+        return SemiFeed(data, size, seed=seed, device=device, augment=augment, share=share)
+    if isinstance(data, Batch):
+        return TensorFeed(data.to(device), size, seed=seed, augment=augment)
+    return LoaderFeed(data, size, seed=seed, device=device, augment=augment)
+
+
+class SemiFeed:
+    """Batches that hold labelled examples first, then others: a function of seed and step, as each of the two feeds is.
+
+    Args:
+        data: both.
+        size: examples per batch.
+        seed: of order and views.
+        device: where batches go.
+        augment: other views of a batch of inputs, or None.
+        share: of labelled ones in a batch, rounded to whole examples, at least one of each kind. A DataLoader of
+            labelled examples has its own count of them, to which those of the others are added.
+    """
+
+    def __init__(
+        self,
+        data: Semi,
+        size: int,
+        *,
+        seed: int,
+        device: torch.device,
+        augment: Augmentation | None = None,
+        share: float = 0.25,
+    ) -> None:
+        known = max(1, min(size - 1, round(share * size)))
+        own = getattr(data.labelled.source, "batch_size", None) if isinstance(data.labelled, Stream) else None
+        others = max(1, round(own * (1 - share) / share)) if own else max(1, size - known)
+        self.labelled = make_feed(data.labelled, known, seed=seed, device=device, augment=augment)
+        self.unlabelled = make_feed(
+            data.unlabelled, others, seed=mixed(seed, "unlabelled"), device=device, augment=augment
+        )
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of that step."""
+        return join([self.labelled(step), self.unlabelled(step)])
