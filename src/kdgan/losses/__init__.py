@@ -12,13 +12,17 @@ from kdgan.losses.adversarial import (
 )
 from kdgan.losses.concrete import annealed, concrete, gumbel, pseudo_labels
 from kdgan.losses.distillation import DISTANCES, Distance, Loss, cross_entropy, distance, js, kl, l2
+from kdgan.losses.families import Bernoulli, Categorical, Family
 
 __all__ = [
     "DISTANCES",
     "ESTIMATORS",
+    "Bernoulli",
+    "Categorical",
     "Distance",
     "Estimator",
     "EstimatorName",
+    "Family",
     "Loss",
     "annealed",
     "check_estimator",

@@ -16,13 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import of_labels, widened, widened_pair
+from kdgan.losses._numeric import filled, log_accepted, over_labelled, widened, widened_pair
 from kdgan.losses.concrete import concrete, one_hot_argmax, pseudo_labels
 
 EstimatorName = Literal["exact", "concrete", "reinforce", "reinforce-baseline"]
 
 
-def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(
+    scores: Tensor, targets: Tensor, fake: Tensor, *, labelled: Tensor | None = None
+) -> Tensor:
     """−E_{y~p_u}[log p_d] − E_{y~fake}[log(1 − p_d)], which D minimises (max over d in paper, Eqs. 1, 3).
 
     The expectation is linear in the fake labels, so one argument serves every game: for KDGAN
@@ -32,16 +34,18 @@ def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
         scores: g, `(..., K)`; receives gradient.
         targets: true class indices `(...)` or label weights `(..., K)`.
         fake: weights of the generated labels, `(..., K)`; detached.
+        labelled: which rows have a label, bool `(...)`; None for all. True labels are those of these rows alone, so
+            weighed that the mean over all rows is their mean; every row has a generated one.
 
     Returns:
         One value per example, `(...)`, in nats.
 
     Raises:
-        UsageError: if scores and fake differ in shape, or the targets are not those of these scores.
+        UsageError: if scores and fake differ in shape, or targets or `labelled` are not those of these scores.
     """
     scores, fake = widened_pair(scores, fake)
-    accepted, rejected = F.logsigmoid(scores), F.logsigmoid(-scores)
-    return -of_labels(accepted, targets) - (fake.detach() * rejected).sum(-1)
+    accepted = over_labelled(log_accepted(scores, filled(targets, labelled, scores)), labelled)
+    return -accepted - (fake.detach() * F.logsigmoid(-scores)).sum(-1)
 
 
 def generator_loss(
