@@ -29,6 +29,7 @@ from kdgan.methods.player import Player as Player
 from kdgan.methods.player import Terms as Terms
 from kdgan.methods.pretraining import DiscriminatorPretraining as DiscriminatorPretraining
 from kdgan.methods.pretraining import pretraining as pretraining
+from kdgan.methods.selftrain import SelfTrain as SelfTrain
 from kdgan.methods.supervised import Supervised as Supervised
 from kdgan.references import find_object, is_reference
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,7 +16,8 @@ from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Recorded, Stream
 from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
+from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
 from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
@@ -110,6 +111,50 @@ class OwnTask:
             kind,
         )
         return task
+
+    def family(
+        self, loss: Loss | None, class_weights: Tensor | Sequence[float] | str | None, smoothing: float
+    ) -> Family:
+        """What logits are logits of, with what the caller says of the supervised loss.
+
+        Raises:
+            UsageError: for weights that are not those of the classes, or settings that make no sense.
+        """
+        kind = Categorical if self.kind == "classes" else Bernoulli
+        if isinstance(class_weights, str):
+            if class_weights != "balanced":
+                raise wrong(f"class_weights must be numbers or 'balanced', not {class_weights!r:.60}")
+            class_weights = self._balanced()
+        elif class_weights is not None:
+            try:
+                class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise wrong(f"class_weights must be numbers, not {class_weights!r:.60}") from error
+        if class_weights is not None and class_weights.shape != (self.classes,):
+            raise wrong(
+                f"class_weights must be one for each of {self.classes} classes, not {tuple(class_weights.shape)}"
+            )
+        return kind(class_weights=class_weights, smoothing=smoothing, loss=loss)
+
+    def _balanced(self) -> Tensor:
+        """Weights with which every class counts the same; a label as much where it is on as where it is off."""
+        known = labelled_part(self.train)
+        if not isinstance(known, Batch):
+            raise UsageError(
+                "class_weights='balanced' counts all labels, and train is read anew in every pass: give numbers"
+            )
+        targets = known.targets
+        if targets.ndim == 1:
+            targets = torch.nn.functional.one_hot(targets, self.classes)
+        count = targets.double().sum(0)
+        if not bool((count > 0).all()):
+            missing = int((count == 0).nonzero()[0])
+            raise UsageError(
+                f"class_weights='balanced' needs examples of every class: there is none of {missing}"
+            )
+        total = float(len(targets))
+        weights = total / (self.classes * count) if self.kind == "classes" else (total - count) / count
+        return weights.float()
 
     def judges(self, role: str) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training

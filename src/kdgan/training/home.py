@@ -101,6 +101,7 @@ def described(
         },
         "training": asdict(training),
         "seed": seed,
+        "family": identity.of_family(trainer.family),
         "augment": identity.of_object(trainer.augment),
         "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
         "data": [learned_from, identity.of_held_out(validation)],
