@@ -18,6 +18,7 @@ from kdgan.losses import (
     distance,
     generated_labels,
     generator_loss,
+    log_rejected,
 )
 from kdgan.methods.base import Method, Shared, Signals, check_game, check_range
 from kdgan.methods.codis import PEERS
@@ -111,6 +112,7 @@ class KDGAN(Method):
         self.distance = distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
+        self._judged: tuple[Tensor, Tensor] | None = None
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """Algorithm 1, lines 3 to 12: the d-steps, then the t-steps, then the c-steps.
@@ -126,7 +128,7 @@ class KDGAN(Method):
 
         # D: true labels up, those of C and T down.
         for _ in range(self.d_steps if self.plays and D.learns else 0):
-            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
+            z = self._labels(c).mul_(self.alpha).add_(self._labels(t).mul_(1 - self.alpha))
             loss = discriminator_loss(D(batch), batch.targets, z)
             losses |= D.learn({"discriminator": (1.0, loss)}, progress)
         if self.plays:
@@ -147,6 +149,7 @@ class KDGAN(Method):
         for step in range(self.c_steps):
             c = C(batch) if step else c
             losses |= C.learn(self.student_loss(c, batch, signals, progress), progress)
+        self._judged = None
         return losses
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
@@ -182,12 +185,25 @@ class KDGAN(Method):
         terms = {}
         if scores is not None:
             tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-            loss = generator_loss(logits, scores, estimator=self.estimator, tau=tau, generator=self.generator)
+            loss = generator_loss(
+                logits,
+                scores,
+                estimator=self.estimator,
+                tau=tau,
+                generator=self.generator,
+                rejected=self._rejected(scores),
+            )
             terms["adversarial"] = (self.adversarial * game, loss)
         terms["distillation"] = (follow, self.distance(logits, other))
         if self.supervision:
             terms["label"] = (self.supervision, cross_entropy(logits, batch.targets))
         return terms
+
+    def _rejected(self, scores: Tensor) -> Tensor:
+        """log(1 − p_d), once for T and C, which the same scores judge: with many labels nothing costs as much."""
+        if self._judged is None or self._judged[0] is not scores:
+            self._judged = (scores, log_rejected(scores))
+        return self._judged[1]
 
     def _labels(self, logits: Tensor) -> Tensor:
         return generated_labels(logits, estimator=self.estimator, generator=self.generator)
