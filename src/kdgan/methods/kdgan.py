@@ -151,7 +151,7 @@ class KDGAN(Method):
 
     def _judging(self, c: Tensor, t: Tensor, batch: Batch) -> Terms:
         """The loss of D: true labels of the examples that have one up, labels of C and T down."""
-        z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
+        z = self._labels(c).mul_(self.alpha).add_(self._labels(t).mul_(1 - self.alpha))
         g = self.players["discriminator"](batch)
         loss = self.family.discriminator_loss(g, batch.targets, z, labelled=batch.labelled)
         return {"discriminator": (1.0, loss)}

@@ -33,7 +33,7 @@ class SelfTrain(Method):
     description = (
         "The student teaches itself: its own confident labels of examples that have none; no teacher."
     )
-    colour = "#8c564b"
+    colour = "#01665e"
     cost = 1.1
     search_space = MappingProxyType({**RATES, "weight": (0.1, 3.0), "threshold": (0.6, 0.99)})
     roles = trains = ("student",)
