@@ -17,7 +17,8 @@ from kdgan.data.seeds import seeded
 from kdgan.errors import wrong
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, majority, own_metrics
+from kdgan.tasks.choice import named
+from kdgan.tasks.metrics import Metric, majority
 from kdgan.tasks.own import OwnTask
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.config import Training, plain_number, whole_seed
@@ -66,7 +67,7 @@ def distill(
     teacher_every: int | None = None,
     training: Training | None = None,
     hyper: Mapping[str, Any] | None = None,
-    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
     teacher_trained: bool | None = None,
     control: bool = True,
@@ -104,7 +105,8 @@ def distill(
             for a teacher that is trained here: a trained one goes on learning only by the argument above.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a function
             of two logits `(B, K)` that gives one value per example `(B,)`.
-        metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
+        metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
+            targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
         teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
             training data where validation lacks what it looks at.
@@ -134,7 +136,7 @@ def distill(
     """
     where = find_device(device)
     kind = find(DEFAULT if method is None else method)
-    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
+    own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.

@@ -27,7 +27,7 @@ def test_a_player_is_measured_by_the_task_and_by_metrics_of_ones_own(base: Confi
     assert list(taught) == list(found)
     assert taught["count"] == len(task.validation)
     assert all(0 <= taught[name] <= 100 for name in task.metrics)
-    assert list(task.own_metrics) == ["count", "thrice"]
+    assert list(task.further_metrics) == ["count", "thrice"]
 
 
 @BASES

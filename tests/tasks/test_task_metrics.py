@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from kdgan.errors import UsageError
-from kdgan.tasks.metrics import accuracy, balanced_accuracy, evaluated, majority, own_metrics
+from kdgan.tasks.choice import evaluated, named
+from kdgan.tasks.metrics import majority
+from kdgan.tasks.scores import accuracy, balanced_accuracy
 from support import refused
 from tiny import broken, count, nan, thrice
 
@@ -44,12 +46,12 @@ def test_metrics_of_ones_own_by_name_and_by_reference() -> None:
     def mine(logits: Any, targets: Any) -> float:
         return 1.0
 
-    assert own_metrics({"mine": mine}) == {"mine": mine}
-    found = own_metrics(["tiny:count", "tiny:thrice"])
+    assert named({"mine": mine}) == {"mine": mine}
+    found = named(["tiny:count", "tiny:thrice"])
     assert list(found) == ["count", "thrice"]
     assert found["count"] is count
     assert found["thrice"] is thrice
-    assert own_metrics(()) == own_metrics({}) == {}
+    assert named(()) == named({}) == {}
     targets = torch.tensor([0, 1, 2, 1])
     assert evaluated({**found, "mine": mine}, LOGITS, targets) == {"count": 4, "thrice": 0.75, "mine": 1.0}
     assert isinstance(evaluated(found, LOGITS, targets)["count"], float)
@@ -67,16 +69,16 @@ def test_metrics_that_are_none() -> None:
         ("tiny:DIGITS", "tiny:DIGITS is a Config: expected a function"),
     ):
         with refused(part):
-            own_metrics([reference])
+            named([reference])
     with refused("metric mine is no function of logits and targets, but int"):
-        own_metrics({"mine": 3})  # type: ignore[dict-item]
+        named({"mine": 3})  # type: ignore[dict-item]
 
 
 def test_a_name_is_of_one_metric_alone() -> None:
     with refused("metric accuracy has the name of another one"):
-        own_metrics({"accuracy": lambda logits, targets: 1.0}, taken=["accuracy"])
+        named({"accuracy": lambda logits, targets: 1.0}, taken=["accuracy"])
     with refused("metric count has the name of another one"):
-        own_metrics(["tiny:count", "tiny:count"])
+        named(["tiny:count", "tiny:count"])
 
 
 def test_metrics_that_give_no_number() -> None:

@@ -14,12 +14,11 @@ from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Task
+from kdgan.tasks.choice import UNEVEN
 from kdgan.tasks.config import ClassesData, Config
-from kdgan.tasks.metrics import accuracy, balanced_accuracy, majority
+from kdgan.tasks.metrics import majority
+from kdgan.tasks.scores import accuracy, balanced_accuracy
 from kdgan.tasks.sources import unchanged
-
-UNEVEN = 1.5
-"""Classes are uneven where the largest has more than so many times its share."""
 
 
 class Classes(Task):

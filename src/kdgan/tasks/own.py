@@ -17,7 +17,8 @@ from kdgan.data.stream import Stream, make_feed
 from kdgan.errors import UsageError
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated
+from kdgan.tasks.choice import chosen, evaluated
+from kdgan.tasks.metrics import Metric
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -31,7 +32,7 @@ class OwnTask:
         train: what is learned from.
         sample: some of it: all examples, or the first batch of a stream.
         validation: what players are judged by. It has privileged information only where training has.
-        metrics: beside accuracy, by name.
+        metrics: by name; the first is the one that counts.
     """
 
     train: Batch | Stream
@@ -45,7 +46,7 @@ class OwnTask:
         train: Data,
         validation: Data,
         players: Mapping[str, nn.Module],
-        metrics: Mapping[str, Metric],
+        metrics: Mapping[str, Metric | None],
         device: torch.device,
         *,
         size: int,
@@ -69,11 +70,11 @@ class OwnTask:
             check_players(players, checked(views, "what augment gives"), "what augment gives")
         if sample.privileged is None:
             held_out = replace(held_out, privileged=None)  # nobody learns to see it
-        task = cls(data, sample, held_out, metrics)
+        task = cls(data, sample, held_out, {})
         check_players(
             {role: each for role, each in players.items() if task.judges(role)}, held_out, "validation"
         )
-        return task
+        return replace(task, metrics=chosen(metrics, "classes", classes, held_out.targets))
 
     def judges(self, role: str) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training
@@ -102,8 +103,8 @@ class OwnTask:
     def measure(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics on the validation data."""
         as_student = "student" if role == "control" else role
-        logits, targets = logits_of(module, self.validation, role=as_student), self.validation.targets
-        return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
+        logits = logits_of(module, self.validation, role=as_student)
+        return evaluated(self.metrics, logits, self.validation.targets)
 
     def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
         """Metrics of those that can be judged, by role; `teacher before` is a teacher."""
