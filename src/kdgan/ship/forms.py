@@ -26,6 +26,11 @@ class Form:
         """The unit of a difference: points for per cent."""
         return "points" if self.unit == "%" else self.unit
 
+    @property
+    def in_unit(self) -> str:
+        """The unit behind the name of the metric, e.g. " in %"; nothing where there is none."""
+        return f" in {self.unit}" if self.unit else ""
+
     def text(self, value: float) -> str:
         """The value with its digits, without its unit."""
         return f"{value:.{self.digits}f}"
@@ -40,13 +45,11 @@ class Form:
         return f"{self.text(value)} {self.unit}".rstrip()
 
 
-_PERCENT = Form("%")
+PERCENT = Form("%")
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"), _PERCENT
-        ),
-        **dict.fromkeys(("top5", "MAP", "P@3", "P@5", "F@3", "F@5", "MRR"), _PERCENT),
+        **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"), PERCENT),
+        **dict.fromkeys(("top5", "MAP", "P@3", "P@5", "F@3", "F@5", "MRR"), PERCENT),
         "log_loss": Form("nats", 4, less_is_better=True),
         "brier": Form("", 4, less_is_better=True),
         "ece": Form("%", less_is_better=True),

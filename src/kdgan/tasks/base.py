@@ -48,13 +48,15 @@ class Task(ABC):
         labels: names of the K labels.
         augment: other views of inputs, or None.
         kind: of the task, for ready-made metrics.
-        metrics: names of what `metrics_of` gives.
+        metrics: names of what tables show.
+        recorded: names of what results hold beside them.
         count_shown: how many test examples `shown` gives.
         about: what the task is, for a page, where that needs words.
     """
 
     kind: ClassVar[Kind] = "classes"
     metrics: tuple[str, ...]
+    recorded: ClassVar[tuple[str, ...]] = ()
     count_shown: ClassVar[int] = 0
     about: str = ""
     config: Config
@@ -75,7 +77,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Metrics of logits `(N, K)`, by name: those that are always measured."""
+        """Metrics of logits `(N, K)`, by name: `metrics` and `recorded`."""
 
     def trivial(self) -> dict[str, float]:
         """What takes no model at all to reach on test data, by name; nothing where no such number says much."""
@@ -90,13 +92,13 @@ class Task(ABC):
         return self.measured_from(logits_of(module, data, role=role), data.targets)
 
     def measured_from(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """All metrics of logits `(N, K)`, by name, in the order of `measured`."""
+        """All metrics of logits `(N, K)`, by name: those of `measured` in their order, then `recorded`."""
         found = {**self.metrics_of(logits, targets), **evaluated(self.further_metrics, logits, targets)}
-        return {name: found[name] for name in self.measured}
+        return {name: found[name] for name in in_order(self.measured, self.recorded)}
 
     @cached_property
     def measured(self) -> tuple[str, ...]:
-        """Names of all metrics; the first is the one that comparisons are about, see `in_order`."""
+        """Names of the metrics that tables show; the first is the one that comparisons are about, see `in_order`."""
         return in_order(named(self.config.metrics, self.metrics), self.metrics)
 
     @cached_property
@@ -106,11 +108,14 @@ class Task(ABC):
         Raises:
             UsageError: if there is none of that name, or it is not defined for these data.
         """
-        given = {n: f for n, f in named(self.config.metrics, self.metrics).items() if n not in self.metrics}
-        found = {n: f or metric(n, self.kind, len(self.labels)) for n, f in given.items()}
+        known = (*self.metrics, *self.recorded)
+        asked = named(self.config.metrics, self.metrics)
+        given = {name: function for name, function in asked.items() if name not in known}
+        found = {name: own or metric(name, self.kind, len(self.labels)) for name, own in given.items()}
+        ready = {name: found[name] for name, own in given.items() if own is None}
         for part in (self.test, self.validation):
             if len(part):
-                check({n: found[n] for n, f in given.items() if f is None}, len(self.labels), part.targets)
+                check(ready, len(self.labels), part.targets)
         return found
 
     def save(self, module: nn.Module, path: Path) -> None:

@@ -149,7 +149,7 @@ class NetworkRun(Run):
         trained = self.trainer.train(folder_of)
         student, teacher = self.modules["student"], self.modules.get("teacher")
         last, primary = trained.history[-1], self.task.measured[0]
-        metrics = {name: last[name] for name in self.metrics}
+        metrics = {name: last[name] for name in (*self.metrics, *self.task.recorded)}
         if teacher is not None:
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
