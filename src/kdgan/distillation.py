@@ -18,7 +18,8 @@ from kdgan.errors import wrong
 from kdgan.losses import Loss
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, own_metrics
+from kdgan.tasks.choice import named
+from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.config import Training, plain_number, whole_seed
@@ -73,7 +74,7 @@ def distill(
     loss: Loss | None = None,
     class_weights: Tensor | Sequence[float] | str | None = None,
     label_smoothing: float = 0.0,
-    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
     teacher_trained: bool | None = None,
     control: bool = True,
@@ -126,7 +127,8 @@ def distill(
         class_weights: weights `(K,)` of the classes in the supervised loss (of labels that are on, for labels), or
             "balanced" for the inverse of how frequent each is.
         label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1).
-        metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
+        metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
+            targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
         teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
             training data where validation lacks what it looks at.
@@ -156,7 +158,7 @@ def distill(
     """
     where = find_device(device)
     kind = find(DEFAULT if method is None else method)
-    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
+    own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.

@@ -20,7 +20,8 @@ from kdgan.errors import UsageError, wrong
 from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
+from kdgan.tasks.choice import chosen, evaluated
+from kdgan.tasks.metrics import Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -36,7 +37,7 @@ class OwnTask:
         validation: what players are judged by. It has privileged information only where training has.
         kind: of task.
         classes: K, the logits of each player.
-        metrics: beside accuracy, by name.
+        metrics: by name; the first is the one that counts.
         first: logits on the judged examples of players before anything was trained, by role.
     """
 
@@ -54,7 +55,7 @@ class OwnTask:
         train: Data,
         validation: Data,
         players: Mapping[str, nn.Module],
-        metrics: Mapping[str, Metric],
+        metrics: Mapping[str, Metric | None],
         device: torch.device,
         *,
         size: int,
@@ -103,14 +104,14 @@ class OwnTask:
         judged = judged.of_kind(kind, classes).map(lambda batch: batch.to(device))
         if sample.privileged is None:
             judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
-        task = cls(data, sample, judged, kind, classes, metrics)
+        task = cls(data, sample, judged, kind, classes, {})
         check_players(
             {role: each for role, each in players.items() if task.judges(role)},
             judged.sample,
             "validation",
             kind,
         )
-        return task
+        return replace(task, metrics=chosen(metrics, kind, classes, judged.targets))
 
     def family(
         self, loss: Loss | None, class_weights: Tensor | Sequence[float] | str | None, smoothing: float
@@ -193,7 +194,7 @@ class OwnTask:
     def metrics_of(self, logits: Tensor) -> dict[str, float]:
         """Metrics of logits of the validation data."""
         targets = self.validation.targets
-        return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
+        return evaluated(self.metrics, logits, targets)
 
     def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
         """Metrics of those that can be judged, by role; `teacher before` is a teacher."""
@@ -207,7 +208,7 @@ class OwnTask:
     @property
     def majority(self) -> float:
         """The accuracy of always naming the largest class."""
-        return majority(self.validation.targets)
+        return majority(self.validation.targets, self.kind)
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
