@@ -389,10 +389,13 @@ def test_a_folder_of_another_trained_teacher(tmp_path: Path, trained: nn.Module)
         run(small(), other, **call)
 
 
-def test_views_of_a_loader_are_its_own() -> None:
+def test_batches_of_a_loader_may_be_augmented() -> None:
     loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=8, shuffle=True)
-    with refused("augment is for"):
-        run(small(), big(), loader, steps=2, augment=lambda x, generator: x)
+    plain = run(small(), big(), loader, steps=2)
+    same = run(small(), big(), loader, steps=2, augment=lambda x, generator: x.clone())
+    other = run(small(), big(), loader, steps=2, augment=lambda x, generator: x + 1)
+    assert torch.equal(weights(same.student), weights(plain.student))
+    assert not torch.equal(weights(other.student), weights(plain.student))
 
 
 def test_the_report_is_a_table_for_people(trained: nn.Module) -> None:
@@ -589,13 +592,13 @@ def test_players_and_data_that_do_not_fit() -> None:
                 run(small(), big(), data)
     with refused("validation", "example 7"):
         run(small(), big(), TRAIN, Batch(spoilt, y))
-    for shift, span in ((1, "1..3"), (-1, "-1..1")):
+    for shift, span in ((1, "1..3"), (-2, "-2..0")):  # -1 stands for no label
         for pair in ((Batch(x, y + shift), VALIDATION), (TRAIN, Batch(x, y + shift))):
             with refused(span, "3 classes, 0..2"):
                 run(small(), big(), *pair)
     with refused("weigh 4 labels", "3 classes"):
         run(small(), big(), Batch(x, torch.eye(4)[y]))
-    with refused("train must give", "dict"):
+    with refused("train gives a mapping with no of labels", "it has x"):
         run(small(), big(), {"x": x})
     with refused("validation has no examples"):
         run(small(), big(), TRAIN, VALIDATION[:0])

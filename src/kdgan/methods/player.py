@@ -254,9 +254,11 @@ def arguments(role: str, batch: Batch, sees: str = "both") -> tuple[tuple[Tensor
         sees: `both`, `inputs` or `privileged`, for all but the student.
 
     Raises:
-        UsageError: if a name is in both.
+        UsageError: if a name is in both, or there is nothing that it sees.
     """
     inputs, known = batch.inputs, batch.privileged
+    if known is None and sees == "privileged" and role != "student":
+        raise UsageError(f"the {role} sees privileged information alone, and there is none")
     if role == "student" or known is None or sees == "inputs":
         return _called(inputs)
     if sees == "privileged":

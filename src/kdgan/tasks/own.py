@@ -11,10 +11,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch, checked, labelled_rows
-from kdgan.data.own import Data, HeldOut, Inputs, held_out, sample_of, training_data
+from kdgan.data.heldout import HeldOut, held_out
+from kdgan.data.kept import sample_of
+from kdgan.data.own import Data, Inputs, training_data
+from kdgan.data.recorded import Recorded
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
-from kdgan.data.stream import Recorded, Stream
+from kdgan.data.stream import Stream
 from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import Bernoulli, Categorical, Family, Loss
@@ -95,6 +98,9 @@ class OwnTask:
         check_batch(sample, classes, "train", kind)
         form = _Form(kind, classes, device, size, seed, augment)
         if isinstance(data, Semi):
+            others = data.unlabelled if isinstance(data.unlabelled, Batch) else data.unlabelled.like
+            if others is not None:
+                check_players(players, others[:2].to(device), "unlabelled")
             data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
         else:
             data = form.put(data, sample)
@@ -231,7 +237,7 @@ class _Form:
         if isinstance(data, Batch):
             check_batch(data, self.classes, "train", self.kind)
             return in_kind(data, self.kind).to(self.device)
-        like = sample if sample is not None else data.like
+        like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)
 
 

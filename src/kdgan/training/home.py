@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from kdgan.data.own import HeldOut
+from kdgan.data.heldout import HeldOut
 from kdgan.errors import wrong
 from kdgan.files import locked
 from kdgan.methods import METHODS, hyperparameters

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.forms import Form, leaves
-from kdgan.data.own import HeldOut
+from kdgan.data.heldout import HeldOut
 from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
@@ -47,7 +47,10 @@ def of_data(data: Batch) -> str:
 
 def of_held_out(data: HeldOut) -> str:
     """A hash of the batches."""
-    return " ".join(of_data(batch) for batch in data)
+    found = [of_data(batch) for batch in data]
+    return (
+        found[0] if len(found) == 1 else hashlib.blake2b("".join(found).encode(), digest_size=8).hexdigest()
+    )
 
 
 def of_examples(data: Examples, size: int, updates: Mapping[int, int]) -> Any:
