@@ -13,7 +13,6 @@ from kdgan.data.batch import Batch, join
 from kdgan.errors import RunError
 from kdgan.losses import attention, hint, relational
 from kdgan.methods import METHODS, Distn, Features, Method, Optimization, Signals, Terms, create
-from kdgan.nets import mlp
 from support import refused
 
 TAUGHT = [name for name, kind in METHODS.items() if "teacher" in kind.roles]
@@ -451,7 +450,7 @@ def test_names_of_layers() -> None:
         Features({"": "body"}).find("student", modules["student"])
     with refused("the student has no layer '12': there are 2, 1, ..."):
         Features({"12": "body"}).find("student", modules["student"])
-    with refused("the teacher has no layer 'bodi.table': there are body.table, body, ..."):
+    with refused("the teacher has no layer 'bodi.table': there are body.table, ..."):
         Features({"1": "bodi.table"}).find("teacher", modules["teacher"])
     with refused("the teacher has no layer 'body', nor any other"):
         Features({"1": "body"}).find("teacher", nn.Linear(2, 2))
