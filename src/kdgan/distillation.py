@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
-from kdgan.errors import wrong
-from kdgan.losses import Loss
-from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
+from kdgan.errors import UsageError, wrong
+from kdgan.losses import FeatureLoss, Loss
+from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
+from kdgan.methods.base import check_teaches
 from kdgan.ship.report import Report
 from kdgan.tasks.choice import named
 from kdgan.tasks.metrics import Metric
@@ -76,6 +77,9 @@ def distill(
     label_smoothing: float = 0.0,
     metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
+    features: Mapping[str, str] | None = None,
+    feature_loss: FeatureLoss = "hint",
+    feature_weight: float = 1.0,
     teacher_trained: bool | None = None,
     control: bool = True,
     seed: int = 0,
@@ -130,6 +134,13 @@ def distill(
         metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
             targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
+        features: layers of the student that learn from layers of the teacher beside what the method does:
+            `{"layer3": "blocks.2"}`, by their names in `named_modules()`. The student is called and kept as it was, and
+            the control learns without them.
+        feature_loss: how: `hint` (FitNets; where widths differ with a regressor, which learns with the student and is
+            gone afterwards), `attention` (attention transfer), `relational` (RKD), see `kdgan.losses`; or a function of
+            the features of both that gives one value per example `(B,)`.
+        feature_weight: weight of that in the student's loss.
         teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
             training data where validation lacks what it looks at.
         control: whether to train the control, a copy of the student, as long as the student.
@@ -172,10 +183,15 @@ def distill(
         teacher_every=teacher_every,
         labelled_share=labelled_share,
     )
+    asked = _features(features, feature_loss, feature_weight)
     modules = {"student": student, "teacher": teacher}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
+    if asked is not None:
+        check_teaches(kind)
+        for role in ("student", "teacher"):
+            asked.find(role, modules[role])
     with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
         work = OwnTask.read(
             train,
@@ -207,7 +223,7 @@ def distill(
             "execution": Execution(where, progress=shown),
             "family": family,
         }
-        call = _Call(work, settings, home, shared)
+        call = _Call(work, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
         ahead = work.measured({"teacher before": teacher} if trained and not frozen else {})
         done, beside = call.train(
@@ -231,12 +247,14 @@ class _Call:
         task: the data, and how players are judged.
         settings: of training.
         home: where it is kept.
+        features: of the teacher, that the student learns from; None for none.
         shared: what student and control are trained with alike.
     """
 
     task: OwnTask
     settings: Training
     home: Home
+    features: Features | None
     shared: Mapping[str, Any]
 
     def trainer(
@@ -261,6 +279,8 @@ class _Call:
             **self.shared,
         )
         self.task.check_last_batch(made.method)
+        if self.features is not None:
+            made.method.add_features(self.features, self.task.sample, seed=made.seed)
         return made
 
     def train(
@@ -350,6 +370,16 @@ def _settings(training: Training | None, device: torch.device, **named: Any) -> 
         raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
     given = {name: value for name, value in named.items() if value is not None}
     return replace(training or Training(precision=precision_on(device)), **given)
+
+
+def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float) -> Features | None:
+    if layers is not None:
+        return Features(layers, loss, weight)
+    if loss != "hint" or weight != 1:
+        raise UsageError(
+            "feature_loss and feature_weight are for features: name layers, features={'layer3': 'blocks.2'}"
+        )
+    return None
 
 
 def _plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Losses of many classes, in as few passes over `(B, K)` as their arithmetic needs.
 
-From `MANY` classes on memory is what costs, not calls: gradients are written out, in as few tensors as they need. Below,
-those of autograd are as fast, and their last bits are those of earlier runs.
+From `MANY` classes on memory is what costs, not calls: gradients are written out, in as few tensors as they need.
+Below, those of autograd are as fast, and their last bits are those of earlier runs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
 from kdgan.losses import Categorical, Family, annealed, check_estimator
+from kdgan.methods.features import Features, FeatureTerm
 from kdgan.methods.player import Losses, Optimization, Player, Terms, total
 
 Signals = Mapping[str, Tensor]
@@ -94,6 +96,8 @@ class Method:
     """Steps of C in each update."""
     uses_unlabelled: bool = True
     """Whether it learns from examples without labels; one that does not is given labelled ones alone."""
+    features: FeatureTerm | None = None
+    """What `add_features` added."""
 
     def __init__(self, *modules: nn.Module, **shared: Unpack[Shared]) -> None:
         if len(modules) != len(self.roles):
@@ -136,9 +140,31 @@ class Method:
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
-        losses = self.step(self.perturbed(batch, progress) if self.epsilon else batch, progress)
+        batch = self.perturbed(batch, progress) if self.epsilon else batch
+        with self.watching(batch):
+            losses = self.step(batch, progress)
         self._updates += 1
         return losses
+
+    def add_features(self, features: Features, sample: Batch, *, seed: int = 0) -> None:
+        """Adds a term to C's loss: layers of C learn from layers of T, see `kdgan.methods.Features`.
+
+        The perturbation of inputs by ε goes on to follow the method's own terms.
+
+        Args:
+            features: which layers, and how.
+            sample: some examples, on the players' device, that show how large features are.
+            seed: of what is drawn for it.
+
+        Raises:
+            UsageError: if the method has no teacher, or layers do not fit.
+        """
+        check_teaches(type(self))
+        self.features = FeatureTerm(features, self.student, self.players["teacher"], sample, seed=seed)
+
+    def watching(self, batch: Batch) -> AbstractContextManager[None]:
+        """A block in which C and T are called on the batch, and what their layers give is seen if it is needed."""
+        return nullcontext() if self.features is None else self.features.watching(batch)
 
     @property
     def updates_teacher(self) -> bool:
@@ -172,7 +198,11 @@ class Method:
             if role not in wanted:
                 raise UsageError(f"the {role} does not learn here: {', '.join(wanted)} do")
         chosen = wanted if roles is None else list(roles)
-        return {role: total(self.loss_of(role, batch, progress)).mean() for role in chosen}
+        with self.watching(batch):
+            return {
+                role: total(self.players[role].all_terms(self.loss_of(role, batch, progress))).mean()
+                for role in chosen
+            }
 
     def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
         """The terms of a player's loss, with what the others say now: here of C alone."""
@@ -244,6 +274,7 @@ class Method:
             "players": {role: player.state_dict() for role, player in self.players.items()},
             "generator": self.generator.get_state(),
             "updates": self._updates,
+            **({} if self.features is None else {"features": self.features.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -252,6 +283,17 @@ class Method:
             player.load_state_dict(state["players"][role])
         self.generator.set_state(state["generator"].cpu())
         self._updates = int(state["updates"])
+        if self.features is not None:
+            self.features.load_state_dict(state["features"])
+
+
+def check_teaches(kind: type[Method]) -> None:
+    """Raises a UsageError unless a method has a student and a teacher, whose features it can be given to match."""
+    if not {"student", "teacher"} <= {*kind.roles}:
+        raise UsageError(
+            f"method {kind.name or kind.__qualname__} has no teacher to take features from: choose one that has, such "
+            "as distn"
+        )
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

@@ -179,8 +179,8 @@ class Trainer:
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
         teacher = self.method.players.get("teacher")
-        if teacher is None or teacher.learns or self.augment is not None:
-            return data  # every view is new, and the teacher must look
+        if teacher is None or teacher.learns or self.augment is not None or self.method.features is not None:
+            return data  # every view is new, or features are taken, and the teacher must look
         if isinstance(data, Semi):
             return Semi(
                 self._told(data.labelled, teacher.module), self._told(data.unlabelled, teacher.module)
