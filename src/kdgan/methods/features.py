@@ -75,12 +75,14 @@ class Features:
         return list(self.layers if role == "student" else self.layers.values())
 
     def find(self, role: str, module: nn.Module) -> dict[str, nn.Module]:
-        """The layers of student or teacher.
+        """The layers of student or teacher; those of a network in a wrapper, its `module`, by their own names, too.
 
         Raises:
             UsageError: for a name that is none of them, with those that are close, or a network without hooks.
         """
         known = dict(module.named_modules(remove_duplicate=False))
+        if isinstance(inner := getattr(module, "module", None), nn.Module):
+            known = {**dict(inner.named_modules(remove_duplicate=False)), **known}
         if "_orig_mod" in known or getattr(module, "_compiled_call_impl", None) is not None:
             raise UsageError(
                 f"the {role} is compiled, and what its layers give cannot be seen: give it as it was before "
@@ -96,7 +98,7 @@ class Features:
                     f"the {role} has no layer {name!r:.60}: there are {', '.join(close)}"
                     f"{', ...' if len(known) > len(close) else ''}"
                     if close
-                    else f"the {role} has no layer {name!r:.60}, nor any other"
+                    else f"the {role} has no layer {name!r:.60}, nor any other: features are of networks"
                 )
         return {name: known[name] for name in self.names(role)}
 
