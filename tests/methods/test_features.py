@@ -337,6 +337,15 @@ def test_going_on_from_a_state_gives_the_same_bits(name: str) -> None:
     assert same(regressor_of(again), weights_of(regressor_of(whole)))
 
 
+def test_regressors_that_diverged_are_not_kept() -> None:
+    data = batch(1, privileged=True)
+    method = with_features("mimic", all_players(privileged=True), OTHER_WIDTH, sample=data)
+    with torch.no_grad():
+        next(regressor_of(method).parameters()).fill_(float("inf"))
+    with pytest.raises(RunError, match="regressors of features were no longer finite"):
+        method.state_dict()
+
+
 # Forms
 
 

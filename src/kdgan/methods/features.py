@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import RunError, UsageError, wrong
 from kdgan.losses import FeatureLoss, feature_loss, relational
 from kdgan.losses._numeric import widened
 from kdgan.losses.features import check_features, embedding
@@ -39,7 +39,7 @@ class Features:
             of the features of both, which gives one value per example. With a hint, layers may differ in width: a
             regressor (linear; a 1×1 convolution between images) brings the student's to the teacher's. It learns with
             the student and is no part of it. Where a batch lies in pieces of several sizes, a function of your own gets
-            one after the other.
+            one after the other. Padding counts as other tokens do.
         weight: of this term in the student's loss, at least 0.
 
     Raises:
@@ -288,7 +288,16 @@ class FeatureTerm:
         return values[0] if len(values) == 1 else torch.cat(values)
 
     def state_dict(self) -> dict[str, Any]:
-        """The regressors; what the optimizer remembers of them is with the student's."""
+        """The regressors; what the optimizer remembers of them is with the student's.
+
+        Raises:
+            RunError: if their numbers are no longer finite.
+        """
+        if not all(weight.isfinite().all() for weight in self.regressors.parameters()):
+            raise RunError(
+                "training diverged: weights of the regressors of features were no longer finite; try a lower learning "
+                "rate or a smaller feature_weight"
+            )
         return self.regressors.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
