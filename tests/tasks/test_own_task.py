@@ -21,10 +21,8 @@ MORE = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
 
 
 def read(train: Any, validation: Any, classes: int = 3, **options: Any) -> OwnTask:
-    players = options.pop("players", None) or {
-        "student": nets.mlp(6, [4], classes),
-        "teacher": nets.mlp(6, [8], classes),
-    }
+    players = options.pop("players", None)
+    players = players or {"student": nets.mlp(6, [4], classes), "teacher": nets.mlp(6, [8], classes)}
     given = {"size": 8, "seed": 0, "augment": None, **options}
     return OwnTask.read(train, validation, players, {}, CPU, **given)
 
@@ -91,7 +89,7 @@ def test_what_does_not_fit_is_found_before_training() -> None:
         read((X, Y), DataLoader(TensorDataset(X, Y.where(torch.arange(60) != 50, 7)), 7))
     with refused("validation: targets are class indices (N,)"):
         read((X, (X[:, :3] > 0).float()), (X, Y))
-    with refused("unlabelled", "the student fails on a batch of shape (2, 7)"):
+    with refused("the student fails on a batch of shape (2, 7) of unlabelled"):
         read((X, Y), (X, Y), unlabelled=torch.zeros(5, 7))
     with refused("targets are -1 and 1, and -1 stands for no label: give 0 and 1"):
         read((X, (Y > 0).long() * 2 - 1), (X, Y), 2)
@@ -130,7 +128,8 @@ def test_inputs_by_name_from_labels_to_costs() -> None:
     data = {"x": X, "mask": torch.ones(60, 1), "labels": Y}
     task = read(data, data, players={"student": Named(), "teacher": Named()})
     student = Named()
-    assert 0 <= task.measure("student", student)["accuracy"] <= 1
+    right = (student(X)["logits"].argmax(1) == Y).double().mean().item()
+    assert task.measure("student", student)["accuracy"] == pytest.approx(100 * right)
     assert task.cost("student", student).parameters == 21
     with refused("the student cannot be called as student(**inputs with x, mask, more)"):
         wrong = {**data, "more": X}

@@ -58,7 +58,7 @@ def _with_labels(examples: list[Any]) -> list[Any]:
 
 def _numbers(labels: Sequence[Any]) -> list[Tensor]:
     """The labels as tensors, those that are None as the others would say it."""
-    known = [None if label is None else torch.as_tensor(label) for label in labels]
+    known = [None if label is None else default_collate([_tensor(label)])[0] for label in labels]
     first = next((label for label in known if label is not None), torch.tensor(NO_LABEL[0]))
     real = first.is_floating_point()
     none = torch.full_like(first, float("nan") if real else NO_LABEL[0], dtype=None if real else torch.long)

@@ -112,7 +112,7 @@ class Stream:
         else:
             batch = in_kind(as_batch(found, what), self.kind)
         if self.like is not None:
-            if not has_labels(batch) and self.like.targets.ndim != batch.targets.ndim:
+            if not has_labels(batch) and kind_of(batch.targets) != kind_of(self.like.targets):
                 batch = without_labels(batch, self.like.targets)
             checked(batch, what)
             for name, mine, first in zip(PARTS, batch.parts(), self.like.parts(), strict=True):
