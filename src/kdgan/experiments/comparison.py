@@ -100,7 +100,7 @@ def compare(
     found.failures.extend(run_all(comparison.runs(), execution, store or out, console=console, keep=keep))
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
-        metrics = (*task.metrics, *task.own_metrics)
+        metrics = task.measured
         rows = rows_of(found.records, title_of(found.records))
         write_report(
             out / "report.html",

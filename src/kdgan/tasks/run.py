@@ -17,6 +17,7 @@ from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
+from kdgan.tasks.metrics import best
 from kdgan.training.config import bind_folder, check_kept, digest, own_folder
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
@@ -35,9 +36,9 @@ class Outcome:
     """Outcome of a run.
 
     Attributes:
-        metrics: by name, in per cent unless it is one of your own: of the student on test data after the last step
+        metrics: by name, in the units of `kdgan.ship.forms`: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
-            the highest of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
+            the best of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
             have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
@@ -118,7 +119,7 @@ class NetworkRun(Run):
     def __init__(self, config: Config, execution: Execution) -> None:
         self.config, self.execution, device = config, execution, execution.device
         self.task = task_of(config, execution.data_dir)
-        self.kind, self.metrics = find(config.method), (*self.task.metrics, *self.task.own_metrics)
+        self.kind, self.metrics = find(config.method), self.task.measured
         self.test, self.validation = self.task.test, self.task.validation
         roles = sorted({*self.kind.roles, *self.kind.pretrained})
         self.modules = {role: self._build(role) for role in roles}
@@ -147,14 +148,14 @@ class NetworkRun(Run):
 
         trained = self.trainer.train(folder_of)
         student, teacher = self.modules["student"], self.modules.get("teacher")
-        last, primary = trained.history[-1], self.task.metrics[0]
-        metrics = {name: last[name] for name in self.metrics}
+        last, primary = trained.history[-1], self.task.measured[0]
+        metrics = {name: last[name] for name in (*self.metrics, *self.task.recorded)}
         if teacher is not None:
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
         metrics |= self.task.trivial()
-        metrics[f"best_epoch/{primary}"] = max(record[primary] for record in trained.history)
+        metrics[f"best_epoch/{primary}"] = best(primary, (record[primary] for record in trained.history))
         self.task.save(student, folder / "student.safetensors")
         own = ("student", self.config.method)
         return Outcome(
@@ -192,7 +193,7 @@ class NetworkRun(Run):
         return module.to(self.execution.device)
 
     def _measure(self) -> dict[str, float]:
-        student, primary = self.modules["student"], self.task.metrics[0]
+        student, primary = self.modules["student"], self.task.measured[0]
         metrics = self.task.measure(student, self.test)
         if len(self.validation):
             metrics[f"validation/{primary}"] = self.task.measure(student, self.validation)[primary]

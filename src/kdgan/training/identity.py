@@ -26,6 +26,7 @@ from kdgan.data.heldout import HeldOut
 from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
+from kdgan.losses import Family
 from kdgan.references import fingerprint, is_installed, reference_to
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
@@ -94,6 +95,12 @@ def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
             "if it never stopped: leave folder out, or draw views from torch's, numpy's or Python's global generators "
             "and remember nothing from one reading to the next"
         )
+
+
+def of_family(family: Family) -> list[Any]:
+    """What logits are logits of, and the settings of the supervised loss."""
+    weights = None if family.class_weights is None else of_tensors([family.class_weights])
+    return [family.name, family.smoothing, weights, of_object(family.loss)]
 
 
 def of_tensors(tensors: Iterable[Tensor]) -> str:
