@@ -1,14 +1,19 @@
 """`distill` over inputs of every form: the same numbers give the same student, however they are said."""
 
 from collections import UserDict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from kdgan import Batch, Result, distill
+from kdgan.methods import Method
+from kdgan.training.execution import Execution
+from support import refused
 from tiny import weights
 
 X = torch.randn(90, 6, generator=torch.Generator().manual_seed(0))
@@ -155,10 +160,77 @@ def test_texts_of_other_lengths_in_training_and_validation(method: str) -> None:
 
     one, other = distilled(7), distilled(30)
     assert torch.equal(weights(one.student), weights(other.student))
-    assert one.report.metrics == other.report.metrics
     right = 0
     for row in validation:
         batch = padded([row])
         logits = one.student(batch["input_ids"], batch["attention_mask"])["logits"]
         right += int(logits.argmax(1)) == row["labels"]
     assert one.report.metrics["student"]["accuracy"] == pytest.approx(100 * right / 30)
+
+
+# --- examples without labels -----------------------------------------------------------------------------------------
+
+LABELLED = slice(0, 12)
+UNLABELLED: dict[str, Any] = {
+    "beside": ((X[LABELLED], Y[LABELLED]), X[12:60]),
+    "with labels": ((X[LABELLED], Y[LABELLED]), (X[12:60], Y[12:60])),
+    "in one": ((X[:60], torch.cat([Y[LABELLED], torch.full((48,), -1)])), None),
+    "list": ([(x, int(y)) for x, y in zip(X[LABELLED], Y[LABELLED], strict=True)], list(X[12:60])),
+    "None": ([(X[row], int(Y[row]) if row < 12 else None) for row in range(60)], None),
+}
+
+
+@pytest.mark.parametrize("method", ["distn", "kdgan"])
+@pytest.mark.parametrize("form", UNLABELLED)
+def test_without_labels_however_they_are_said(form: str, method: str) -> None:
+    def trained(form: str) -> Result:
+        train, more = UNLABELLED[form]
+        return run(train, (X[60:], Y[60:]), method=method, unlabelled=more, teacher_trained=False)
+
+    one, other, without = trained("beside"), trained(form), run(*labelled_alone(), method=method)
+    assert torch.equal(weights(one.student), weights(other.student))
+    assert not torch.equal(weights(one.student), weights(without.student))
+    assert one.control is not None
+    assert without.control is not None
+    assert torch.equal(weights(one.control), weights(without.control))  # it learns from labels alone
+
+
+def labelled_alone() -> tuple[Any, Any]:
+    return UNLABELLED["beside"][0], (X[60:], Y[60:])
+
+
+@pytest.mark.parametrize("form", ["tensors", "loaders"])
+@pytest.mark.parametrize("at", [15, 22])
+def test_a_stopped_call_goes_on_with_the_same_bits(
+    form: str, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(**options: Any) -> Result:
+        data: Any = (X[LABELLED], Y[LABELLED])
+        more: Any = X[12:60]
+        if form == "loaders":
+            data = DataLoader(TensorDataset(*data), 4, shuffle=True)
+            more = DataLoader(TensorDataset(more), 6, shuffle=True)
+        return run(data, (X[60:], Y[60:]), method="kdgan", unlabelled=more, control=False, **options)
+
+    whole, update, calls = call(), Method.update, iter(range(1, 10_000))
+
+    def failing(self: Any, batch: Batch, progress: float) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return update(self, batch, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Method, "update", failing)
+        patch.setattr("kdgan.training.loop.WINDOW", 1)
+        patch.setattr("kdgan.distillation.Execution", partial(Execution, checkpoint_seconds=0.0))
+        with pytest.raises(KeyboardInterrupt):
+            call(folder=tmp_path / "run")
+    assert torch.equal(weights(call(folder=tmp_path / "run").student), weights(whole.student))
+    with refused("another configuration (data"):
+        run(
+            (X[LABELLED], Y[LABELLED]),
+            (X[60:], Y[60:]),
+            method="kdgan",
+            control=False,
+            folder=tmp_path / "run",
+        )

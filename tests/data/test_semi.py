@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from kdgan.data import Batch
+from kdgan.data import Batch, Noise
 from kdgan.data.forms import Form, Pieces, leaves
 from kdgan.data.own import training_data
 from kdgan.data.semi import Semi, SemiFeed, labelled_part, make_feed
@@ -170,3 +171,30 @@ def test_the_part_that_has_labels() -> None:
     stream = make_feed(training_data(DataLoader(whole, 4)), 4, seed=0, device=CPU)(0)
     assert stream.labelled is not None
     assert stream.labelled.tolist() == [True, True, False, False]
+
+
+class NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Fails where a device would be waited for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func.overloadpacket)
+        if name.startswith("aten.index") and isinstance(args[1], list | tuple):
+            assert all(index is None or index.dtype != torch.bool for index in args[1]), (
+                "a mask of unknown size"
+            )
+        assert name not in ("aten._local_scalar_dense", "aten.nonzero", "aten.masked_select", "aten.equal"), (
+            name
+        )
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("targets", [torch.arange(6) % 3, torch.eye(3).repeat(2, 1)])
+@pytest.mark.parametrize("augment", [None, Noise()])
+def test_no_step_waits_for_the_device(targets: Tensor, augment: Any) -> None:
+    x = torch.arange(6.0).unsqueeze(1)
+    data = Semi(Batch(x, targets, x), Batch(x + 1000, torch.full((6,), -1), x))
+    feed = make_feed(data, 8, seed=0, device=CPU, augment=augment)
+    feed(0)
+    with NoWaiting():  # type: ignore[no-untyped-call]
+        batch = feed(1)
+    assert len(batch) == 8

@@ -141,8 +141,8 @@ def all_labelled(batch: Batch, what: str) -> Batch:
 
 def check_signs(batch: Batch, what: str) -> None:
     """Raises a UsageError if labels are -1 and 1, of which the first would be taken for none."""
-    marks, targets = batch.labelled, batch.targets
-    if marks is not None and targets.ndim == 1 and bool((targets.where(marks, 1) == 1).all()):
+    targets = batch.targets
+    if targets.ndim == 1 and bool((targets == -1).any()) and bool(((targets == -1) | (targets == 1)).all()):
         raise UsageError(f"{what}: targets are -1 and 1, and -1 stands for no label: give 0 and 1")
 
 
