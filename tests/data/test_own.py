@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from kdgan.data import Batch, TensorFeed, kept, stream
+from kdgan.data.forms import Pieces
 from kdgan.data.heldout import HeldOut, held_out
 from kdgan.data.join import join
 from kdgan.data.kept import sample_of
@@ -276,3 +277,64 @@ def test_pictures_that_are_no_tensors() -> None:
     for data in (Pictures(), DataLoader(Pictures(), batch_size=2)):
         with refused("validation gives PIL images: make tensors of them"):
             held_out(data, "validation")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [(X, X * 2), Y],
+        ((X, X * 2), Y),
+        [((x, x * 2), y) for x, y in zip(X, Y, strict=True)],
+        [[(x, x * 2), int(y)] for x, y in zip(X, Y, strict=True)],
+        [((X[0], X[0] * 2), Y[0]), ((X[1], X[1] * 2), Y[1])],
+        [((x.tolist(), (x * 2).tolist()), int(y)) for x, y in zip(X, Y, strict=True)],
+    ],
+)
+def test_a_list_is_of_examples_or_of_all_inputs_and_targets(data: Any) -> None:
+    found = training_data(data)
+    assert isinstance(found, Batch)
+    assert isinstance(found.inputs, tuple)
+    count = len(found)
+    assert torch.equal(found.inputs[0].float().view(-1, 1), X[:count])
+    assert torch.equal(found.inputs[1].float().view(-1, 1), X[:count] * 2)
+    assert torch.equal(found.targets, Y[:count])
+
+
+def test_by_name_as_a_list_of_all() -> None:
+    for data in ([{"a": X}, Y], ({"a": X}, Y), [{"a": X}, Y, KNOWN]):
+        found = training_data(data)
+        assert isinstance(found, Batch)
+        assert isinstance(found.inputs, dict)
+        assert torch.equal(found.inputs["a"], X)
+        assert (found.privileged is not None) == (len(data) == 3)
+
+
+def test_sizes_that_differ_need_a_loader() -> None:
+    def sized(row: int) -> Any:
+        return torch.zeros(1 if row < 256 else 2), 0
+
+    class Late(Dataset[Any]):
+        def __len__(self) -> int:
+            return 400
+
+        def __getitem__(self, row: int) -> Any:
+            return sized(row)
+
+    for data in (Late(), Batch(Pieces((X, torch.zeros(2, 5))), torch.zeros(12).long())):
+        with refused("train gives examples that differ in size or type", "DataLoader whose collate_fn"):
+            training_data(data)
+    mixed = (torch.zeros(6, 3), torch.tensor([0, 1, 2, 0, -1, -1]))
+    with refused("unlabelled gives examples that differ in size"):
+        training_data(mixed, torch.zeros(4, 5))
+
+
+def test_one_view_in_ten_is_seen_to_be_random() -> None:
+    """A Dataset that seldom changes is no table."""
+
+    class Seldom(Items):
+        def __getitem__(self, index: int) -> Any:
+            x, y = X[index], int(Y[index])
+            return (x + 1 if torch.rand(()) < 0.1 else x), y
+
+    found = [training_data(Seldom(X, Y), seed=seed) for seed in range(20)]
+    assert sum(isinstance(each, Stream) for each in found) >= 18  # 10 examples here, not 32

@@ -58,7 +58,7 @@ def _with_labels(examples: list[Any]) -> list[Any]:
 
 def _numbers(labels: Sequence[Any]) -> list[Tensor]:
     """The labels as tensors, those that are None as the others would say it."""
-    known = [None if label is None else torch.as_tensor(label) for label in labels]
+    known = [None if label is None else default_collate([_tensor(label)])[0] for label in labels]
     first = next((label for label in known if label is not None), torch.tensor(NO_LABEL[0]))
     real = first.is_floating_point()
     none = torch.full_like(first, float("nan") if real else NO_LABEL[0], dtype=None if real else torch.long)
@@ -69,16 +69,18 @@ def _numbers(labels: Sequence[Any]) -> list[Tensor]:
 def _with_tensors(example: Any) -> Any:
     """The example with tensors in the place of lists of numbers, of which torch makes a batch for each column."""
     if isinstance(example, Mapping):
-        if not any(isinstance(each, list) for each in example.values()):
+        if not any(isinstance(each, list | tuple | Mapping) for each in example.values()):
             return example
         return {name: _tensor(each) for name, each in example.items()}
-    if isinstance(example, list | tuple) and any(isinstance(each, list) for each in example):
+    if isinstance(example, list | tuple) and any(
+        isinstance(each, list | tuple | Mapping) for each in example
+    ):
         return tuple(map(_tensor, example))
     return example
 
 
-def _tensor(value: Any) -> Any:
-    return torch.tensor(value) if _is_list_of_numbers(value) else value
+def _tensor(part: Any) -> Any:
+    return torch.tensor(part) if _is_list_of_numbers(part) else _with_tensors(part)
 
 
 def _is_list_of_numbers(value: Any) -> bool:

@@ -99,6 +99,8 @@ def _own_views(augment: Augmentation, inputs: Form, generator: torch.Generator) 
         raise UsageError(
             f"augment must give a view of each of {length(inputs)} inputs, in the same form, not {_form_of(views)}"
         )
+    if isinstance(views, dict) and isinstance(inputs, dict):
+        views = {name: views[name] for name in inputs}
     return mapped(Tensor.detach, views)
 
 

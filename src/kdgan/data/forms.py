@@ -86,7 +86,7 @@ def rows(form: Form, index: Tensor | slice) -> Form:
 def _rows_of_pieces(form: Pieces, index: Tensor | slice) -> list[Form]:
     """One form for each run of positions that lie in the same piece."""
     ends = torch.tensor([length(piece) for piece in form]).cumsum(0)
-    positions = torch.arange(int(ends[-1]))[index if isinstance(index, slice) else index.cpu()]
+    positions = torch.arange(int(ends[-1]))[index if isinstance(index, slice) else index.cpu()].contiguous()
     found = []
     numbered = zip(torch.bucketize(positions, ends, right=True).tolist(), positions.tolist(), strict=True)
     for home, run in groupby(numbered, key=itemgetter(0)):

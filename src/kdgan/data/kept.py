@@ -77,7 +77,7 @@ def read_or_kept(
         UsageError: for data without examples, numbers that are not finite, and examples that do not fit together.
     """
     if isinstance(source, Batch):
-        return checked(source, what)
+        return in_one(checked(source, what), what)
     stream = Stream(source, beside=beside)
     if isinstance(source, DataLoader | IterableDataset):
         return stream
@@ -98,12 +98,21 @@ def read_or_kept(
         found = join(parts)
     except RuntimeError as error:
         raise wrong(f"{what} gives examples that do not fit together: {error}") from error
-    if isinstance(found.inputs, Pieces) or isinstance(found.privileged, Pieces):
+    return in_one(checked(found, what), what)
+
+
+def in_one(batch: Batch, what: str) -> Batch:
+    """The batch, if its examples lie in one form, so that they can be drawn in any order.
+
+    Raises:
+        UsageError: if they do not.
+    """
+    if isinstance(batch.inputs, Pieces) or isinstance(batch.privileged, Pieces):
         raise UsageError(
             f"{what} gives examples that differ in size or type: give a DataLoader whose collate_fn makes them alike, "
             "each batch to its own length"
         )
-    return checked(found, what)
+    return batch
 
 
 def sample_of(data: Batch | Stream, device: torch.device, *, size: int, seed: int = 0) -> Batch:
@@ -141,8 +150,8 @@ def all_labelled(batch: Batch, what: str) -> Batch:
 
 def check_signs(batch: Batch, what: str) -> None:
     """Raises a UsageError if labels are -1 and 1, of which the first would be taken for none."""
-    marks, targets = batch.labelled, batch.targets
-    if marks is not None and targets.ndim == 1 and bool((targets.where(marks, 1) == 1).all()):
+    targets = batch.targets
+    if targets.ndim == 1 and bool((targets == -1).any()) and bool(((targets == -1) | (targets == 1)).all()):
         raise UsageError(f"{what}: targets are -1 and 1, and -1 stands for no label: give 0 and 1")
 
 

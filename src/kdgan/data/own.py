@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdgan.data.batch import Batch, unlabelled_rows
 from kdgan.data.join import join
-from kdgan.data.kept import all_labelled, read_or_kept, source_of
-from kdgan.data.recorded import Recorded, Rows, numbers, rows_of
+from kdgan.data.kept import all_labelled, in_one, read_or_kept, source_of
+from kdgan.data.recorded import Recorded, Rows, check_finite, numbers, rows_of
 from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import Stream
 from kdgan.data.unlabelled import unlabelled_data
@@ -66,7 +66,7 @@ def training_data(
             raise UsageError(
                 "train has examples without labels, and unlabelled is read anew in every pass: put all of them into one"
             )
-        more = join([others, more])
+        more = in_one(join([others, more]), "unlabelled")
     return Semi(known, more)
 
 
@@ -89,9 +89,5 @@ def _recorded(
     if isinstance(data, Stream):
         return replace(data, logits=mine), others
     told = numbers(mine[:])
-    bad = (~told.isfinite().all(1)).nonzero()
-    if len(bad):
-        raise UsageError(
-            f"the teacher's logits of example {int(bad[0])} of {what} hold NaN or infinite numbers"
-        )
+    check_finite(told, what)
     return replace(data, teacher_logits=told, recorded=True), others

@@ -55,6 +55,15 @@ def numbers(logits: Any) -> Tensor:
     return torch.from_numpy(np.array(logits, dtype=np.float32))  # a copy: a file's rows cannot be written to
 
 
+def check_finite(logits: Tensor, what: str) -> None:
+    """Raises a UsageError, naming the first example, if a number is not finite."""
+    bad = (~logits.isfinite().flatten(1).all(1)).nonzero()
+    if len(bad):
+        raise UsageError(
+            f"{what}: the teacher's logits of example {int(bad[0])} hold NaN or infinite numbers"
+        )
+
+
 def rows_of(source: Any, logits: Recorded, what: str, *, last: bool) -> tuple[Rows, Rows]:
     """The rows that belong to the examples of some data, and those that are left for others.
 

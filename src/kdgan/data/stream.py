@@ -30,7 +30,7 @@ from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
 from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
-from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits
+from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits, check_finite
 from kdgan.data.seeds import RandomState, mixed, seed_everything
 from kdgan.data.targets import Kind, check_batch, in_kind
 from kdgan.errors import KdganError, UsageError, failed
@@ -112,7 +112,7 @@ class Stream:
         else:
             batch = in_kind(as_batch(found, what), self.kind)
         if self.like is not None:
-            if not has_labels(batch) and self.like.targets.ndim != batch.targets.ndim:
+            if not has_labels(batch) and kind_of(batch.targets) != kind_of(self.like.targets):
                 batch = without_labels(batch, self.like.targets)
             checked(batch, what)
             for name, mine, first in zip(PARTS, batch.parts(), self.like.parts(), strict=True):
@@ -122,7 +122,10 @@ class Stream:
                     )
         if self.classes is not None:
             check_batch(batch, self.classes, what, self.kind)
-        return batch if logits is None else replace(batch, teacher_logits=logits, recorded=True)
+        if logits is None:
+            return batch
+        check_finite(logits, what)
+        return replace(batch, teacher_logits=logits, recorded=True)
 
 
 def one_pass(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
