@@ -50,6 +50,7 @@ class BaselineRun(Run):
         return Outcome(
             metrics={**self.task.metrics_of(scores, self.task.test.targets), **own},
             labels=len(train),
+            unlabelled=self.task.count_unlabelled,
             seconds=round(seconds, 3),
             examples=likeliest(scores[: self.task.count_shown], self.task),
         )
