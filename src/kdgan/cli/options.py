@@ -93,8 +93,8 @@ class TagsOptions:
     """Training photos whose tags are known. Default: all."""
     unlabelled: Annotated[Literal["rest", "none"] | None, _optional("rest|none")] = None
     """rest: learn from the others, too, with their text but without their tags. Default: none."""
-    text: bool = True
-    """Whether teacher and discriminator see texts; without, they are the same networks on the photo alone."""
+    no_text: bool = False
+    """Hide the texts: teacher and discriminator are the same networks, on the photo alone."""
     text_encoder: Literal["lstm", "bag"] = "lstm"
     """Text encoder: words in their order, or as a bag for words without one."""
     embeddings: File = None
@@ -107,8 +107,9 @@ class TagsOptions:
         """The configuration of runs on these photos."""
         from kdgan.tasks import presets
 
-        names = ("count", "labels", "unlabelled", "text", "dropout")
+        names = ("count", "labels", "unlabelled", "dropout")
         values = {"source": self.data, "choice": self.tags, **{name: getattr(self, name) for name in names}}
+        values |= {"text": not self.no_text}
         values |= texts(self.text_encoder, self.embeddings)
         return presets.tags(values, training.values(execution))
 
