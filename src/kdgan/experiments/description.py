@@ -40,6 +40,11 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
         departures["Other players learn"] = (
             f"in the first of every {training.teacher_every} updates of the student"
         )
+    if base.data.unlabelled is not None:
+        departures["Examples without labels"] = (
+            f"{training.labelled_share:.0%} of each batch are labelled, for all methods that learn from the others; "
+            "the control does not"
+        )
     return {
         "Data": "; ".join((base.data.title, *notes_of(base, execution.data_dir))),
         "Student": base.student,

@@ -42,6 +42,7 @@ class Outcome:
             have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
+        unlabelled: further examples to learn from, without labels; not every method does.
         student_updates: of C, pretraining included; None without a network, as in the next but two.
         seconds: of training, over all attempts, without evaluation and without pretraining of T and D.
         pretraining_seconds: of training T and D, which methods share.
@@ -59,6 +60,7 @@ class Outcome:
     student_parameters: int | None = None
     teacher_parameters: int | None = None
     examples: list[list[str]] = field(default_factory=list)
+    unlabelled: int = 0
 
 
 class Run(ABC):
@@ -126,7 +128,7 @@ class NetworkRun(Run):
         self.trainer = Trainer(
             config.method,
             self.modules,
-            self.task.train.to(device),
+            self.task.examples.to(device),
             config.training,
             seed=config.seed,
             hyper=config.hyper,
@@ -166,6 +168,7 @@ class NetworkRun(Run):
                 if name not in BOOKKEEPING
             },
             labels=len(self.task.train),
+            unlabelled=self.task.count_unlabelled,
             student_updates=trained.updates,
             seconds=round(sum((v for what, v in trained.seconds.items() if what in own), 0.0), 3),
             pretraining_seconds=round(
