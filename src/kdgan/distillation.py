@@ -14,6 +14,7 @@ from torch import nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, updates_in
 from kdgan.data.seeds import seeded
+from kdgan.data.semi import Examples
 from kdgan.errors import wrong
 from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
 from kdgan.ship.report import Report
@@ -136,16 +137,16 @@ def distill(
     kind = find(DEFAULT if method is None else method)
     own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
-    seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
+    seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
-    settings = _settings(
+    settings = settings_of(
         training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
     )
     modules = {"student": student, "teacher": teacher}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
-    with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
+    with apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
         task = OwnTask.read(
             train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment
         )
@@ -158,10 +159,9 @@ def distill(
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
         check_players(players, task.sample, "train")
         if steps is None and training is None:
-            passes = updates_in(30, task.train, settings.batch)
-            settings = replace(settings, steps=min(max(passes, 3000), 20_000))
+            settings = replace(settings, steps=default_steps(task.train, settings.batch))
         shared = {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)}
-        call = _Call(task, settings, home, shared)
+        call = Call(task, settings, home, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
         ahead = task.measured({"teacher before": teacher} if trained and not frozen else {})
         done, beside = call.train(
@@ -178,7 +178,7 @@ def distill(
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """A call whose data are read and whose settings are known.
 
     Attributes:
@@ -280,7 +280,7 @@ class _Call:
 
 
 @contextmanager
-def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
     modes = [(part, part.training) for part in modules["teacher"].modules()]
     # Loaders, random transforms and layers draw from global generators too.
@@ -298,7 +298,7 @@ def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) ->
                 part.training = mode
 
 
-def _settings(training: Training | None, device: torch.device, **named: Any) -> Training:
+def settings_of(training: Training | None, device: torch.device, **named: Any) -> Training:
     """All settings, those that are given by name in the place of the others."""
     if training is not None and not isinstance(training, Training):
         raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
@@ -306,7 +306,17 @@ def _settings(training: Training | None, device: torch.device, **named: Any) -> 
     return replace(training or Training(precision=precision_on(device)), **given)
 
 
-def _plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+def default_steps(data: Examples, batch: int) -> int:
+    """Updates of the student where nobody says how many: 30 passes, within bounds."""
+    return min(max(updates_in(30, data, batch), 3000), 20_000)
+
+
+def plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Hyperparameters as they may be kept.
+
+    Raises:
+        UsageError: if the method does not take them.
+    """
     if isinstance(hyper, Mapping):
         hyper = {name: plain_number(value) for name, value in hyper.items()}
     check_hyperparameters(kind, {} if hyper is None else hyper)

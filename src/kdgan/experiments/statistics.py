@@ -146,7 +146,7 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
 
 
 def title_of(records: Sequence[Record]) -> str:
-    """Title of the runs of one comparison: its data, and how many labels, which may differ by seed.
+    """Title of the runs of one comparison: its data, and how many labels, which may differ by seed, where known.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -155,6 +155,8 @@ def title_of(records: Sequence[Record]) -> str:
     if len(data) != 1:
         raise UsageError(f"a comparison is about one data set, got {', '.join(data) or 'no runs'}")
     counts = sorted({record.labels for record in records})
+    if not counts[-1]:
+        return data[0]
     return (
         f"{data[0]}, {' to '.join(f'{count:,}' for count in dict.fromkeys([counts[0], counts[-1]]))} labels"
     )

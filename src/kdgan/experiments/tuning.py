@@ -35,7 +35,7 @@ from kdgan.methods import METHODS, Method, Parameter, SearchSpace, find, hyperpa
 from kdgan.references import fingerprint
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.tasks.run import Outcome, run_of
+from kdgan.tasks.run import Outcome, run_of, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
@@ -103,7 +103,8 @@ def tune(
     variants = {name: Variant(method) for name, method in methods.items()}
     for config in Comparison(base, variants, checked[:1]).runs().values():
         # What is wrong is found before anything is written.
-        if not len(run_of(config, execution).task.validation):
+        run_of(config, execution)  # which finds what is wrong with it
+        if not len(task_of(config, execution.data_dir).validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
     own = {name: fingerprint(find(method)) for name, method in methods.items() if method not in METHODS}
     bind_folder(out, "study.json", {**base.shared(), "seeds": seeds, **({"code": own} if own else {})})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
+from kdgan.files import save_json
 from kdgan.ship.cost import Cost
 
 
@@ -31,6 +34,23 @@ class Report:
     seconds: Mapping[str, float]
     teacher_trained: bool
     majority: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as values that JSON can hold."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "metrics": {role: dict(found) for role, found in self.metrics.items()},
+            "costs": {role: asdict(found) for role, found in self.costs.items()},
+            "seconds": dict(self.seconds),
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Writes `to_dict()` as JSON, whole or not at all.
+
+        Raises:
+            UsageError: if the file cannot be written.
+        """
+        save_json(path, self.to_dict())
 
     def __str__(self) -> str:
         """A table for people."""

@@ -99,16 +99,20 @@ class OwnTask:
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        judged = judged.of_kind(kind, classes).map(lambda batch: batch.to(device))
-        if sample.privileged is None:
+        return cls(data, sample, judged, kind, classes, metrics).judging_on(judged, players)
+
+    def judging_on(self, judged: HeldOut, players: Mapping[str, nn.Module]) -> OwnTask:
+        """The same that judges players by other examples, such as those of a test.
+
+        Raises:
+            UsageError: if players do not fit them.
+        """
+        judged = judged.of_kind(self.kind, self.classes).map(lambda batch: batch.to(self.sample.device))
+        if self.sample.privileged is None:
             judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
-        task = cls(data, sample, judged, kind, classes, metrics)
-        check_players(
-            {role: each for role, each in players.items() if task.judges(role)},
-            judged.sample,
-            "validation",
-            kind,
-        )
+        task = replace(self, validation=judged, first={})
+        able = {role: each for role, each in players.items() if task.judges(role)}
+        check_players(able, judged.sample, judged.what, self.kind)
         return task
 
     def judges(self, role: str) -> bool:
