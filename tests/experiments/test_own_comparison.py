@@ -85,6 +85,7 @@ class Own(Method):
     """A method of one's own."""
 
     roles = trains = ("student",)
+    pretrained = ()
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The labels alone."""

@@ -247,6 +247,12 @@ class _Found:
             self.failures.extend(
                 run_all(self.plans, execution, store, console=console, keep=self._keep, prepare=prepare)
             )
+        except RunError as error:
+            if not execution.workers or self.outcomes:
+                raise
+            raise RunError(
+                f'{error}; where a script calls kdgan.compare, that must be under if __name__ == "__main__":'
+            ) from error
         except Interrupted:
             again = f"the same call goes on from there, in {self.folder}"
             raise Interrupted(

@@ -147,7 +147,7 @@ def variants_of(
     variants = {}
     for name, method in found.items():
         kind, values = find(method), given.get(name, {})
-        own = Variant.of(kind, {key: plain_number(value) for key, value in values.items()})
+        own = Variant.of(method, {key: plain_number(value) for key, value in values.items()})
         idle = [key for key in own.training if not looks_at(kind, key)]
         if idle:
             raise UsageError(f"method {name} has no use for {idle[0]}")
