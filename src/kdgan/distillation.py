@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.own import Data, updates_in
+from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples
-from kdgan.errors import wrong
-from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
+from kdgan.errors import UsageError, wrong
+from kdgan.losses import FeatureLoss, Loss
+from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
+from kdgan.methods.base import check_teaches
 from kdgan.ship.report import Report
-from kdgan.tasks.metrics import Metric, own_metrics
+from kdgan.tasks.choice import named
+from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.config import Training, plain_number, whole_seed
@@ -58,6 +61,7 @@ def distill(
     train: Data,
     validation: Data,
     *,
+    unlabelled: Inputs | None = None,
     method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
     steps: int | None = None,
@@ -65,10 +69,18 @@ def distill(
     lr: float | None = None,
     teacher_lr: float | None = None,
     teacher_every: int | None = None,
+    labelled_share: float | None = None,
     training: Training | None = None,
     hyper: Mapping[str, Any] | None = None,
-    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    task: str = "auto",
+    loss: Loss | None = None,
+    class_weights: Tensor | Sequence[float] | str | None = None,
+    label_smoothing: float = 0.0,
+    metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
+    features: Mapping[str, str] | None = None,
+    feature_loss: FeatureLoss = "hint",
+    feature_weight: float = 1.0,
     teacher_trained: bool | None = None,
     control: bool = True,
     seed: int = 0,
@@ -78,22 +90,28 @@ def distill(
 ) -> Result:
     """Trains `student` with the help of `teacher`, and beside it a control without one.
 
-    Student, teacher and discriminator are any modules that give logits `(B, K)`: the student is called with
-    inputs, the others with inputs or, where the data have privileged information, inputs and privileged.
+    Student, teacher and discriminator are any modules that give logits `(B, K)`, or an object or mapping that holds
+    such as `logits`. The student is called with inputs: `module(x)`, `module(*x)` or `module(**x)` as they are a
+    tensor, a tuple or a mapping. The others are called with inputs or, where the data have privileged information,
+    inputs and privileged.
 
     Args:
         student: trained in place.
-        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes on
-            learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of it).
-        train: a `kdgan.Batch` of all examples, a tuple of tensors, a Dataset or a DataLoader of (inputs, targets)
-            or (inputs, targets, privileged). Datasets are kept as tensors on the device where they fit and give
-            the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch, numpy or
-            random depends on `seed` and the pass alone: the control sees the same.
+        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes
+            on learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of
+            it).
+        train: a `kdgan.Batch` of all examples, a tuple (inputs, targets) or (inputs, targets, privileged), a mapping
+            that names its targets, a list of such examples, a Dataset or a DataLoader, see `kdgan.data.own.Data`. An
+            example may lack a label (-1, None, or a row of NaN). Datasets are kept as tensors on the device where
+            they fit and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws
+            from torch, numpy or random depends on `seed` and the pass alone: the control sees the same.
         validation: the same; for the report and the history, nothing is trained or chosen by it. It may lack
             privileged information, which exists for training alone: then the teacher is not judged.
-        method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`; supervised
-            trains without the teacher. Default: kdgan, or distn where nothing is given but a trained teacher: it is
-            kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
+        unlabelled: examples without labels, in the same forms: inputs, or (inputs, privileged). Every method but
+            supervised, the control, learns from them: whoever follows the teacher follows it on them, too.
+        method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`;
+            supervised and selftrain train without the teacher. Default: kdgan, or distn where nothing is given but a
+            trained teacher: it is kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         batch: examples per update, see `kdgan.training.Training`; a DataLoader has its own.
@@ -101,12 +119,29 @@ def distill(
         teacher_lr: that of a teacher that goes on learning.
         teacher_every: a teacher that goes on learning, and the discriminator, learn in the first of so many updates:
             with 4 or 8, codis takes about a quarter more time than mimic, kdgan half to four fifths more.
+        labelled_share: share of labelled examples in a batch, where there are others without labels.
         training: all settings at once; those above are put in its place where they are given. Its own `teacher_lr` is
             for a teacher that is trained here: a trained one goes on learning only by the argument above.
-        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a function
-            of two logits `(B, K)` that gives one value per example `(B,)`.
-        metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
+        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a
+            function of two logits `(B, K)` that gives one value per example `(B,)`.
+        task: classes (one of K; softmax), binary (one logit, 0 or 1) or multilabel (K sigmoids, any of K labels);
+            auto for what the form of the targets says: class indices `(N,)` are classes, or binary where the student
+            gives one logit; rows `(N, K)` that sum to 1 weights of classes, other rows of 0 to 1 labels.
+        loss: a supervised loss of your own, of logits `(n, K)` and targets to one value per example `(n,)`, in the
+            place of the cross entropy.
+        class_weights: weights `(K,)` of the classes in the supervised loss (of labels that are on, for labels), or
+            "balanced" for the inverse of how frequent each is.
+        label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1).
+        metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
+            targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
+        features: layers of the student that learn from layers of the teacher beside what the method does:
+            `{"layer3": "blocks.2"}`, by their names in `named_modules()`. The student is called and kept as it was, and
+            the control learns without them.
+        feature_loss: how: `hint` (FitNets; where widths differ with a regressor, which learns with the student and is
+            gone afterwards), `attention` (attention transfer), `relational` (RKD), see `kdgan.losses`; or a function of
+            the features of both that gives one value per example `(B,)`.
+        feature_weight: weight of that in the student's loss.
         teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
             training data where validation lacks what it looks at.
         control: whether to train the control, a copy of the student, as long as the student.
@@ -135,35 +170,62 @@ def distill(
     """
     where = find_device(device)
     kind = find(DEFAULT if method is None else method)
-    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
+    own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
     settings = settings_of(
-        training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
+        training,
+        where,
+        steps=steps,
+        batch=batch,
+        lr=lr,
+        teacher_lr=teacher_lr,
+        teacher_every=teacher_every,
+        labelled_share=labelled_share,
     )
+    asked = _features(features, feature_loss, feature_weight)
     modules = {"student": student, "teacher": teacher}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
+    if asked is not None:
+        check_teaches(kind)
+        for role in ("student", "teacher"):
+            asked.find(role, modules[role])
     with apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
-        task = OwnTask.read(
-            train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment
+        work = OwnTask.read(
+            train,
+            validation,
+            modules,
+            own,
+            where,
+            size=settings.batch,
+            seed=seed,
+            augment=augment,
+            unlabelled=unlabelled,
+            asked=task,
         )
-        trained = task.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
+        family = work.family(loss, class_weights, label_smoothing).to(where)
+        trained = work.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
         if method is None:
             kept = trained and teacher_lr is None and discriminator is None and not hyper
             method = DEFAULT_FOR_KEPT if kept else DEFAULT
             kind = find(method)
         frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
-        check_players(players, task.sample, "train")
+        check_players(players, work.sample, "train", work.kind)
         if steps is None and training is None:
-            settings = replace(settings, steps=default_steps(task.train, settings.batch))
-        shared = {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)}
-        call = Call(task, settings, home, shared)
+            settings = replace(settings, steps=default_steps(work.train, settings.batch))
+        shared = {
+            "seed": seed,
+            "augment": augment,
+            "execution": Execution(where, progress=shown),
+            "family": family,
+        }
+        call = Call(work, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        ahead = task.measured({"teacher before": teacher} if trained and not frozen else {})
+        ahead = work.measured({"teacher before": teacher} if trained and not frozen else {})
         done, beside = call.train(
             trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
         )
@@ -185,12 +247,14 @@ class Call:
         task: the data, and how players are judged.
         settings: of training.
         home: where it is kept.
+        features: of the teacher, that the student learns from; None for none.
         shared: what student and control are trained with alike.
     """
 
     task: OwnTask
     settings: Training
     home: Home
+    features: Features | None
     shared: Mapping[str, Any]
 
     def trainer(
@@ -215,6 +279,8 @@ class Call:
             **self.shared,
         )
         self.task.check_last_batch(made.method)
+        if self.features is not None:
+            made.method.add_features(self.features, self.task.sample, seed=made.seed)
         return made
 
     def train(
@@ -304,6 +370,16 @@ def settings_of(training: Training | None, device: torch.device, **named: Any) -
         raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
     given = {name: value for name, value in named.items() if value is not None}
     return replace(training or Training(precision=precision_on(device)), **given)
+
+
+def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float) -> Features | None:
+    if layers is not None:
+        return Features(layers, loss, weight)
+    if loss != "hint" or weight != 1:
+        raise UsageError(
+            "feature_loss and feature_weight are for features: name layers, features={'layer3': 'blocks.2'}"
+        )
+    return None
 
 
 def default_steps(data: Examples, batch: int) -> int:

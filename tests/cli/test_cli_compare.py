@@ -23,7 +23,17 @@ from commands import (
     written_at,
 )
 
-RECORDED = ("accuracy", "validation/accuracy", "best_epoch/accuracy", "teacher/accuracy", "majority/accuracy")
+RECORDED = (
+    "accuracy",
+    "log_loss",
+    "ece",
+    "teacher/log_loss",
+    "teacher/ece",
+    "validation/accuracy",
+    "best_epoch/accuracy",
+    "teacher/accuracy",
+    "majority/accuracy",
+)
 BEFORE = ["data", "labels", "method", "seed"]
 AFTER = ["student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters"]
 Study = tuple[Path, subprocess.CompletedProcess[str]]

@@ -83,7 +83,7 @@ def test_a_table_with_privileged_columns(typed: Command, tmp_path: Path) -> None
     assert outcome["teacher_parameters"] == 5 * 16 + 16 + 16 * 2 + 2
     accuracy = outcome["metrics"]["accuracy"]
     code, measured, _ = typed("evaluate", tmp_path / "run")
-    assert measured.startswith(f"accuracy {accuracy:.2f} (in %, of 24 test examples")
+    assert measured.startswith(f"accuracy {accuracy:.2f} %, log_loss ")
     assert code == 0
     assert f"{accuracy:.2f} %" in printed
 

@@ -27,7 +27,7 @@ from kdgan.experiments.own import OwnRun
 from kdgan.experiments.records import read_records
 from kdgan.experiments.statistics import paired_difference
 from kdgan.methods import Signals, Terms
-from kdgan.tasks.metrics import accuracy
+from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused, served
 from tiny import thrice
@@ -252,7 +252,9 @@ def test_what_cannot_be_sent_is_carried_out_here_and_said(
 
 def test_a_loader_is_compared_on_as_it_is() -> None:
     loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=10, shuffle=True)
-    verdict = run(train=loader, seeds=[0], test=[(x, y) for x, y in zip(TEST.inputs, TEST.targets, strict=True)])
+    verdict = run(
+        train=loader, seeds=[0], test=[(x, y) for x, y in zip(TEST.inputs, TEST.targets, strict=True)]
+    )
     assert verdict.title == "own data"  # nobody counts what is read anew
     student = made(small, mixed(0, "student", "weights"))
     options = {"method": "distn", "steps": 20, "control": False, "progress": False}
@@ -405,7 +407,7 @@ def test_a_run_that_fails_is_said_and_the_others_count(monkeypatch: pytest.Monke
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(OwnRun, "carry_out", fail)
-    with pytest.raises(RunError, match="every run failed.*no such thing"):
+    with pytest.raises(RunError, match=r"every run failed.*no such thing"):
         run(seeds=1)
 
 

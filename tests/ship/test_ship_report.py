@@ -58,3 +58,32 @@ def test_what_cannot_be_counted_or_judged_is_said() -> None:
     assert teacher.split()[:2] == ["teacher", "-"]
     assert said == "teacher: needs privileged information, which validation does not have."
     assert len(head) == len(student) == len(teacher)
+
+
+def test_the_first_metric_is_judged_in_its_unit_and_its_direction() -> None:
+    student = {"log_loss": 0.51236, "brier": 0.25, "accuracy": 90.0, "mine": 7.0}
+    control = {"log_loss": 0.5, "brier": 0.5, "accuracy": 80.0, "mine": 7.0}
+    lines = str(report(metrics={"student": student, "control": control})).splitlines()
+    assert lines[1][22:].split()[:4] == ["0.5124", "0.2500", "90.00", "7.00"]
+    assert lines[3].startswith(
+        "Log_loss in nats, accuracy in %; less is better for log_loss and brier, on validation"
+    )
+    assert lines[4].startswith(
+        "The student is 0.0124 nats above its control in log_loss, so the method did not help"
+    )
+    assert len(str(report(metrics={"student": control, "control": student})).splitlines()) == 4
+
+
+def test_nothing_is_said_of_an_accuracy_that_was_not_measured() -> None:
+    lines = str(report(metrics={"student": {"auroc": 50.0}, "control": {"auroc": 40.0}})).splitlines()
+    assert lines[-1].startswith("Auroc in %, on validation data;")
+    assert "largest class" not in lines[-1]
+    lines = str(report(metrics={"student": {"mine": 1.0}, "control": {"mine": 2.0}})).splitlines()
+    assert lines[-2].startswith("Metrics, on validation data;")
+    assert "The student is 1.00 below its control in mine," in lines[-1]
+
+
+def test_evaluation_has_its_share_of_the_time() -> None:
+    assert "Evaluation took" not in str(report())
+    text = str(report(seconds={"kdgan": 20.0, "control": 19.0}, evaluation_seconds=1.0))
+    assert "\nEvaluation took 2.5 % of the time." in text

@@ -99,6 +99,7 @@ OTHER: dict[str, Any] = {
     "student_pretraining": 0.5,
     "epsilon": 0.5,
     "teacher_every": 5,
+    "labelled_share": 0.5,
     "evaluations": 5,
     "precision": "bfloat16",
 }

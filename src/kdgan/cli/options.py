@@ -162,8 +162,10 @@ class TrainingOptions:
     nagan and kdgan. Default: 1."""
     evaluations: Count = None
     """Number of evaluations on the way, for the curves."""
-    metrics: Names = None
-    """Further metrics of your own, each a module:function of logits and targets, joined with commas."""
+    metrics: Annotated[tuple[str, ...], _optional("NAME...")] = ()
+    """Further metrics: accuracy, balanced_accuracy, f1_macro, auroc, average_precision, log_loss, brier, ece, top5; or
+    module:function of logits and targets of your own. Where one of kdgan's is named, the first is what a comparison is
+    about."""
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"
@@ -180,16 +182,16 @@ class TrainingOptions:
         given = {name: getattr(self, name) for name in _TRAINED}
         if given["precision"] == "auto":
             given["precision"] = precision_on(execution.device)
-        if self.metrics is not None:
-            given["metrics"] = tuple(names_in(self.metrics))
+        if self.metrics:
+            given["metrics"] = tuple(names_in(",".join(self.metrics)))
         return given
 
     def changes(self) -> dict[str, Any]:
         """Settings that were given, to be put in place of a study's own."""
         given = {name: getattr(self, name) for name in _TRAINED}
         changes = {name: value for name, value in given.items() if value not in (None, "auto")}
-        if self.metrics is not None:
-            changes["metrics"] = tuple(names_in(self.metrics))
+        if self.metrics:
+            changes["metrics"] = tuple(names_in(",".join(self.metrics)))
         return changes
 
     def execution(self, data_dir: Path | None = None, workers: int | None = None) -> Execution:

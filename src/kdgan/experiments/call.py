@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.own import Data, Inputs, held_out
+from kdgan.data.heldout import held_out
+from kdgan.data.own import Data, Inputs
 from kdgan.data.seeds import seeded
 from kdgan.distillation import apart, default_steps, settings_of
 from kdgan.errors import Interrupted, RunError
@@ -40,8 +41,10 @@ from kdgan.experiments.sending import can_be_sent
 from kdgan.experiments.variants import Key
 from kdgan.experiments.verdict import Verdict
 from kdgan.files import make_folder
+from kdgan.losses import Loss
 from kdgan.methods import Method
-from kdgan.tasks.metrics import Metric, own_metrics
+from kdgan.tasks.choice import named
+from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import Outcome
 from kdgan.training.check import check_choices
@@ -68,7 +71,11 @@ def compare(
     teacher_lr: float | None = None,
     teacher_every: int | None = None,
     training: Training | None = None,
-    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    labelled_share: float | None = None,
+    loss: Loss | None = None,
+    class_weights: Tensor | Sequence[float] | str | None = None,
+    label_smoothing: float = 0.0,
+    metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
     unlabelled: Inputs | None = None,
     task: str = "auto",
@@ -102,13 +109,17 @@ def compare(
         hyper: hyperparameters by method, and whichever of lr, teacher_lr, teacher_steps, teacher_every and
             student_pretraining a method has to itself.
         make_discriminator: as `make_student`, for methods that have one; by default it has the teacher's form.
-        steps: updates of the student, as in `distill`, as the next six are.
+        steps: updates of the student, as in `distill`, as the next five are.
         batch: examples per update.
         lr: highest learning rate of what is trained.
         teacher_lr: that of a teacher that goes on learning.
         teacher_every: other players learn in the first of so many updates.
         training: all settings at once.
-        metrics: to be measured beside accuracy.
+        labelled_share: share of labelled examples in a batch, as in `distill`, as the next eight are.
+        loss: of the supervised terms.
+        class_weights: of the same.
+        label_smoothing: of the same.
+        metrics: what is measured; the first is what methods are compared by.
         augment: other views of a batch of inputs.
         unlabelled: examples without labels.
         task: `classes`, `binary`, `multilabel`, or `auto`.
@@ -150,10 +161,17 @@ def compare(
     check_call(make_student, teacher, make_discriminator, workers=workers, threads=threads, title=title)
     given, chosen = Players(make_student, teacher, make_discriminator), seeds_of(seeds)
     settings = settings_of(
-        training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
+        training,
+        where,
+        steps=steps,
+        batch=batch,
+        lr=lr,
+        teacher_lr=teacher_lr,
+        teacher_every=teacher_every,
+        labelled_share=labelled_share,
     )
     variants = variants_of(methods, hyper, semi=unlabelled is not None)
-    own, players = own_metrics(metrics, ["accuracy"]), given.examples(chosen[0], where)
+    own, players = named(metrics), given.examples(chosen[0], where)
     console, key = Console(stderr=True, quiet=not progress), os.urandom(8).hex()
     with ExitStack() as stack, ExitStack() as block:
         block.enter_context(apart(where, chosen[0], players))
@@ -171,11 +189,14 @@ def compare(
         )
         with seeded(chosen[0] % 2**32, where):
             tested = data.judging_on(held_out(test, "test", seed=chosen[0]), players)
+        family = data.family(loss, class_weights, label_smoothing).to(where)
         trained = data.is_trained(players["teacher"]) if teacher_trained is None else bool(teacher_trained)
         if steps is None and training is None:
             settings = replace(settings, steps=default_steps(data.train, settings.batch))
         keeps = home.path is not None
-        setting = Setting(make_student, teacher, make_discriminator, data, tested, augment, trained, keeps)
+        setting = Setting(
+            make_student, teacher, make_discriminator, data, tested, family, augment, trained, keeps
+        )
         shared = described(setting, settings, players) if keeps else {}
         plans = plans_of(
             key, variants, chosen, settings, trained=trained, learns=teacher_lr is not None, shared=shared
@@ -191,7 +212,7 @@ def compare(
         else:
             block.close()
             cpu = torch.device("cpu")
-            setting = replace(setting, task=moved(data, cpu), test=moved(tested, cpu))
+            setting = replace(setting, task=moved(data, cpu), test=moved(tested, cpu), family=family.to(cpu))
         found = _Found(title, plans, home.path)
         with _store(home.path, shared) as store:
             found.carry_out(execution, store, console, partial(share, key, setting))

@@ -100,7 +100,7 @@ def compare(
         verdict = Verdict(
             found.records,
             found.curves,
-            (*task.metrics, *task.own_metrics),
+            task.measured,
             facts(comparison, execution, command),
             {name: describe(variant) for name, variant in comparison.variants.items()},
             found.failures,

@@ -17,8 +17,8 @@ from kdgan.data.stream import Stream
 from kdgan.distillation import Call
 from kdgan.errors import KdganError, failed, wrong
 from kdgan.experiments.variants import Key, Variant
+from kdgan.losses import Family
 from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
-from kdgan.tasks.metrics import majority
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import OwnPlanned, PlayersRun
 from kdgan.training import identity
@@ -41,6 +41,7 @@ class Setting:
         make_discriminator: gives a fresh discriminator; None for one of the teacher's form.
         task: the data, and how players are judged on the way.
         test: how they are judged in the end.
+        family: what logits are logits of.
         augment: other views of inputs.
         trained: whether the teacher is trained.
         keeps: whether runs that are stopped go on later.
@@ -51,6 +52,7 @@ class Setting:
     make_discriminator: Factory | None
     task: OwnTask
     test: OwnTask
+    family: Family
     augment: Augmentation | None
     trained: bool
     keeps: bool
@@ -182,8 +184,13 @@ class OwnRun(PlayersRun):
         self.setting = _SETTINGS[plan.key]
         task, self.test = moved(self.setting.task, device), moved(self.setting.test, device)
         players = self.setting.players(find(plan.method), plan.seed, frozen=plan.frozen, device=device)
-        shared = {"seed": plan.seed, "augment": self.setting.augment, "execution": execution}
-        call = Call(task, plan.training, Home(None), shared)
+        shared = {
+            "seed": plan.seed,
+            "augment": self.setting.augment,
+            "execution": execution,
+            "family": self.setting.family.to(device),
+        }
+        call = Call(task, plan.training, Home(None), None, shared)
         self.trainer = call.trainer(
             plan.method, players, plan.hyper, trained=plan.trained, frozen=plan.frozen
         )
@@ -205,7 +212,7 @@ class OwnRun(PlayersRun):
             found |= _of("teacher", self.test.measure("teacher", teacher.module))
         found |= {name: value for name, value in history[-1].items() if name.startswith("validation/")}
         if "accuracy" in metrics:
-            found["majority/accuracy"] = majority(self.test.validation.targets)
+            found["majority/accuracy"] = self.test.majority
         return found
 
 
@@ -259,6 +266,7 @@ def described(setting: Setting, training: Training, players: Mapping[str, nn.Mod
     }
     return {
         "training": asdict(training),
+        "family": identity.of_family(setting.family),
         "augment": identity.of_object(setting.augment),
         "metrics": {name: identity.of_object(metric) for name, metric in task.metrics.items()},
         "data": [

@@ -1,6 +1,6 @@
 """The honest comparison of methods over paired seeds: pure functions on numbers.
 
-Metrics and their differences are in the units of their records, per cent and points for those of a task.
+Metrics and their differences are in the units of their records, see `kdgan.ship.forms`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from kdgan.errors import UsageError
 from kdgan.experiments.records import Record
 from kdgan.methods import METHODS
+from kdgan.ship.forms import form_of
 from kdgan.tasks.config import BASELINES
 
 
@@ -103,7 +104,7 @@ class Row:
         return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
 
     def best_other(self, metric: str) -> str | None:
-        """The other variant with the highest mean, among those that are not KDGAN or a variant of it."""
+        """The other variant with the best mean, among those that are not KDGAN or a variant of it."""
         means = {
             name: mean_interval(values).mean
             for name, runs in self.others.items()
@@ -111,7 +112,7 @@ class Row:
             and not name.startswith("kdgan")
             and (values := _by_seed(runs, metric).values())
         }
-        return max(means, key=means.__getitem__, default=None)
+        return best_name(metric, means) if means else None
 
     def average(self, field: str) -> float | None:
         """The mean of a field of its records; None where not all of them have it."""
@@ -167,6 +168,11 @@ def ordered(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
     known = [name for name in (*BASELINES, *METHODS) if name in found]
     return known + [name for name in found if name not in known]
+
+
+def best_name(metric: str, means: Mapping[str, float]) -> str:
+    """The variant with the best mean of a metric, of equal ones the first; there must be one."""
+    return (min if form_of(metric).less_is_better else max)(means, key=means.__getitem__)
 
 
 def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from kdgan.errors import wrong
 from kdgan.experiments import tables
 from kdgan.experiments.records import Curves, Record
-from kdgan.experiments.statistics import Row, rows_of, title_of
+from kdgan.experiments.statistics import Row, best_name, rows_of, title_of
 from kdgan.files import save_json
 from kdgan.methods import CONTROL
 
@@ -63,7 +63,7 @@ class Verdict:
     def best(self) -> str:
         """The variant with the best mean of the first metric; `sentences` say how sure that is."""
         means = {row.name: mean.mean for row in self.rows if (mean := row.mean(self.metrics[0]))}
-        return max(means, key=means.__getitem__)
+        return best_name(self.metrics[0], means)
 
     @property
     def sentences(self) -> list[str]:

@@ -1,10 +1,13 @@
 """Preparation of the inputs of every loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, is_of_memory
 
 
 def widened(logits: Tensor) -> Tensor:
@@ -35,12 +38,8 @@ def label_weights(targets: Tensor, logits: Tensor) -> Tensor:
     check_targets(targets, logits)
     if targets.is_floating_point():
         return targets.to(logits.dtype)
-    try:
+    with classes_refused(logits):
         return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
-    except RuntimeError as error:
-        raise UsageError(
-            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
-        ) from error
 
 
 def log_accepted(scores: Tensor, targets: Tensor) -> Tensor:
@@ -52,11 +51,20 @@ def log_accepted(scores: Tensor, targets: Tensor) -> Tensor:
     if targets.is_floating_point():
         return (label_weights(targets, scores.detach()) * F.logsigmoid(scores)).sum(-1)
     check_targets(targets, scores)
-    try:
+    with classes_refused(scores):
         return F.logsigmoid(scores.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1))
-    except RuntimeError as error:
+
+
+@contextmanager
+def classes_refused(logits: Tensor) -> Iterator[None]:
+    """Raises a UsageError for what torch says, within the block, of a target that is no class."""
+    try:
+        yield
+    except (IndexError, RuntimeError) as error:
+        if is_of_memory(error):
+            raise
         raise UsageError(
-            f"a target is none of the {scores.shape[-1]} classes that are scored: {error}"
+            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
         ) from error
 
 

@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import KdganError, UsageError, failed
+from kdgan.losses._many import MANY, CrossEntropy
 from kdgan.losses._numeric import (
     check_class_weights,
     check_targets,
+    classes_refused,
     filled,
     label_weights,
     over_labelled,
@@ -51,7 +53,8 @@ def l2(logits: Tensor, target_logits: Tensor) -> Tensor:
         tensor([2.])
     """
     logits, target_logits = widened_pair(logits, target_logits)
-    return (logits - target_logits.detach()).square().mean(-1)
+    # In one pass each way, and the mean's division is that of the sums: with many labels their number is what costs.
+    return F.mse_loss(logits, target_logits.detach(), reduction="none").sum(-1) / logits.shape[-1]
 
 
 def kl(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -136,7 +139,7 @@ def cross_entropy(
     if class_weights is not None:
         check_class_weights(class_weights, logits)
         class_weights = class_weights.to(logits.dtype)
-    if targets.is_floating_point():
+    if targets.is_floating_point() or (smoothing and logits.shape[-1] < MANY):
         values = _of_weights(logits, targets, smoothing, class_weights)
     elif logits.ndim == 2:
         values = _of_indices(logits, targets.long(), smoothing, class_weights)
@@ -202,7 +205,10 @@ _NEVER = -(2**31)
 
 
 def _of_indices(logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None) -> Tensor:
-    try:
+    with classes_refused(logits):
+        if logits.shape[-1] >= MANY and not smoothing and class_weights is None:
+            loss: Tensor = CrossEntropy.apply(logits, targets.unsqueeze(-1))  # type: ignore[no-untyped-call]
+            return loss
         return F.cross_entropy(
             logits,
             targets,
@@ -211,10 +217,6 @@ def _of_indices(logits: Tensor, targets: Tensor, smoothing: float, class_weights
             ignore_index=_NEVER,
             label_smoothing=smoothing,
         )
-    except IndexError as error:
-        raise UsageError(
-            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
-        ) from error
 
 
 def _of_weights(logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None) -> Tensor:

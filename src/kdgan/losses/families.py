@@ -145,8 +145,13 @@ class Family(ABC):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
+        rejected: Tensor | None = None,
     ) -> Tensor:
         """What C and T minimise; see `kdgan.losses.generator_loss`."""
+
+    @abstractmethod
+    def log_rejected(self, scores: Tensor) -> Tensor:
+        """What `generator_loss` needs of D's scores `(..., K)`, once for all players that D judges; no gradient."""
 
     @abstractmethod
     def generated_labels(
@@ -203,9 +208,16 @@ class Categorical(Family):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
+        rejected: Tensor | None = None,
     ) -> Tensor:
         """As `kdgan.losses.generator_loss`."""
-        return adversarial.generator_loss(logits, scores, estimator=estimator, tau=tau, generator=generator)
+        return adversarial.generator_loss(
+            logits, scores, estimator=estimator, tau=tau, generator=generator, rejected=rejected
+        )
+
+    def log_rejected(self, scores: Tensor) -> Tensor:
+        """As `kdgan.losses.log_rejected`."""
+        return adversarial.log_rejected(scores)
 
     def generated_labels(
         self, logits: Tensor, *, estimator: EstimatorName = "exact", generator: torch.Generator | None = None
@@ -315,6 +327,7 @@ class Bernoulli(Family):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
+        rejected: Tensor | None = None,
     ) -> Tensor:
         """E_{z~p}[log(1 − p_d(x, z))] of each label, in the mean over labels; see `kdgan.losses.generator_loss`.
 
@@ -322,17 +335,19 @@ class Bernoulli(Family):
         baseline of `reinforce-baseline` is the mean of the same label in the other examples.
         """
         logits, scores = widened_pair(logits, scores)
-        # Labels come first, so that the last axis is that of the examples: among these is the baseline.
-        rows = (logits.shape[-1], *(logits.shape[:-1] or (1,)))
-        logits_of, scores_of = (values.movedim(-1, 0).reshape(rows) for values in (logits, scores))
         values = adversarial.generator_loss(
-            _on_and_off(logits_of),
-            torch.stack((scores_of, -scores_of), -1),
+            _on_and_off(_by_label(logits)),
+            _with_opposite(_by_label(scores)),
             estimator=estimator,
             tau=tau,
             generator=generator,
+            rejected=rejected,
         )
         return values.mean(0).view(logits.shape[:-1])
+
+    def log_rejected(self, scores: Tensor) -> Tensor:
+        """log(1 − p_d) of each label being on and off, labels first, `(K, ..., 2)`."""
+        return adversarial.log_rejected(_with_opposite(_by_label(scores)))
 
     def generated_labels(
         self, logits: Tensor, *, estimator: EstimatorName = "exact", generator: torch.Generator | None = None
@@ -356,6 +371,16 @@ _OWN = "supervised loss"
 def _on_and_off(logits: Tensor) -> Tensor:
     """Logits `(..., 2)` of a label being on and off."""
     return torch.stack((logits, torch.zeros_like(logits)), -1)
+
+
+def _with_opposite(scores: Tensor) -> Tensor:
+    """Scores `(..., 2)` of a label being on and off."""
+    return torch.stack((scores, -scores), -1)
+
+
+def _by_label(values: Tensor) -> Tensor:
+    """Values `(..., K)` with labels first, so that the last axis is that of the examples: the baseline is of them."""
+    return values.movedim(-1, 0).reshape(values.shape[-1], *(values.shape[:-1] or (1,)))
 
 
 def _bits(targets: Tensor, labelled: Tensor | None, logits: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -98,6 +98,7 @@ class Player:
     def __init__(self, role: str, module: nn.Module, optimization: Optimization | None) -> None:
         self.role, self.module, self.optimization = role, module, optimization
         self.optimizer: torch.optim.Optimizer | None = None
+        self.adds: Callable[[], Terms] | None = None  # terms beside those of its method
         self._share = torch.empty(0)
         if optimization is None:
             module.eval()  # with every layer in it
@@ -147,6 +148,7 @@ class Player:
         group["lr"] = self.optimization.rate(progress)
         for parameter in group["params"]:
             parameter.grad = None
+        terms = self.all_terms(terms)
         loss = total(terms)
         if (self._share.shape, self._share.dtype, self._share.device) != (
             loss.shape,
@@ -165,6 +167,16 @@ class Player:
         # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
         torch.clear_autocast_cache()
         return {name: value.detach().mean() for name, (_, value) in terms.items()}
+
+    def all_terms(self, terms: Terms) -> Terms:
+        """The terms that a method has for this player, and those that are added to any method's."""
+        if self.adds is None:
+            return terms
+        added = self.adds()
+        check_terms(terms)
+        for name in sorted(terms.keys() & added.keys()):
+            raise UsageError(f"the method has a loss term {name} of its own: call it otherwise")
+        return {**terms, **added}
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and the optimizer's state."""
@@ -254,9 +266,11 @@ def arguments(role: str, batch: Batch, sees: str = "both") -> tuple[tuple[Tensor
         sees: `both`, `inputs` or `privileged`, for all but the student.
 
     Raises:
-        UsageError: if a name is in both.
+        UsageError: if a name is in both, or there is nothing that it sees.
     """
     inputs, known = batch.inputs, batch.privileged
+    if known is None and sees == "privileged" and role != "student":
+        raise UsageError(f"the {role} sees privileged information alone, and there is none")
     if role == "student" or known is None or sees == "inputs":
         return _called(inputs)
     if sees == "privileged":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from kdgan.files import save_json
 from kdgan.ship.cost import Cost
+from kdgan.ship.forms import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Report:
         seconds: of training each of the players.
         teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
         majority: the accuracy of always naming the largest class.
+        evaluation_seconds: of measuring on the way.
     """
 
     method: str
@@ -34,6 +37,7 @@ class Report:
     seconds: Mapping[str, float]
     teacher_trained: bool
     majority: float
+    evaluation_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON can hold."""
@@ -54,8 +58,8 @@ class Report:
 
     def __str__(self) -> str:
         """A table for people."""
-        shown = list(self.metrics["student"])
-        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in shown)
+        forms = {name: form_of(name) for name in self.metrics["student"]}
+        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in forms)
         lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>13}{'ms':>9}"]
         names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
         unjudged = [role for role in self.costs if role not in self.metrics]
@@ -63,7 +67,8 @@ class Report:
             c = self.costs["student" if role == "control" else role.removesuffix(" before")]
             found = self.metrics.get(role, {})
             values = "".join(
-                f"{f'{found[name]:.2f}' if found else '-':>{max(10, len(name) + 2)}}" for name in shown
+                f"{form.text(found[name]) if found else '-':>{max(10, len(name) + 2)}}"
+                for name, form in forms.items()
             )
             flops = "not counted" if c.flops is None else f"{c.flops / 1e6:.2f}"
             numbers = f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{flops:>13}{c.milliseconds:>9.3f}"
@@ -71,18 +76,50 @@ class Report:
         lines += [
             f"{role}: needs privileged information, which validation does not have." for role in unjudged
         ]
-        lines.append(
-            f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
-            f"control alike, from one seed; always naming the largest class gives {self.majority:.2f} %."
-        )
-        if self.metrics["student"]["accuracy"] <= self.majority:
-            lines.append(
+        return "\n".join([*lines, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """What the numbers are, and what they say."""
+        student, control = self.metrics["student"], self.metrics.get("control")
+        trivial = ""
+        if "accuracy" in student:
+            trivial = f"; always naming the largest class gives an accuracy of {self.majority:.2f} %"
+        notes = [
+            f"{_units([*student])}, on validation data; one example at a time; {self.updates:,} updates of student and "
+            f"control alike, from one seed{trivial}."
+        ]
+        whole = self.evaluation_seconds + sum(self.seconds.values())
+        if self.evaluation_seconds > 0:
+            notes.append(f"Evaluation took {100 * self.evaluation_seconds / whole:.1f} % of the time.")
+        if student.get("accuracy", math.inf) <= self.majority:
+            notes.append(
                 "The student is no better than naming the largest class: it has learned nothing of use."
             )
-        below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
-        if below > 0:
-            lines.append(
-                f"The student is {below:.2f} points below its control, so the method did not help here. A teacher that "
-                "is very sure of itself (logits far apart) can do this: one trained with label smoothing teaches more."
+        first = next(iter(student))
+        form = form_of(first)
+        ahead = 0.0 if control is None else student[first] - control[first]
+        if (ahead > 0) if form.less_is_better else (ahead < 0):
+            by = " ".join(filter(None, [form.text(abs(ahead)), form.points]))
+            side = "above" if form.less_is_better else "below"
+            notes.append(
+                f"The student is {by} {side} its control{'' if first == 'accuracy' else f' in {first}'}, so the method "
+                "did not help here. A teacher that is very sure of itself (logits far apart) can do this: one trained "
+                "with label smoothing teaches more."
             )
-        return "\n".join(lines)
+        return notes
+
+
+def _units(metrics: Sequence[str]) -> str:
+    """In a sentence, e.g. "Accuracy and ece in %, log_loss in nats; less is better for log_loss and ece"."""
+    by_unit: dict[str, list[str]] = {}
+    for name in metrics:
+        by_unit.setdefault(form_of(name).in_unit, []).append(name)
+    units = [f"{_joined(names)}{unit}" for unit, names in by_unit.items() if unit]
+    less = [name for name in metrics if form_of(name).less_is_better]
+    better = [f"less is better for {_joined(less)}"] if less else []
+    text = "; ".join([*filter(None, [", ".join(units)]), *better]) or "Metrics"
+    return text[:1].upper() + text[1:]
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -14,12 +14,10 @@ from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Task
+from kdgan.tasks.choice import UNEVEN
 from kdgan.tasks.config import ClassesData, Config
-from kdgan.tasks.metrics import accuracy, balanced_accuracy, majority
+from kdgan.tasks.metrics import majority, metric
 from kdgan.tasks.sources import unchanged
-
-UNEVEN = 1.5
-"""Classes are uneven where the largest has more than so many times its share."""
 
 
 class Classes(Task):
@@ -34,6 +32,7 @@ class Classes(Task):
     """
 
     metrics: tuple[str, ...] = ("accuracy",)
+    recorded = ("log_loss", "ece")
 
     def __init__(self, config: Config, source: Source) -> None:
         assert isinstance(config.data, ClassesData)
@@ -63,9 +62,8 @@ class Classes(Task):
         return build(network, self.split.shape, len(self.labels), privileged=privileged)
 
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """The accuracy and, where classes are uneven, its mean over them."""
-        known = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
-        return {name: known[name](logits, targets) for name in self.metrics}
+        """The accuracy and, where classes are uneven, its mean over them; and how good the probabilities are."""
+        return {name: metric(name, self.kind)(logits, targets) for name in (*self.metrics, *self.recorded)}
 
     def trivial(self) -> dict[str, float]:
         """The share of the largest class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,15 +11,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch, checked, labelled_rows
-from kdgan.data.own import Data, HeldOut, Inputs, held_out, sample_of, training_data
+from kdgan.data.heldout import HeldOut, held_out
+from kdgan.data.kept import sample_of
+from kdgan.data.own import Data, Inputs, training_data
+from kdgan.data.recorded import Recorded
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
-from kdgan.data.stream import Recorded, Stream
+from kdgan.data.stream import Stream
 from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
+from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
+from kdgan.tasks.choice import check, chosen, evaluated
+from kdgan.tasks.metrics import METRICS, Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -35,7 +40,7 @@ class OwnTask:
         validation: what players are judged by. It has privileged information only where training has.
         kind: of task.
         classes: K, the logits of each player.
-        metrics: beside accuracy, by name.
+        metrics: by name; the first is the one that counts.
         first: logits on the judged examples of players before anything was trained, by role.
     """
 
@@ -53,7 +58,7 @@ class OwnTask:
         train: Data,
         validation: Data,
         players: Mapping[str, nn.Module],
-        metrics: Mapping[str, Metric],
+        metrics: Mapping[str, Metric | None],
         device: torch.device,
         *,
         size: int,
@@ -93,13 +98,17 @@ class OwnTask:
         check_batch(sample, classes, "train", kind)
         form = _Form(kind, classes, device, size, seed, augment)
         if isinstance(data, Semi):
+            others = data.unlabelled if isinstance(data.unlabelled, Batch) else data.unlabelled.like
+            if others is not None:
+                check_players(players, others[:2].to(device), "unlabelled")
             data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
         else:
             data = form.put(data, sample)
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        return cls(data, sample, judged, kind, classes, metrics).judging_on(judged, players)
+        task = cls(data, sample, judged, kind, classes, {}).judging_on(judged, players)
+        return replace(task, metrics=chosen(metrics, kind, classes, judged.targets))
 
     def judging_on(self, judged: HeldOut, players: Mapping[str, nn.Module]) -> OwnTask:
         """The same that judges players by other examples, such as those of a test.
@@ -113,7 +122,56 @@ class OwnTask:
         task = replace(self, validation=judged, first={})
         able = {role: each for role, each in players.items() if task.judges(role)}
         check_players(able, judged.sample, judged.what, self.kind)
+        check(
+            {name: each for name, each in self.metrics.items() if name in METRICS},
+            self.classes,
+            judged.targets,
+        )
         return task
+
+    def family(
+        self, loss: Loss | None, class_weights: Tensor | Sequence[float] | str | None, smoothing: float
+    ) -> Family:
+        """What logits are logits of, with what the caller says of the supervised loss.
+
+        Raises:
+            UsageError: for weights that are not those of the classes, or settings that make no sense.
+        """
+        kind = Categorical if self.kind == "classes" else Bernoulli
+        if isinstance(class_weights, str):
+            if class_weights != "balanced":
+                raise wrong(f"class_weights must be numbers or 'balanced', not {class_weights!r:.60}")
+            class_weights = self._balanced()
+        elif class_weights is not None:
+            try:
+                class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise wrong(f"class_weights must be numbers, not {class_weights!r:.60}") from error
+        if class_weights is not None and class_weights.shape != (self.classes,):
+            raise wrong(
+                f"class_weights must be one for each of {self.classes} classes, not {tuple(class_weights.shape)}"
+            )
+        return kind(class_weights=class_weights, smoothing=smoothing, loss=loss)
+
+    def _balanced(self) -> Tensor:
+        """Weights with which every class counts the same; a label as much where it is on as where it is off."""
+        known = labelled_part(self.train)
+        if not isinstance(known, Batch):
+            raise UsageError(
+                "class_weights='balanced' counts all labels, and train is read anew in every pass: give numbers"
+            )
+        targets = known.targets
+        if targets.ndim == 1:
+            targets = torch.nn.functional.one_hot(targets, self.classes)
+        count = targets.double().sum(0)
+        if not bool((count > 0).all()):
+            missing = int((count == 0).nonzero()[0])
+            raise UsageError(
+                f"class_weights='balanced' needs examples of every class: there is none of {missing}"
+            )
+        total = float(len(targets))
+        weights = total / (self.classes * count) if self.kind == "classes" else (total - count) / count
+        return weights.float()
 
     def judges(self, role: str) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training
@@ -152,7 +210,7 @@ class OwnTask:
     def metrics_of(self, logits: Tensor) -> dict[str, float]:
         """Metrics of logits of the validation data."""
         targets = self.validation.targets
-        return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
+        return evaluated(self.metrics, logits, targets)
 
     def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
         """Metrics of those that can be judged, by role; `teacher before` is a teacher."""
@@ -166,7 +224,7 @@ class OwnTask:
     @property
     def majority(self) -> float:
         """The accuracy of always naming the largest class."""
-        return majority(self.validation.targets)
+        return majority(self.validation.targets, self.kind)
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
@@ -189,7 +247,7 @@ class _Form:
         if isinstance(data, Batch):
             check_batch(data, self.classes, "train", self.kind)
             return in_kind(data, self.kind).to(self.device)
-        like = sample if sample is not None else data.like
+        like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)
 
 

@@ -18,6 +18,7 @@ from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
+from kdgan.tasks.metrics import best
 from kdgan.training.config import Training, bind_folder, check_kept, digest, own_folder
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
@@ -36,9 +37,9 @@ class Outcome:
     """Outcome of a run.
 
     Attributes:
-        metrics: by name, in per cent unless it is one of your own: of the student on test data after the last step
+        metrics: by name, in the units of `kdgan.ship.forms`: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
-            the highest of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
+            the best of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
             have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
@@ -224,7 +225,7 @@ class NetworkRun(PlayersRun):
         self.config: Config = config
         self.execution, device = execution, execution.device
         self.task = task_of(config, execution.data_dir)
-        self.kind, self.metrics = find(config.method), (*self.task.metrics, *self.task.own_metrics)
+        self.kind, self.metrics = find(config.method), self.task.measured
         self.test, self.validation = self.task.test, self.task.validation
         self.labels = len(self.task.train)
         roles = sorted({*self.kind.roles, *self.kind.pretrained})
@@ -244,14 +245,14 @@ class NetworkRun(PlayersRun):
 
     def judged(self, history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         """Metrics on test data, and on validation data what was recorded last."""
-        teacher, last, primary = self.modules.get("teacher"), history[-1], self.task.metrics[0]
-        metrics = {name: last[name] for name in self.metrics}
+        teacher, last, primary = self.modules.get("teacher"), history[-1], self.task.measured[0]
+        metrics = {name: last[name] for name in (*self.metrics, *self.task.recorded)}
         if teacher is not None:
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
         metrics |= self.task.trivial()
-        metrics[f"best_epoch/{primary}"] = max(record[primary] for record in history)
+        metrics[f"best_epoch/{primary}"] = best(primary, (record[primary] for record in history))
         return metrics
 
     def keep(self, student: nn.Module, folder: Path) -> None:
@@ -271,7 +272,7 @@ class NetworkRun(PlayersRun):
         return module.to(self.execution.device)
 
     def _measure(self) -> dict[str, float]:
-        student, primary = self.modules["student"], self.task.metrics[0]
+        student, primary = self.modules["student"], self.task.measured[0]
         metrics = self.task.measure(student, self.test)
         if len(self.validation):
             metrics[f"validation/{primary}"] = self.task.measure(student, self.validation)[primary]
