@@ -26,7 +26,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.experiments.own import OwnRun
 from kdgan.experiments.records import read_records
 from kdgan.experiments.statistics import paired_difference
-from kdgan.methods import Signals, Terms
+from kdgan.methods import METHODS, Signals, Terms
 from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused, served
@@ -189,7 +189,8 @@ def test_a_discriminator_of_ones_own(trained: nn.Module) -> None:
 
 def test_the_numbers_are_those_of_the_records() -> None:
     verdict = run(seeds=3, metrics={"thrice": thrice})
-    assert verdict.metrics == ["accuracy", "thrice"]
+    assert verdict.metrics[0] == "accuracy"
+    assert verdict.metrics[-1] == "thrice"
     by = {
         method: {r.seed: r.metrics["accuracy"] for r in verdict.records if r.method == method}
         for method in ("supervised", "distn")
@@ -262,18 +263,47 @@ def test_a_loader_is_compared_on_as_it_is() -> None:
     assert verdict.records[1].metrics["accuracy"] == accuracy(logits_of(student, TEST), TEST.targets)
 
 
-class Counted:
-    """Makes students, and counts them."""
-
-    made = 0
-
-    def __call__(self) -> nn.Module:
-        self.made += 1
-        return small()
+def test_several_labels_and_examples_without_any() -> None:
+    labels = [(part.inputs[:, :3] > 0).float() for part in (TRAIN, VALIDATION, TEST)]
+    parts = [Batch(part.inputs, y) for part, y in zip((TRAIN, VALIDATION, TEST), labels, strict=True)]
+    more = torch.randn(80, 6, generator=torch.Generator().manual_seed(3))
+    verdict = run(
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        unlabelled=more,
+        methods=["distn"],
+        seeds=1,
+        task="multilabel",
+        metrics=["average_precision"],
+    )
+    controls = ["supervised", *(["selftrain"] if "selftrain" in METHODS else [])]
+    assert {row.name for row in verdict.rows} == {*controls, "distn"}
+    assert verdict.metrics[0] == "average_precision"
+    assert "and others without labels" in verdict.facts["Data"]
+    student = made(small, mixed(0, "student", "weights"))
+    result = distill(
+        student,
+        made(big, 1),
+        parts[0],
+        parts[1],
+        unlabelled=more,
+        method="distn",
+        steps=20,
+        task="multilabel",
+        metrics=["average_precision"],
+        control=False,
+        progress=False,
+    )
+    (record,) = (record for record in verdict.records if record.method == "distn")
+    expected = result.report.metrics["student"]["average_precision"]
+    assert record.metrics["validation/average_precision"] == expected
+    assert record.labels == 60
 
 
 def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path) -> None:
     folder, whole = tmp_path / "f", run(methods=["distn", "mimic"], seeds=3)
+    run(folder=folder, seeds=[1])
     run(folder=folder, seeds=2)
     kept = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
     assert len(kept) == 4

@@ -40,10 +40,13 @@ class Report:
     evaluation_seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as values that JSON can hold."""
+        """All of it as values that JSON can hold; None stands for a metric that is infinite."""
         return {
             **{field.name: getattr(self, field.name) for field in fields(self)},
-            "metrics": {role: dict(found) for role, found in self.metrics.items()},
+            "metrics": {
+                role: {name: value if math.isfinite(value) else None for name, value in found.items()}
+                for role, found in self.metrics.items()
+            },
             "costs": {role: asdict(found) for role, found in self.costs.items()},
             "seconds": dict(self.seconds),
         }
