@@ -185,6 +185,7 @@ def test_a_title_says_which_data_and_how_many_labels() -> None:
     assert title_of(runs({"kdgan": [90, 91]}, labels=50_000)) == "digits, 50,000 labels"
     varied = [replace(each, labels=50 + each.seed) for each in runs({"kdgan": [90, 91, 92]})]
     assert title_of(varied) == "digits, 50 to 52 labels"
+    assert title_of(runs({"kdgan": [90, 91]}, labels=0)) == "digits"  # nobody counted
     with refused("no runs"):
         title_of([])
     with refused("one data set", "digits, mnist"):

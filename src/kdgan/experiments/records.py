@@ -27,7 +27,7 @@ class Record:
 
     Attributes:
         data: what data.
-        labels: labelled examples.
+        labels: labelled examples; 0 where the data have no length.
         method: the variant's name.
         seed: of the run.
         metrics: see `kdgan.tasks.Outcome`; each is a finite number.

@@ -150,7 +150,7 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
 
 def title_of(records: Sequence[Record]) -> str:
     """Title of the runs of one comparison: its data, and how many examples with labels, and without, which may differ
-    by seed.
+    by seed, where known.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -163,7 +163,7 @@ def title_of(records: Sequence[Record]) -> str:
 
 def _title(data: str, labels: Sequence[int], unlabelled: Sequence[int]) -> str:
     beside = f", {_from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
-    return f"{data}, {_from_to(labels)} labels{beside}"
+    return f"{data}, {_from_to(labels)} labels{beside}" if any(labels) else data
 
 
 def _from_to(counts: Sequence[int]) -> str:

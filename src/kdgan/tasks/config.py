@@ -196,6 +196,11 @@ class Config:
         method = self.method.rpartition(":")[2]
         return f"{method}-seed{self.seed}-{digest(self.identity())}"
 
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The players that are trained on the labels before the method begins."""
+        return () if self.method in BASELINES else self.training.pretrained(find(self.method))
+
     def network(self, role: str) -> str:
         """The network that plays a role."""
         if role == "student":
