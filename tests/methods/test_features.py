@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from by_hand import LEARNING, B, F, K, Peculiar, all_players, batch, make, same, weights_of
-from kdgan.data.batch import Batch, join
+from kdgan.data.batch import Batch
+from kdgan.data.join import join
 from kdgan.errors import RunError
 from kdgan.losses import attention, hint, relational
 from kdgan.methods import METHODS, Distn, Features, Method, Optimization, Signals, Terms, create
