@@ -2,7 +2,7 @@
 
 Networks are single layers of 32 features, so that the losses are most of the step. The earlier package is taken from
 git and runs in a process of its own beside the present one; they step in turns, and which goes first alternates.
-Prints the median of the paired ratios with its quartiles.
+Seconds are those of one thread of a processor. Prints the median of the paired ratios with its quartiles.
 """
 
 import argparse

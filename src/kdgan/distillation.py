@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
+from kdgan.data.semi import Examples
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import FeatureLoss, Loss
 from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
@@ -171,9 +172,9 @@ def distill(
     kind = find(DEFAULT if method is None else method)
     own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
-    seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
+    seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
-    settings = _settings(
+    settings = settings_of(
         training,
         where,
         steps=steps,
@@ -192,7 +193,7 @@ def distill(
         check_teaches(kind)
         for role in ("student", "teacher"):
             asked.find(role, modules[role])
-    with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
+    with apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
         work = OwnTask.read(
             train,
             validation,
@@ -215,15 +216,14 @@ def distill(
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
         check_players(players, work.sample, "train", work.kind)
         if steps is None and training is None:
-            passes = updates_in(30, work.train, settings.batch)
-            settings = replace(settings, steps=min(max(passes, 3000), 20_000))
+            settings = replace(settings, steps=default_steps(work.train, settings.batch))
         shared = {
             "seed": seed,
             "augment": augment,
             "execution": Execution(where, progress=shown),
             "family": family,
         }
-        call = _Call(work, settings, home, asked, shared)
+        call = Call(work, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
         ahead = work.measured({"teacher before": teacher} if trained and not frozen else {})
         done, beside = call.train(
@@ -240,7 +240,7 @@ def distill(
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """A call whose data are read and whose settings are known.
 
     Attributes:
@@ -346,7 +346,7 @@ class _Call:
 
 
 @contextmanager
-def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
     modes = [(part, part.training) for part in modules["teacher"].modules()]
     # Loaders, random transforms and layers draw from global generators too.
@@ -364,7 +364,7 @@ def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) ->
                 part.training = mode
 
 
-def _settings(training: Training | None, device: torch.device, **named: Any) -> Training:
+def settings_of(training: Training | None, device: torch.device, **named: Any) -> Training:
     """All settings, those that are given by name in the place of the others."""
     if training is not None and not isinstance(training, Training):
         raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
@@ -382,7 +382,17 @@ def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float
     return None
 
 
-def _plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+def default_steps(data: Examples, batch: int) -> int:
+    """Updates of the student where nobody says how many: 30 passes, within bounds."""
+    return min(max(updates_in(30, data, batch), 3000), 20_000)
+
+
+def plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Hyperparameters as they may be kept.
+
+    Raises:
+        UsageError: if the method does not take them.
+    """
     if isinstance(hyper, Mapping):
         hyper = {name: plain_number(value) for name, value in hyper.items()}
     check_hyperparameters(kind, {} if hyper is None else hyper)

@@ -299,3 +299,20 @@ def test_records_are_in_the_order_of_the_comparison() -> None:
         ("mimic", 0), ("mimic", 1), ("supervised", 1)
     ]  # fmt: skip
     assert list(found.curves) == [("mimic", 0), ("mimic", 1), ("supervised", 1)]
+
+
+def test_a_variant_may_have_data_of_its_own() -> None:
+    blind = Variant("mimic").changed({"data": {"text": False}, "lr": 0.5})
+    own = {"mimic": Variant("mimic"), "mimic: no text": blind}
+    reads, other = Comparison(TAGS, own, [3]).runs().values()
+    assert changed(other, text=True, lr=reads.training.lr) == reads
+    assert not other.data.text  # type: ignore[union-attr]
+    assert blind.plain()["config"] == {"data": {"text": False}}
+
+
+def test_a_page_says_how_many_of_a_batch_are_labelled() -> None:
+    comparison = comparison_of(["mimic"], unlabelled="rest", labelled_share=0.125)
+    assert facts(comparison, Execution(), "")["Examples without labels"].startswith(
+        "12% of each batch are labelled"
+    )
+    assert "Examples without labels" not in facts(comparison_of(["mimic"]), Execution(), "")

@@ -1,10 +1,15 @@
 """What a student gained, as a table for people."""
 
-from dataclasses import replace
+import json
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from kdgan.ship import Cost, Report
+from support import refused
 
 SMALL, BIG = Cost(1234, 2**20, 2_500_000, 0.125), Cost(1_234_567, 5 * 2**20, 99_000_000, 12.5)
 
@@ -87,3 +92,17 @@ def test_evaluation_has_its_share_of_the_time() -> None:
     assert "Evaluation took" not in str(report())
     text = str(report(seconds={"kdgan": 20.0, "control": 19.0}, evaluation_seconds=1.0))
     assert "\nEvaluation took 2.5 % of the time." in text
+
+
+def test_a_report_as_plain_values(tmp_path: Path) -> None:
+    metrics = {"student": {"accuracy": 91.234, "log_loss": math.inf}}
+    made = report(metrics=MappingProxyType(metrics), costs={"student": SMALL})
+    made.save(tmp_path / "r.json")
+    there = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert there == made.to_dict()
+    assert {*there} == {field.name for field in fields(Report)}
+    assert there["metrics"] == {"student": {"accuracy": 91.234, "log_loss": None}}
+    assert Cost(**there["costs"]["student"]) == SMALL
+    assert there["updates"] == 3000
+    with refused(tmp_path, "cannot be written"):
+        made.save(tmp_path)

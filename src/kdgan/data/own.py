@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 from kdgan.data.batch import Batch, unlabelled_rows
 from kdgan.data.join import join
 from kdgan.data.kept import all_labelled, in_one, read_or_kept, source_of
+from kdgan.data.own_unlabelled import unlabelled_data
 from kdgan.data.recorded import Recorded, Rows, check_finite, numbers, rows_of
 from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import Stream
-from kdgan.data.unlabelled import unlabelled_data
 from kdgan.errors import UsageError
 
 Data: TypeAlias = "Batch | Sequence[Any] | Mapping[str, Tensor] | Dataset[Any] | DataLoader[Any]"

@@ -26,6 +26,11 @@ class Semi:
     labelled: Batch | Stream
     unlabelled: Batch | Stream
 
+    def to(self, device: torch.device) -> Semi:
+        """The same on `device`; what is read anew comes to it batch by batch."""
+        both = (self.labelled, self.unlabelled)
+        return Semi(*(part.to(device) if isinstance(part, Batch) else part for part in both))
+
 
 Examples = Batch | Stream | Semi
 """What is learned from: tensors, what is read anew in every pass, or both kinds with and without labels."""

@@ -1,72 +1,92 @@
-"""Examples without labels beside labelled ones, whose form they must have."""
+"""Examples without labels out of a file or folder of their own, in the form of those that have labels."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from kdgan.data.batch import Batch
-from kdgan.data.collate import collate
-from kdgan.data.forms import Form, kind_of, leaves
-from kdgan.data.kept import Listed, gives_examples, read_or_kept, sample_of
-from kdgan.data.parsing import as_unlabelled
-from kdgan.data.stream import Stream
-from kdgan.errors import UsageError
+from kdgan.data.arrays import read_inputs
+from kdgan.data.batch import NO_LABEL, Batch
+from kdgan.data.cifar10 import holds_cifar10, read_cifar10
+from kdgan.data.folder import read_images
+from kdgan.data.forms import one_tensor
+from kdgan.data.idx import holds_idx, read_mnist
+from kdgan.data.join import join
+from kdgan.data.source import Part, Source
+from kdgan.errors import one_line, wrong
 
 
-def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stream:
-    """Tensors, or a stream of what is read anew; nobody looks at labels that are there.
+def with_unlabelled(
+    source: Source, path: Path, *, skip_damaged: bool = False, progress: bool = True
+) -> Source:
+    """The source with the examples of a file or folder beside those of it that have no label.
+
+    Labels that are there are not looked at, and of parts the training part alone is read.
 
     Args:
-        data: inputs, or (inputs, privileged) where labelled examples have privileged information, in any form.
-        known: the labelled examples.
-        seed: of what is looked at.
+        source: images or vectors, of no table; what `kdgan.data.table.read_table` reads, it reads both.
+        path: an `.npz` file, whose `targets` may be missing; or a folder of images (in it, or in folders within it), of
+            IDX files or of the binary batches of CIFAR-10.
+        skip_damaged: leave out images of a folder that cannot be read.
+        progress: show bars on stderr, where that is a terminal.
 
     Raises:
-        UsageError: if they have another form than the labelled ones.
+        UsageError: for what cannot be read, or examples of another form.
     """
-    what, cpu = "unlabelled", torch.device("cpu")
-    like = known if isinstance(known, Batch) else sample_of(known, cpu, size=2, seed=seed)
-    source: Any = data
-    if isinstance(data, TensorDataset):
-        source = as_unlabelled(data.tensors, what, like)
-    elif gives_examples(data) or isinstance(data, list):
-        source = as_unlabelled(data, what, like) if _is_whole(data, like) else Listed(data)
-    elif not isinstance(data, Dataset | DataLoader):
-        source = as_unlabelled(data, what, like)
-    found = read_or_kept(source, what, seed, like)
-    sample = found if isinstance(found, Batch) else sample_of(found, cpu, size=2, seed=seed)
-    for name, mine, theirs in (
-        ("inputs", sample.inputs, like.inputs),
-        ("privileged information", sample.privileged, like.privileged),
-    ):
-        if kind_of(mine) != kind_of(theirs):
-            raise UsageError(
-                f"unlabelled has {_told(mine)} as {name}, but train {_told(theirs)}: they must have the same form"
-            )
-    return found if isinstance(found, Batch) else replace(found, like=sample)
+    shape = tuple(source.train.tensor.shape[1:])
+    notes: list[str] = []
+    if path.is_dir() and (holds_idx(path) or holds_cifar10(path)):
+        found = (read_mnist if holds_idx(path) else read_cifar10)(path, name=path.name, progress=progress)
+        kind, batch = found.kind, without_labels(found.train)
+    elif path.is_dir():
+        if source.kind != "image":
+            raise wrong(f"{path} is a folder of images, and {source.name} has none")
+        mode, size = "L" if shape[0] == 1 else "RGB", (shape[2], shape[1])
+        part, notes = read_images(path, mode, size, skip_damaged=skip_damaged, progress=progress)
+        kind, batch = "image", _batch(part)
+    elif path.suffix.lower() == ".npz":
+        part, kind = read_inputs(path, name=path.name)
+        batch = _batch(part)
+    else:
+        raise wrong(
+            f"{path} holds no examples that fit {source.name}: expected an .npz file, a folder of images, of IDX files "
+            "or of CIFAR-10 batches, or beside a table another one"
+        )
+    _check_form(source, path, kind, batch)
+    every = batch if source.unlabelled is None else join([source.unlabelled, batch])
+    notes = [f"{path.name}: {note}" for note in notes] + [
+        f"{len(batch):,} examples without labels from {path.name}"
+    ]
+    return replace(source, unlabelled=every, notes=(*source.notes, *map(one_line, notes)))
 
 
-def _is_whole(data: Any, like: Batch) -> bool:
-    """Whether a list is all inputs, with what lies beside them, rather than examples one by one."""
-    if not isinstance(data, list):
-        return False
-    if len(data) > 3:
-        return isinstance(like.inputs, tuple) and all(isinstance(each, Tensor | np.ndarray) for each in data)
-    try:
-        one = as_unlabelled(collate(data[:1]), "unlabelled", like)
-    except (UsageError, TypeError, RuntimeError, IndexError):
-        return True
-    return kind_of(one.inputs) != kind_of(like.inputs)
+def without_labels(part: Batch) -> Batch:
+    """The same inputs and privileged information, and no label."""
+    return Batch(part.inputs, torch.full((len(part),), NO_LABEL[0]), part.privileged)
 
 
-def _told(form: Form | None) -> str:
-    if form is None:
-        return "none"
-    shape = " and ".join(f"{tuple(leaf.shape[1:])} of {leaf.dtype}" for leaf in leaves(form))
-    return f"{shape} by the names {', '.join(form)}" if isinstance(form, dict) else shape
+def _batch(part: Part) -> Batch:
+    privileged = None if part.privileged is None else torch.from_numpy(part.privileged)
+    inputs = torch.from_numpy(part.inputs.copy())
+    return Batch(inputs, torch.full((len(inputs),), NO_LABEL[0]), privileged)
+
+
+def _check_form(source: Source, path: Path, kind: str, batch: Batch) -> None:
+    shapes = [tuple(part.tensor.shape[1:]) for part in (source.train, batch)]
+    if kind != source.kind or shapes[0] != shapes[1]:
+        raise wrong(
+            f"{path} holds {kind}s of shape {shapes[1]}, but {source.name} {source.kind}s of shape {shapes[0]}"
+        )
+    if not len(batch):
+        raise wrong(f"{path} holds no examples")
+    known = [
+        None if part.privileged is None else one_tensor(part.privileged) for part in (source.train, batch)
+    ]
+    widths = [0 if each is None else each.shape[1] for each in known]
+    if widths[0] != widths[1]:
+        raise wrong(
+            f"{path} has {widths[1] or 'no'} privileged columns, but {source.name} {widths[0] or 'none'}: examples "
+            "without labels need the same"
+        )

@@ -81,9 +81,10 @@ def best_epoch_figure(
 
 
 def curves_figure(
-    metric: str, curves: Mapping[tuple[str, int], Points], colours: Mapping[str, str]
+    metric: str, curves: Mapping[tuple[str, int], Points], colours: Mapping[str, str], *, part: str = "test"
 ) -> Figure:
-    """A metric on test data against student updates: per variant the mean over seeds in a band from lowest to highest.
+    """A metric on a part of the data against student updates: per variant the mean over seeds, in a band from lowest to
+    highest.
 
     `curves` maps (variant, seed) to (student updates, value) points. Seeds whose points lie at other
     updates are interpolated, over the range that all seeds of the variant have; one without such a range
@@ -97,7 +98,7 @@ def curves_figure(
         figure.legend(
             handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
         )
-    axes.set_ylabel(f"{metric} on test data{_unit(metric)}")
+    axes.set_ylabel(f"{metric} on {part} data{_unit(metric)}")
     return figure
 
 

@@ -78,13 +78,23 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
             + (" Dotted line: the mean of the control." if CONTROL in values else ""),
         )
     ]
-    of_metric = {key: points for key, found in curves.items() if (points := found.get(metric))}
+    # Some runs look at test data once, at the end: then what validation data showed is drawn.
+    part, name = next(
+        (
+            (part, name)
+            for part, name in (("test", metric), ("validation", f"validation/{metric}"))
+            if any(found.get(name) for found in curves.values())
+        ),
+        ("", ""),
+    )
+    of_metric = {key: points for key, found in curves.items() if (points := found.get(name))}
     if of_metric:
         drawn.append(
             Picture(
-                figures.curves_figure(metric, of_metric, colours),
+                figures.curves_figure(metric, of_metric, colours, part=part),
                 f"{titled(metric)} while training.",
-                "Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a steep start.",
+                f"On {part} data. Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a "
+                "steep start.",
             )
         )
     best = {row.name: interval.mean for row in rows if (interval := row.mean(f"best_epoch/{metric}"))}

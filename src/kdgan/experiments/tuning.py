@@ -36,7 +36,7 @@ from kdgan.references import fingerprint
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.metrics import less_is_better
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.tasks.run import Outcome, run_of
+from kdgan.tasks.run import Outcome, run_of, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
@@ -104,7 +104,8 @@ def tune(
     variants = {name: Variant(method) for name, method in methods.items()}
     for config in Comparison(base, variants, checked[:1]).runs().values():
         # What is wrong is found before anything is written.
-        task = run_of(config, execution).task
+        run_of(config, execution)  # which finds what is wrong with it
+        task = task_of(config, execution.data_dir)
         if not len(task.validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
     lowest = less_is_better(task.measured[0])

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 MANY = 4096
 """Number of classes from which these are used."""
@@ -26,17 +25,16 @@ class CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, index: Tensor) -> Tensor:
         p = logits.softmax(-1)
-        ctx.save_for_backward(p, index)
+        ctx.save_for_backward(logits, p, index)
         # log Σ exp is what the largest logit is above the logarithm of its probability, which is at least 1/K.
         total = logits.amax(-1) - p.amax(-1).log()
         return total - logits.gather(-1, index).squeeze(-1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        p, index = ctx.saved_tensors
+        logits, p, index = ctx.saved_tensors
         slope = slope.unsqueeze(-1)
-        return (p * slope).scatter_add_(-1, index, -slope), None
+        return _added(_again(logits, p) * slope, index, -slope), None
 
 
 class Discriminator(torch.autograd.Function):
@@ -49,13 +47,12 @@ class Discriminator(torch.autograd.Function):
         return true.squeeze(-1) + F.softplus(scores, threshold=_EXACT).mul_(fake).sum(-1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
         scores, index, weight, fake = ctx.saved_tensors
         slope = slope.unsqueeze(-1)
-        gradient = scores.sigmoid().mul_(fake).mul_(slope)
-        true = -scores.gather(-1, index).neg_().sigmoid_() * weight * slope
-        return gradient.scatter_add_(-1, index, true), None, None, None
+        true = -(-scores.gather(-1, index)).sigmoid() * weight * slope
+        false = _product(scores.sigmoid(), fake, slope)
+        return _added(false, index, true), None, None, None
 
 
 class Expectation(torch.autograd.Function):
@@ -65,11 +62,25 @@ class Expectation(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, values: Tensor) -> Tensor:
         p = logits.softmax(-1)
         mean = (p * values).sum(-1)
-        ctx.save_for_backward(p, values, mean)
+        ctx.save_for_backward(logits, p, values, mean)
         return mean
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        p, values, mean = ctx.saved_tensors
-        return (values - mean.unsqueeze(-1)).mul_(p).mul_(slope.unsqueeze(-1)), None
+        logits, p, values, mean = ctx.saved_tensors
+        return _product(values - mean.unsqueeze(-1), _again(logits, p), slope.unsqueeze(-1)), None
+
+
+def _again(logits: Tensor, p: Tensor) -> Tensor:
+    """softmax(logits), which is p, but where a second derivative is to follow: of p autograd knows no origin."""
+    return logits.softmax(-1) if torch.is_grad_enabled() else p
+
+
+def _product(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """The product, in the memory of the first, unless a second derivative needs that."""
+    return first * second * third if torch.is_grad_enabled() else first.mul_(second).mul_(third)
+
+
+def _added(values: Tensor, index: Tensor, more: Tensor) -> Tensor:
+    """`values` with `more` added at `index`, in their memory, which nothing else needs."""
+    return values.scatter_add_(-1, index, more)

@@ -80,8 +80,7 @@ def filled(targets: Tensor, labelled: Tensor | None, logits: Tensor) -> Tensor:
     rows = labelled.shape
     if targets.shape[: len(rows)] != rows:
         return targets  # refused, with its shape, where the loss takes it
-    missing = ~labelled
-    return targets.masked_fill(missing.view(*rows, *[1] * (targets.ndim - len(rows))), 0)
+    return targets.masked_fill(~labelled.view((*rows, *[1] * (targets.ndim - len(rows)))), 0)
 
 
 def check_labelled(labelled: Tensor, logits: Tensor) -> None:

@@ -122,15 +122,16 @@ def relational(mine: Tensor, theirs: Tensor, *, distance: float = 1.0, angle: fl
         raise UsageError(
             f"features of {len(mine)} and of {len(theirs)} examples: relations are among the same"
         )
-    ours, others = _distances(mine), _distances(theirs)
-    apart = ~torch.eye(len(mine), dtype=torch.bool, device=mine.device)
-    values = distance * _mean(F.smooth_l1_loss(_scaled(ours), _scaled(others), reduction="none"), apart)
+    ours, others, partners = _distances(mine), _distances(theirs), len(mine) - 1
+    # Each example is at no distance from itself, in both.
+    pairs = F.smooth_l1_loss(_scaled(ours), _scaled(others), reduction="none")
+    values = distance * pairs.sum(1) / max(partners, 1)
     if not angle:
         return values
-    # Of three different examples; the first axis is the one at whose place the angle is.
-    three = apart.unsqueeze(2) & apart.unsqueeze(1) & apart.unsqueeze(0)
-    difference = F.smooth_l1_loss(_cosines(ours), _cosines(others), reduction="none")
-    return values + angle * _mean(difference.flatten(1), three.flatten(1))
+    # The angle between an example and itself is none, whatever rounding makes of it.
+    three = F.smooth_l1_loss(_cosines(ours), _cosines(others), reduction="none")
+    different = three.sum((1, 2)) - three.diagonal(dim1=1, dim2=2).sum(1)
+    return values + angle * different / max(partners * (partners - 1), 1)
 
 
 def embedding(features: Tensor) -> Tensor:
@@ -224,13 +225,8 @@ def _scaled(distances: Tensor) -> Tensor:
 
 def _cosines(distances: Tensor) -> Tensor:
     """cos ∠(i j k) at `[j, i, k]`, by the law of cosines; 0 where one of them lies at the place of j."""
-    square = distances.square()
+    square, apart = distances.square(), distances > _CLOSE
+    inverse = torch.where(apart, distances, 1.0).reciprocal() * apart
+    # Few operations on B³ numbers: they are what takes the time.
     opposite = square.unsqueeze(1) + square.unsqueeze(2) - square.unsqueeze(0)
-    beside = distances.unsqueeze(1) * distances.unsqueeze(2)
-    has_sides = (distances > _CLOSE).unsqueeze(1) & (distances > _CLOSE).unsqueeze(2)
-    return torch.where(has_sides, opposite / (2 * torch.where(has_sides, beside, 1.0)), 0.0)
-
-
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Of the chosen values of each row; 0 where there is none."""
-    return (values * chosen).sum(1) / chosen.sum(1).clamp_min(1)
+    return opposite * inverse.unsqueeze(1) * (inverse / 2).unsqueeze(2)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import RunError, UsageError, wrong
 from kdgan.losses import FeatureLoss, feature_loss, relational
 from kdgan.losses._numeric import widened
 from kdgan.losses.features import check_features, embedding
@@ -39,7 +39,7 @@ class Features:
             of the features of both, which gives one value per example. With a hint, layers may differ in width: a
             regressor (linear; a 1×1 convolution between images) brings the student's to the teacher's. It learns with
             the student and is no part of it. Where a batch lies in pieces of several sizes, a function of your own gets
-            one after the other.
+            one after the other. Padding counts as other tokens do.
         weight: of this term in the student's loss, at least 0.
 
     Raises:
@@ -75,12 +75,14 @@ class Features:
         return list(self.layers if role == "student" else self.layers.values())
 
     def find(self, role: str, module: nn.Module) -> dict[str, nn.Module]:
-        """The layers of student or teacher.
+        """The layers of student or teacher; those of a network in a wrapper, its `module`, by their own names, too.
 
         Raises:
             UsageError: for a name that is none of them, with those that are close, or a network without hooks.
         """
         known = dict(module.named_modules(remove_duplicate=False))
+        if isinstance(inner := getattr(module, "module", None), nn.Module):
+            known = {**dict(inner.named_modules(remove_duplicate=False)), **known}
         if "_orig_mod" in known or getattr(module, "_compiled_call_impl", None) is not None:
             raise UsageError(
                 f"the {role} is compiled, and what its layers give cannot be seen: give it as it was before "
@@ -96,7 +98,7 @@ class Features:
                     f"the {role} has no layer {name!r:.60}: there are {', '.join(close)}"
                     f"{', ...' if len(known) > len(close) else ''}"
                     if close
-                    else f"the {role} has no layer {name!r:.60}, nor any other"
+                    else f"the {role} has no layer {name!r:.60}, nor any other: features are of networks"
                 )
         return {name: known[name] for name in self.names(role)}
 
@@ -286,7 +288,16 @@ class FeatureTerm:
         return values[0] if len(values) == 1 else torch.cat(values)
 
     def state_dict(self) -> dict[str, Any]:
-        """The regressors; what the optimizer remembers of them is with the student's."""
+        """The regressors; what the optimizer remembers of them is with the student's.
+
+        Raises:
+            RunError: if their numbers are no longer finite.
+        """
+        if not all(weight.isfinite().all() for weight in self.regressors.parameters()):
+            raise RunError(
+                "training diverged: weights of the regressors of features were no longer finite; try a lower learning "
+                "rate or a smaller feature_weight"
+            )
         return self.regressors.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
+from kdgan.files import save_json
 from kdgan.ship.cost import Cost
 from kdgan.ship.forms import form_of
 
@@ -35,6 +38,26 @@ class Report:
     teacher_trained: bool
     majority: float
     evaluation_seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as values that JSON can hold; None stands for a metric that is infinite."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "metrics": {
+                role: {name: value if math.isfinite(value) else None for name, value in found.items()}
+                for role, found in self.metrics.items()
+            },
+            "costs": {role: asdict(found) for role, found in self.costs.items()},
+            "seconds": dict(self.seconds),
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Writes `to_dict()` as JSON, whole or not at all.
+
+        Raises:
+            UsageError: if the file cannot be written.
+        """
+        save_json(path, self.to_dict())
 
     def __str__(self) -> str:
         """A table for people."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
+from kdgan.data.semi import Semi
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError
 from kdgan.references import is_reference
@@ -43,7 +44,8 @@ class Task(ABC):
 
     Attributes:
         config: of the run.
-        train: the examples to learn from, on the CPU.
+        train: the labelled examples to learn from, on the CPU.
+        unlabelled: others without labels, or None.
         validation: others, for choosing and watching; may be empty.
         test: for the one measurement at the end.
         labels: names of the K labels.
@@ -66,6 +68,17 @@ class Task(ABC):
     test: Batch
     labels: tuple[str, ...]
     augment: Augmentation | None = None
+    unlabelled: Batch | None = None
+
+    @property
+    def examples(self) -> Batch | Semi:
+        """All examples to learn from."""
+        return self.train if self.unlabelled is None else Semi(self.train, self.unlabelled)
+
+    @property
+    def count_unlabelled(self) -> int:
+        """How many of them have no label."""
+        return 0 if self.unlabelled is None else len(self.unlabelled)
 
     @staticmethod
     @abstractmethod

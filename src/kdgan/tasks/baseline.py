@@ -48,6 +48,7 @@ class BaselineRun(Run):
         return Outcome(
             metrics=self.task.measured_from(scores, self.task.test.targets),
             labels=len(train),
+            unlabelled=self.task.count_unlabelled,
             seconds=round(seconds, 3),
             examples=likeliest(scores[: self.task.count_shown], self.task),
         )

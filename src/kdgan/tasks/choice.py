@@ -20,7 +20,7 @@ from kdgan.training.loop import BOOKKEEPING
 
 RESERVED = (
     *BOOKKEEPING,
-    *("data", "labels", "method", "seed", "student_updates"),
+    *("data", "labels", "unlabelled", "method", "seed", "student_updates"),
     *("pretraining_seconds", "student_parameters", "teacher_parameters"),
 )
 """Names in histories and results that are of no metric."""

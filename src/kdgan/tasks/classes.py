@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
 from kdgan.data.source import Source
-from kdgan.data.split import split
+from kdgan.data.split import Unlabelled, split
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
@@ -42,8 +42,12 @@ class Classes(Task):
             )
         augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
         self.config = config
-        self.split = split(source, labels=config.data.labels, seed=config.seed)
+        beside: Unlabelled = (
+            "rest" if config.data.unlabelled == "rest" else "own" if config.data.more else "none"
+        )
+        self.split = split(source, labels=config.data.labels, seed=config.seed, unlabelled=beside)
         self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
+        self.unlabelled = self.split.unlabelled
         self.labels = self.split.classes
         if self.trivial()["majority/accuracy"] > UNEVEN * 100 / len(self.labels):
             self.metrics = ("accuracy", "balanced_accuracy")

@@ -23,8 +23,8 @@ from kdgan.errors import UsageError, wrong
 from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.choice import chosen, evaluated
-from kdgan.tasks.metrics import Metric, majority
+from kdgan.tasks.choice import check, chosen, evaluated
+from kdgan.tasks.metrics import METRICS, Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -107,17 +107,27 @@ class OwnTask:
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        judged = judged.of_kind(kind, classes).map(lambda batch: batch.to(device))
-        if sample.privileged is None:
-            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
-        task = cls(data, sample, judged, kind, classes, {})
-        check_players(
-            {role: each for role, each in players.items() if task.judges(role)},
-            judged.sample,
-            "validation",
-            kind,
-        )
+        task = cls(data, sample, judged, kind, classes, {}).judging_on(judged, players)
         return replace(task, metrics=chosen(metrics, kind, classes, judged.targets))
+
+    def judging_on(self, judged: HeldOut, players: Mapping[str, nn.Module]) -> OwnTask:
+        """The same that judges players by other examples, such as those of a test.
+
+        Raises:
+            UsageError: if players do not fit them.
+        """
+        judged = judged.of_kind(self.kind, self.classes).map(lambda batch: batch.to(self.sample.device))
+        if self.sample.privileged is None:
+            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
+        task = replace(self, validation=judged, first={})
+        able = {role: each for role, each in players.items() if task.judges(role)}
+        check_players(able, judged.sample, judged.what, self.kind)
+        check(
+            {name: each for name, each in self.metrics.items() if name in METRICS},
+            self.classes,
+            judged.targets,
+        )
+        return task
 
     def family(
         self, loss: Loss | None, class_weights: Tensor | Sequence[float] | str | None, smoothing: float

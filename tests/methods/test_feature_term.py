@@ -338,6 +338,15 @@ def test_going_on_from_a_state_gives_the_same_bits(name: str) -> None:
     assert same(regressor_of(again), weights_of(regressor_of(whole)))
 
 
+def test_regressors_that_diverged_are_not_kept() -> None:
+    data = batch(1, privileged=True)
+    method = with_features("mimic", all_players(privileged=True), OTHER_WIDTH, sample=data)
+    with torch.no_grad():
+        next(regressor_of(method).parameters()).fill_(float("inf"))
+    with pytest.raises(RunError, match="regressors of features were no longer finite"):
+        method.state_dict()
+
+
 # Forms
 
 
@@ -453,13 +462,23 @@ def test_names_of_layers() -> None:
         Features({"12": "body"}).find("student", modules["student"])
     with refused("the teacher has no layer 'bodi.table': there are body.table, ..."):
         Features({"1": "bodi.table"}).find("teacher", modules["teacher"])
-    with refused("the teacher has no layer 'body', nor any other"):
+    with refused("the teacher has no layer 'body', nor any other: features are of networks"):
         Features({"1": "body"}).find("teacher", nn.Linear(2, 2))
     with refused("the student is compiled"):
-        Features({"1": "body"}).find("student", torch.compile(modules["student"]))  # type: ignore[arg-type]
+        Features({"1": "body"}).find("student", torch.compile(modules["student"], backend="eager"))  # type: ignore[arg-type]
     for wrong in ({}, {"a": 1}, ["a"], "a", {3: "a"}):
         with refused("features must be layers of the student by name"):
             Features(wrong)  # type: ignore[arg-type]
+
+
+def test_layers_of_a_network_in_a_wrapper_have_their_own_names() -> None:
+    modules = all_players()
+    expected = with_features("distn", modules).update(batch(1), 0.0)["features"]
+    wrapped = all_players()
+    wrapped["teacher"] = nn.DataParallel(wrapped["teacher"])
+    for name in ("2", "module.2"):
+        method = with_features("distn", {**wrapped, "student": all_players()["student"]}, {"2": name})
+        assert torch.equal(method.update(batch(1), 0.0)["features"], expected)
 
 
 def test_settings() -> None:
