@@ -89,7 +89,7 @@ def same_through_both(config: Config, folder: Path) -> None:
         discriminator=modules.get("discriminator"),
         training=config.training,
         hyper=config.hyper,
-        metrics={} if isinstance(task, Classes) else {"MAP": lambda *pair: task.metrics_of(*pair)["MAP"]},
+        metrics={} if isinstance(task, Classes) else {"own": lambda *pair: task.metrics_of(*pair)["MAP"]},
         augment=task.augment,
         teacher_trained=False,
         control=False,
@@ -103,7 +103,8 @@ def same_through_both(config: Config, folder: Path) -> None:
             ours = result.teacher if role == "teacher" else modules[role]
             assert torch.equal(weights(ours), weights(run.modules[role])), role
     primary = task.metrics[0]
-    seen = [(record["step"], record[primary]) for record in result.history]
+    name = primary if isinstance(task, Classes) else "own"
+    seen = [(record["step"], record[name]) for record in result.history]
     assert seen == outcome.curves[f"validation/{primary}"]
     assert result.report.updates == outcome.student_updates == 24
 
