@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kdgan.methods import Method
     from kdgan.ship.report import Report
     from kdgan.ship.student import Student
+    from kdgan.tasks.teach import teach
     from kdgan.training.config import Training
 
     __version__: str
@@ -33,6 +34,7 @@ __all__ = [
     "methods",
     "nets",
     "tagging",
+    "teach",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "Training": "kdgan.training.config",
     "UsageError": "kdgan.errors",
     "distill": "kdgan.distillation",
+    "teach": "kdgan.tasks.teach",
 }
 
 

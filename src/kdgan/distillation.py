@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,15 +15,18 @@ from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, updates_in
 from kdgan.data.seeds import seeded
 from kdgan.errors import wrong
-from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
+from kdgan.methods import CONTROL, Method, check_hyperparameters, find
 from kdgan.ship.report import Report
 from kdgan.tasks.metrics import Metric, own_metrics
 from kdgan.tasks.own import OwnTask
+from kdgan.tasks.teachers import Teacher, as_teacher
+from kdgan.training.answers import ClassMap
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.config import Training, plain_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import training_bars
 from kdgan.training.execution import Execution, unseen
+from kdgan.training.faces import is_network, networks
 from kdgan.training.home import Home, described
 from kdgan.training.players import build_players, copied, on_device
 from kdgan.training.trainer import Trained, Trainer
@@ -39,24 +42,27 @@ class Result:
     Attributes:
         student: the caller's own module, trained, in `eval()` mode, on the device it came on.
         report: metrics against a matched control, and costs; print it.
-        teacher: as it was in the end: the caller's own module, as it came, where it was kept, else a trained copy.
+        teacher: as it was in the end: the caller's own, as it came, where it was kept, else a trained copy.
         control: a copy of the student trained without a teacher, or None.
         history: metrics on validation data and losses over the student's updates.
     """
 
     student: nn.Module
     report: Report
-    teacher: nn.Module
+    teacher: Any
     control: nn.Module | None
     history: list[dict[str, Any]]
 
 
 def distill(
     student: nn.Module,
-    teacher: nn.Module,
+    teacher: Teacher,
     train: Data,
     validation: Data,
     *,
+    teacher_gives: Literal["logits", "probabilities"] = "logits",
+    teacher_sees: Literal["both", "inputs", "privileged"] = "both",
+    teacher_classes: ClassMap | None = None,
     method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
     steps: int | None = None,
@@ -82,8 +88,25 @@ def distill(
 
     Args:
         student: trained in place.
-        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes on
-            learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of it).
+        teacher: never changed. A trained module is kept as it is, unless `teacher_lr` is given: then a copy of it goes
+            on learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of
+            it). Every other kind counts as trained, and goes with the methods whose teacher does not learn:
+
+            - a function from inputs, called as a module would be (with arrays where the data are arrays), to logits;
+            - a trained estimator with `predict_proba` or `decision_function`, as scikit-learn's, called with an array
+              `(N, F)` of all numbers of an example;
+            - an array of logits `(N, K)` for the training examples, in their order, the path of a `.npy` file of
+              such, or of a file that `kdgan.teach` wrote;
+            - a list of any of these: the mean of their probabilities counts.
+
+            Before training they are asked once about each training example, as it is before `augment`; where a Dataset
+            has random views, about one of them. Without an order (an IterableDataset) they are asked about each batch.
+        teacher_gives: `probabilities` where functions or arrays give such: they become logits, see
+            `kdgan.training.answers.SMOOTHING`.
+        teacher_sees: what the teacher is called with where there is privileged information: `privileged` alone, too,
+            for a teacher with another tokeniser or a higher resolution.
+        teacher_classes: for a teacher of other classes the student's class for each of them, by its own (a mapping) or
+            in their order; None for those that have no counterpart. What several weigh adds up.
         train: a `kdgan.Batch` of all examples, a tuple of tensors, a Dataset or a DataLoader of (inputs, targets)
             or (inputs, targets, privileged). Datasets are kept as tensors on the device where they fit and give
             the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch, numpy or
@@ -133,48 +156,72 @@ def distill(
         False
     """
     where = find_device(device)
-    kind = find(DEFAULT if method is None else method)
+    taught = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
+    default = DEFAULT if taught.may_learn else DEFAULT_FOR_KEPT
+    kind = find(default if method is None else method)
     own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
+    taught.check(kind, rate=teacher_lr, trained=teacher_trained, discriminator=discriminator)
     seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
     settings = _settings(
         training, where, steps=steps, batch=batch, lr=lr, teacher_lr=teacher_lr, teacher_every=teacher_every
     )
-    modules = {"student": student, "teacher": teacher}
+    modules = {"student": student, "teacher": taught.face}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
     with _apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
+        called = {role: each for role, each in modules.items() if role != "teacher" or taught.looks}
         task = OwnTask.read(
-            train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment
+            train,
+            validation,
+            called,
+            own,
+            where,
+            size=settings.batch,
+            seed=seed,
+            augment=augment,
+            logits=taught.rows,
         )
-        trained = task.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
-        if method is None:
+        taught.settle(task)
+        trained = not taught.may_learn
+        if taught.may_learn:
+            trained = task.is_trained(taught.face) if teacher_trained is None else bool(teacher_trained)
+        if method is None and taught.may_learn:
             kept = trained and teacher_lr is None and discriminator is None and not hyper
             method = DEFAULT_FOR_KEPT if kept else DEFAULT
             kind = find(method)
+        if "teacher" in kind.roles:
+            task = taught.recorded(task, where, shown)
         frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
-        players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
-        check_players(players, task.sample, "train")
+        players = build_players(kind, student, taught.face, discriminator, keep_teacher=frozen, device=where)
+        looking = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
+        check_players(looking, task.sample, "train")
         if steps is None and training is None:
             passes = updates_in(30, task.train, settings.batch)
             settings = replace(settings, steps=min(max(passes, 3000), 20_000))
         shared = {"seed": seed, "augment": augment, "execution": Execution(where, progress=shown)}
         call = _Call(task, settings, home, shared)
-        trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        ahead = task.measured({"teacher before": teacher} if trained and not frozen else {})
-        done, beside = call.train(
-            trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
+        trainer = call.trainer(
+            kind if method is None else method, players, hyper, trained=trained, frozen=frozen
         )
-        report = call.report(trainer, done, beside, ahead, trained=trained)
-    taught = players["teacher"]
-    for module, like in ((taught, teacher), (beside, student)):
-        if module is not None:  # back where the caller's own are
+        ahead = task.measured({"teacher before": taught.face} if trained and not frozen else {})
+        if "teacher" in kind.roles and not taught.looks:
+            ahead = task.measured(
+                {"teacher": taught.face}
+            )  # what fails on these data does so before training
+        done, beside = call.train(
+            trainer, hyper, control=control and trainer.name != CONTROL, trained=trained
+        )
+        report = replace(call.report(trainer, done, beside, ahead, trained=trained), notes=taught.notes)
+    last = players["teacher"]
+    if last is not taught.face:
+        last.eval()
+    for module, like in ((last, taught.face), (beside, student)):
+        if module is not None and module is not like:  # back where the caller's own are
             module.to(next((p.device for p in like.parameters()), where))
-    return Result(
-        student.eval(), report, taught if taught is teacher else taught.eval(), beside, done.history
-    )
+    return Result(student.eval(), report, taught.returned(last), beside, done.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +316,13 @@ class _Call:
             {
                 **self.task.measured(judged | beside_it),
                 **(before if taught else {}),
-                **self.task.measured(taught),
+                **self.task.measured({} if "teacher" in before else taught),
             },
-            {role: self.task.cost(role, module) for role, module in (judged | taught).items()},
+            {
+                role: self.task.cost(role, module)
+                for role, module in (judged | taught).items()
+                if is_network(module)
+            },
             done.updates,
             done.seconds,
             trained,
@@ -288,7 +339,7 @@ def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) ->
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
-        on_device(device, *modules.values()),
+        on_device(device, *(each for module in modules.values() for each in networks(module))),
         seeded(seed % 2**32, device),
     ):
         try:

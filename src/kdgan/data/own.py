@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kdgan.data.batch import Batch, checked, join, labelled_rows, unlabelled_rows
 from kdgan.data.forms import fits, leaves, mapped
@@ -52,7 +52,7 @@ class HeldOut:
         if not isinstance(self.batches, Stream):
             yield from self.batches
             return
-        for batch in _read(self.batches, self.what, self.seed):
+        for batch in read_once(self.batches, self.what, self.seed):
             yield labelled_rows(batch)
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
         stream = Stream(DataLoader(source, _AT_ONCE, collate_fn=collate))
     kept: list[Batch] = []
     size = 0
-    for part in _read(stream, what, seed):
+    for part in read_once(stream, what, seed):
         found = labelled_rows(checked(part, what))
         size += _bytes(found)
         if size > MOST_BYTES:
@@ -219,18 +219,82 @@ def _read_or_kept(
         if not count:
             raise UsageError(f"{what} has no examples")
         size = _bytes(stream.checked(collate([source[0]]), what)) * count
-        spread = sorted({round(place * (count - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)})
-        if size > MOST_BYTES:
-            return stream
-        for place in spread:
-            looks = [stream.checked(collate([source[place]]), what) for _ in range(_LOOKS)]
-            if any(_differ(looks[0], look) for look in looks[1:]):
-                return stream
-    parts = list(_read(Stream(batched(source, _AT_ONCE), beside=beside), what, seed))
+    if size > MOST_BYTES or random_views(stream, what):
+        return stream
+    parts = list(read_once(Stream(batched(source, _AT_ONCE), beside=beside), what, seed))
     try:
         return checked(join(parts), what)
     except RuntimeError as error:
         raise wrong(f"{what} gives examples that do not fit together: {error}") from error
+
+
+def random_views(stream: Stream, what: str) -> bool:
+    """Whether examples of a Dataset, or of a loader's, differ from look to look."""
+    with own_data(what):
+        for place in spread(length_of(stream), _LOOKED_AT):
+            looks = [example_of(stream, place, what) for _ in range(_LOOKS)]
+            if any(_differ(looks[0], look) for look in looks[1:]):
+                return True
+    return False
+
+
+def length_of(stream: Stream) -> int:
+    """The number of examples of a Dataset, or of a loader's."""
+    source: Any = stream.source.dataset if isinstance(stream.source, DataLoader) else stream.source
+    return len(source)
+
+
+def example_of(stream: Stream, place: int, what: str = "train") -> Batch:
+    """One example of a Dataset, or of a loader's, as a batch."""
+    source: Any = stream.source
+    if isinstance(source, DataLoader):
+        return stream.checked(source.collate_fn([source.dataset[place]]), what)
+    return stream.checked(collate([source[place]]), what)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Places of examples, at most so many, from the first to the last."""
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
+
+
+def recordable(data: Data, unlabelled: Inputs | None = None, *, seed: int = 0) -> list[Batch | Stream]:
+    """All examples, as `training_data` reads them, in the order in which logits of them are recorded: those of train,
+    then those of unlabelled.
+
+    Raises:
+        UsageError: for data without examples, numbers that are not finite, and forms that differ.
+    """
+    known = _read_or_kept(_source(data, "train"), "train", seed)
+    return [known] if unlabelled is None else [known, _unlabelled(unlabelled, known, seed)]
+
+
+def in_order(data: Stream, size: int, start: int = 0) -> Stream | None:
+    """The same examples from `start` in the order of their data set, in batches; None where they have no order.
+
+    Args:
+        data: the stream.
+        size: examples per batch, where it has none of its own.
+        start: the first.
+    """
+    source: Any = data.source
+    if isinstance(source, IterableDataset):
+        return None
+    if isinstance(source, DataLoader):
+        plain = type(source).__iter__ is DataLoader.__iter__ and source.batch_sampler is not None
+        if not plain or isinstance(source.dataset, IterableDataset):
+            return None
+        dataset = source.dataset
+        loader = DataLoader(
+            Subset(dataset, range(start, len(dataset))),  # type: ignore[arg-type]
+            source.batch_size or size,
+            collate_fn=source.collate_fn,
+            num_workers=source.num_workers,
+            worker_init_fn=source.worker_init_fn,
+            multiprocessing_context=source.multiprocessing_context,
+        )
+    else:
+        loader = batched(Subset(source, range(start, len(source))), size)
+    return replace(data, source=loader)
 
 
 def _unlabelled(data: Inputs, known: Batch | Stream, seed: int) -> Batch | Stream:
@@ -320,7 +384,7 @@ def _all_labelled(batch: Batch, what: str) -> Batch:
     return found
 
 
-def _read(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
+def read_once(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
     """One pass of a stream, on the CPU."""
     feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"), what=what)
     while (part := feed.within_pass()) is not None:

@@ -22,6 +22,7 @@ from kdgan.ship.cost import Cost, cost
 from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
+from kdgan.training.faces import known
 from kdgan.training.players import is_trained
 
 
@@ -86,8 +87,6 @@ class OwnTask:
             judged = held_out(validation, "validation", seed=seed)
             sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
         classes = check_players(players, sample, "train")
-        if logits is not None:
-            _check_recorded(logits, classes)
         kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
         sample = in_kind(sample, kind)
         check_batch(sample, classes, "train", kind)
@@ -104,20 +103,23 @@ class OwnTask:
             judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
         task = cls(data, sample, judged, kind, classes, metrics)
         check_players(
-            {role: each for role, each in players.items() if task.judges(role)},
+            {role: each for role, each in players.items() if task.judges(role, each)},
             judged.sample,
             "validation",
             kind,
         )
         return task
 
-    def judges(self, role: str) -> bool:
+    def judges(self, role: str, module: nn.Module) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training
-        alone."""
+        alone, and so may all that is known of a teacher."""
+        if role == "teacher" and known(module):
+            return False
         return (
             role in ("student", "control")
             or self.sample.privileged is None
             or self.validation.sample.privileged is not None
+            or getattr(module, "sees", "both") == "inputs"
         )
 
     def check_last_batch(self, method: Method) -> None:
@@ -134,7 +136,7 @@ class OwnTask:
 
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
-        if self.judges(role):
+        if self.judges(role, module):
             self.first[role] = logits = logits_of(module, self.validation, role=role)
             return is_trained(logits, self.validation.targets, self.kind)
         known = labelled_rows(self.sample)
@@ -156,7 +158,7 @@ class OwnTask:
         return {
             role: self.measure(roles[role], each)
             for role, each in modules.items()
-            if self.judges(roles[role])
+            if self.judges(roles[role], each)
         }
 
     @property
@@ -166,7 +168,7 @@ class OwnTask:
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
-        return cost(module, self.validation.sample if self.judges(role) else self.sample, role=role)
+        return cost(module, self.validation.sample if self.judges(role, module) else self.sample, role=role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +189,3 @@ class _Form:
             return in_kind(data, self.kind).to(self.device)
         like = sample if sample is not None else data.like
         return replace(data, like=like, classes=self.classes, kind=self.kind)
-
-
-def _check_recorded(logits: Recorded, classes: int) -> None:
-    width = len(logits[0])
-    if width != classes:
-        raise UsageError(
-            f"the teacher's logits are of {width} classes, but the student scores {classes}: say which is which "
-            "(teacher_classes)"
-        )

@@ -1,0 +1,315 @@
+"""What a teacher of any kind says of examples, brought to logits of the student's classes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdgan.data.targets import Kind
+from kdgan.errors import UsageError, wrong
+
+Gives = Literal["logits", "probabilities"]
+"""What a teacher's numbers are."""
+ClassMap: TypeAlias = "Mapping[Any, int | None] | Sequence[int | None]"
+"""The student's class for each of the teacher's: by that class, or for all of them in order; None for none."""
+
+SMOOTHING = 1e-3
+"""ε: probabilities p become the logits of (1 − ε)·p + ε/K, since one that is 0 has no logit. A tree that is sure then
+is as sure as a network whose logits lie log(K/ε) apart: 9.2 for ten classes."""
+_SLACK = 0.01
+"""How far the sum of a row of probabilities may be from 1, since services round what they give."""
+
+
+class Translation(nn.Module):
+    """The teacher's logits as those of the student's classes: what several of its classes weigh adds up.
+
+    The logit of a class of the student is the log of the sum of the exponentials of those of the teacher's classes that
+    stand for it, so that the probabilities are theirs, summed, and divided by what is left where classes of the teacher
+    have no counterpart.
+
+    Args:
+        groups: for each class of the student, the places of those of the teacher.
+        width: K of the teacher, where it is known.
+    """
+
+    index: Tensor
+    spare: Tensor
+
+    def __init__(self, groups: Sequence[Sequence[int]], width: int | None = None) -> None:
+        super().__init__()
+        most = max(map(len, groups))
+        index = [[*group, *[group[0]] * (most - len(group))] for group in groups]
+        spare = [[place >= len(group) for place in range(most)] for group in groups]
+        self.register_buffer("index", torch.tensor(index), persistent=False)
+        self.register_buffer("spare", torch.tensor(spare), persistent=False)
+        self.width, self.last = width, max(map(max, groups))
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether each class of the student has a single counterpart."""
+        return self.index.shape[1] == 1
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Logits `(B, K)` of the student's classes from the teacher's `(B, K')`.
+
+        Raises:
+            UsageError: if the teacher scores other classes than it was said to.
+        """
+        found = logits.shape[1]
+        if self.width not in (None, found):
+            raise UsageError(
+                f"teacher_classes has {self.width} entries, but the teacher scores {found} classes: one for each"
+            )
+        if found <= self.last:
+            raise UsageError(
+                f"teacher_classes names class {self.last} of the teacher, which scores {found} classes, "
+                f"0..{found - 1}"
+            )
+        each = logits[:, self.index]
+        if self.is_one_to_one:
+            return each.squeeze(2)
+        return each.masked_fill(self.spare, float("-inf")).logsumexp(2)
+
+
+def translation(
+    given: ClassMap, classes: int | None = None, names: Sequence[Hashable] | None = None
+) -> Translation:
+    """The translation that a caller's `teacher_classes` says.
+
+    Args:
+        given: see `ClassMap`.
+        classes: K of the student, where it is known.
+        names: the teacher's classes in the order of its columns, where they have names of their own.
+
+    Raises:
+        UsageError: for what is no such mapping, or a class of the student that no class of the teacher stands for.
+    """
+    if isinstance(given, Mapping):
+        pairs, width = list(given.items()), None
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        pairs, width = list(enumerate(given)), len(given)
+    else:
+        raise wrong(
+            f"teacher_classes must be {{teacher's class: student's class}} or a list, not {type(given).__name__}"
+        )
+    places = None if names is None or width is not None else {name: at for at, name in enumerate(names)}
+    groups: dict[int, list[int]] = {}
+    for theirs, mine in pairs:
+        if mine is None:
+            continue
+        if places is None:
+            place = _whole(theirs, "a class of the teacher")
+        elif theirs in places:
+            place = places[theirs]
+        else:
+            raise wrong(
+                f"teacher_classes names {theirs!r:.60}, but the teacher's classes are {_listed(names)}"
+            )
+        groups.setdefault(_whole(mine, "a class of the student"), []).append(place)
+    count = max(groups, default=0) + 1 if classes is None else classes
+    for each in range(count):
+        if each not in groups:
+            raise UsageError(
+                f"teacher_classes: no class of the teacher stands for class {each} of the student, which so would "
+                "learn that it never occurs"
+            )
+    if max(groups) >= count:
+        raise UsageError(
+            f"teacher_classes names class {max(groups)} of the student, which scores {count}, 0..{count - 1}"
+        )
+    return Translation([groups[each] for each in range(count)], width)
+
+
+def _whole(value: Any, what: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(value, bool):
+        raise wrong(f"teacher_classes: {what} must be a whole number from 0, not {value!r:.60}")
+    return number
+
+
+def _listed(names: Sequence[Hashable] | None) -> str:
+    found = [str(name) for name in names or ()]
+    return ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the numbers of a teacher are to be read.
+
+    Attributes:
+        gives: what they are.
+        names: the class of each column, as an estimator has them; None where columns are classes 0 to K - 1.
+        classes: the student's class for each of them, or None.
+    """
+
+    gives: Gives = "logits"
+    names: tuple[Any, ...] | None = None
+    classes: ClassMap | None = None
+
+    def logits(self, values: Tensor, kind: Kind, classes: int, first: int = 0) -> Tensor:
+        """Logits `(B, K)` of the student's classes.
+
+        Args:
+            values: what the teacher gave, `(B, K')`.
+            kind: of task.
+            classes: K.
+            first: the number of the first example, for messages.
+
+        Raises:
+            UsageError: for numbers that are not finite, no probabilities, or of other classes.
+        """
+        self.check(values, kind, first)
+        if kind == "binary" and self.names is not None:
+            return self._of_yes(values)
+        if kind == "classes" and self.names is not None and self.classes is None:
+            return self._placed(values, classes)
+        found = values.float() if self.gives == "logits" else of_probabilities(values, kind)
+        if self.classes is not None:
+            change = translation(self.classes, classes, self.names).to(found.device)
+            if kind != "classes" and not change.is_one_to_one:
+                raise UsageError(NOT_ONE_TO_ONE)
+            return change(found)  # type: ignore[no-any-return]
+        if found.shape[1] != classes:
+            raise UsageError(
+                f"the teacher's {self.gives} are of {found.shape[1]} classes, but the student scores {classes}: say "
+                "which is which (teacher_classes)"
+            )
+        return found
+
+    def check(self, values: Tensor, kind: Kind, first: int = 0) -> None:
+        """Raises a UsageError unless all are finite and, where they should be, probabilities."""
+        bad = (~values.isfinite().all(1)).nonzero()
+        if len(bad):
+            raise UsageError(
+                f"the teacher's {self.gives} of example {first + int(bad[0])} are not finite: replace NaN and infinity"
+            )
+        if self.gives == "logits":
+            return
+        bad = ((values < 0) | (values > 1 + _SLACK)).any(1).nonzero()
+        if len(bad):
+            row = int(bad[0])
+            low, high = values[row].min().item(), values[row].max().item()
+            raise UsageError(
+                f"the teacher's probabilities of example {first + row} lie in {low:g}..{high:g}, not in 0..1: leave "
+                "teacher_gives out where it gives logits"
+            )
+        sums = values.double().sum(1)
+        bad = ((sums - 1).abs() > _SLACK).nonzero()
+        if len(bad) and (kind == "classes" or (kind == "binary" and self.names is not None)):
+            row = int(bad[0])
+            raise UsageError(
+                f"the teacher's probabilities of example {first + row} sum to {sums[row].item():g}, not to 1: leave "
+                "teacher_gives out where it gives logits"
+            )
+
+    def _of_yes(self, values: Tensor) -> Tensor:
+        """One logit for each example, from columns for no and yes."""
+        names = self.names or ()
+        if self.classes is not None:
+            given = self.classes
+            places = [given.get(name) for name in names] if isinstance(given, Mapping) else list(given)
+        else:
+            places = [_class_of(name, 2, names) for name in names]
+        if len(places) != values.shape[1] or set(places) - {0, 1} or len(set(places)) != len(places):
+            raise wrong(
+                f"the student says yes or no, but the teacher's classes are {_listed(names)}, not 0 and 1"
+            )
+        if len(places) == 2 and self.gives == "logits":
+            return (values[:, places.index(1)] - values[:, places.index(0)]).float().unsqueeze(1)
+        yes = values[:, places.index(1)] if 1 in places else torch.zeros(len(values), device=values.device)
+        return of_probabilities(yes.unsqueeze(1), "binary")
+
+    def _placed(self, values: Tensor, classes: int) -> Tensor:
+        """Columns in the places of the classes that they are of; a class that a teacher never saw has probability 0."""
+        names = self.names or ()
+        places = [_class_of(name, classes, names) for name in names]
+        if len(places) != values.shape[1]:
+            raise UsageError(
+                f"the teacher gives {values.shape[1]} columns for its {len(places)} classes: one for each is needed"
+            )
+        index = torch.tensor(places, device=values.device)
+        if len(places) == classes and self.gives == "logits":
+            return torch.empty_like(values, dtype=torch.float32).index_copy_(1, index, values.float())
+        each = values.double() if self.gives == "probabilities" else values.double().softmax(1)
+        full = torch.zeros(len(values), classes, dtype=torch.double, device=values.device)
+        return of_probabilities(full.index_copy_(1, index, each), "classes")
+
+
+NOT_ONE_TO_ONE = (
+    "teacher_classes adds up classes that exclude each other, and several labels of an example do not: one label of "
+    "the teacher for each"
+)
+
+
+def _class_of(name: Any, classes: int, names: Sequence[Any]) -> int:
+    """The class of the student that has the same number."""
+    try:
+        number = int(name)
+        same = number == name and 0 <= number < classes
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise wrong(
+            f"the teacher's classes are {_listed(names)}, but the student scores 0..{classes - 1}: say which is which "
+            "(teacher_classes)"
+        )
+    return number
+
+
+def of_probabilities(probabilities: Tensor, kind: Kind) -> Tensor:
+    """Logits of the same shape, float32; see `SMOOTHING`.
+
+    Args:
+        probabilities: of K classes that exclude each other, or of bits, `(B, K)`.
+        kind: of task, which tells the one from the other.
+    """
+    p = probabilities.double().clamp(0, 1)
+    if kind == "classes":
+        return ((1 - SMOOTHING) * p + SMOOTHING / p.shape[1]).log().float()
+    return ((1 - SMOOTHING) * p + SMOOTHING / 2).logit().float()
+
+
+def mean_of(logits: Sequence[Tensor], kind: Kind) -> Tensor:
+    """The logits of the mean of the probabilities of several teachers, each `(B, K)`."""
+    if len(logits) == 1:
+        return logits[0]
+    each = torch.stack([one.float() for one in logits])
+    if kind == "classes":
+        return each.log_softmax(2).logsumexp(0) - float(np.log(len(logits)))
+    return functional.logsigmoid(each).logsumexp(0) - functional.logsigmoid(-each).logsumexp(0)
+
+
+def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
+    """What a teacher answered as numbers `(B, K)`: a tensor or an array, or an object or mapping with such as `logits`;
+    one number for each example is a single column.
+
+    Raises:
+        UsageError: for another answer, or one for other than `count` examples.
+    """
+    if isinstance(answer, Mapping):
+        answer = answer.get("logits", answer)
+    elif not isinstance(answer, Tensor | np.ndarray):
+        answer = getattr(answer, "logits", answer)
+    try:
+        found = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise wrong(f"{what} must give numbers (N, K), not {type(answer).__name__}: {error}") from error
+    found = found.detach()
+    if found.ndim == 1:
+        found = found.unsqueeze(1)
+    if found.ndim != 2 or len(found) != count or found.is_complex() or not found.shape[1]:
+        raise wrong(
+            f"{what} must give a row of numbers for each of {count} examples, ({count}, K), not {tuple(found.shape)} "
+            f"of {found.dtype}"
+        )
+    return found.float()
