@@ -129,13 +129,9 @@ class LogitsFile:
             missing = isinstance(error, FileNotFoundError)
             raise wrong(f"there is no file {self.path}" if missing else none) from error
         self.note = from_json(notes[_NOTE], Note, str(self.path))
-        (count, width), (also, two) = shapes["logits"], shapes["examples"]
-        if (
-            kinds != ["F32", "I64"]
-            or count != also
-            or two != 2
-            or width != sum(each["width"] for each in self.note["parts"])
-        ):
+        width = sum(each["width"] for each in self.note["parts"])
+        count = shapes["logits"][0] if shapes["logits"] else 0
+        if kinds != ["F32", "I64"] or [*shapes.values()] != [(count, width), (count, 2)] or not count * width:
             raise wrong(none)
         mode: Any = "r+" if self.write else "r"
         with self.path.open("rb") as raw:

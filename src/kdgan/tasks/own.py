@@ -185,7 +185,8 @@ class _Form:
     def put(self, data: Batch | Stream, sample: Batch | None) -> Batch | Stream:
         """The data with targets as losses take them, on the device; a stream that is held to its first batch's form."""
         if isinstance(data, Batch):
+            data = in_kind(data, self.kind)
             check_batch(data, self.classes, "train", self.kind)
-            return in_kind(data, self.kind).to(self.device)
+            return data.to(self.device)
         like = sample if sample is not None else data.like
         return replace(data, like=like, classes=self.classes, kind=self.kind)

@@ -54,6 +54,7 @@ def teach(
     device: str = "auto",
     progress: bool = True,
     unlabelled: Inputs | None = None,
+    name: str | None = None,
 ) -> Path:
     """Asks a teacher once about each example and writes what it says into a file, which `distill` takes as a teacher.
 
@@ -76,6 +77,9 @@ def teach(
         device: of modules: `auto`, `cpu`, `cuda`.
         progress: show a bar on stderr, where that is a terminal.
         unlabelled: examples without labels, whose logits follow those of `data`.
+        name: what tells the teacher from others, in place of its weights and code: for one that changes as it is asked,
+            such as a client with a session or a counter. A function is known by its code, and by what it holds and
+            finds in its module.
 
     Returns:
         The path.
@@ -98,6 +102,8 @@ def teach(
     check_choices(None, progress=progress)
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
         raise wrong(f"batch must be a whole number of at least 1, not {batch!r:.60}")
+    if name is not None and not isinstance(name, str):
+        raise wrong(f"name must be text, not {name!r:.60}")
     face = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, data=data).face
     if known(face):
         raise UsageError(
@@ -112,7 +118,8 @@ def teach(
     ):
         parts = recordable(data, unlabelled)
         _check_order(parts)
-        _Asking(members, parts, place, where, batch, shown).finish()
+        known_by = " ".join(map(known_as, members)) if name is None else f"name {name}"
+        _Asking(members, known_by, parts, place, where, batch, shown).finish()
     return place
 
 
@@ -183,6 +190,7 @@ class _Asking:
 
     Args:
         members: the teachers.
+        teacher: what tells them from others.
         parts: the examples, in order.
         path: of the file.
         device: of the teachers.
@@ -193,6 +201,7 @@ class _Asking:
     def __init__(
         self,
         members: Sequence[nn.Module],
+        teacher: str,
         parts: Sequence[Batch | Stream],
         path: Path,
         device: torch.device,
@@ -203,7 +212,7 @@ class _Asking:
         self.shown, self.unfinished = shown, path.with_name(f".{path.name}.part")
         self.counts = [len(each) if isinstance(each, Batch) else length_of(each) for each in parts]
         self.total = sum(self.counts)
-        self.teacher = " ".join(map(known_as, members))
+        self.teacher = teacher
         self.ask = [_Answers(each) if isinstance(each, Asked) else each for each in members]
 
     def finish(self) -> None:

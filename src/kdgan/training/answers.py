@@ -219,7 +219,7 @@ class Reading:
             given = self.classes
             places = [given.get(name) for name in names] if isinstance(given, Mapping) else list(given)
         else:
-            places = [_class_of(name, 2, names) for name in names]
+            places = [int(name) if name in (0, 1) else None for name in names]
         if len(places) != values.shape[1] or set(places) - {0, 1} or len(set(places)) != len(places):
             raise wrong(
                 f"the student says yes or no, but the teacher's classes are {_listed(names)}, not 0 and 1"
