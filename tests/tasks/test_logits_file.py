@@ -24,7 +24,7 @@ NOTE = Note(teacher="one", parts=[Part(gives="logits", names=None, width=3)])
 
 def made(path: Path, count: int = 5, note: Note = NOTE) -> LogitsFile:
     create(path, count, note)
-    return LogitsFile(path, write=True)
+    return LogitsFile(path)
 
 
 def filled(path: Path) -> LogitsFile:

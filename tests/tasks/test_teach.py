@@ -182,6 +182,23 @@ def test_a_kill_leaves_what_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not part.exists()
 
 
+def test_what_a_kill_left_at_the_beginning_is_gone(tmp_path: Path) -> None:
+    left = tmp_path / "..t.part.0123.tmp"
+    left.write_bytes(b"half")
+    ask(big(), (X, Y), tmp_path / "t")
+    assert not left.exists()
+
+
+def test_a_full_disk_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with refused("t cannot be written: No space left on device"):
+        ask(big(), (X, Y), tmp_path / "t")
+    assert {each.name for each in tmp_path.iterdir()} <= {".lock"}
+
+
 def test_answers_are_written_before_they_are_all_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from kdgan import Batch, Result, RunError, distill, nets
+from kdgan import Batch, Result, RunError, distill, nets, teach
 from kdgan.data.semi import Semi
 from kdgan.stored import read_json
 from kdgan.tasks.own import OwnTask
@@ -466,6 +466,19 @@ def test_a_folder_knows_what_was_recorded(tmp_path: Path, kind: str, form: str) 
         run(teacher(1.001), data(), folder=tmp_path / "run")
 
 
+def test_a_folder_knows_an_ensemble_and_a_file(tmp_path: Path) -> None:
+    path = teach(big(), TRAIN, tmp_path / "t", batch=1000, progress=False)
+    for name, teacher, other in (
+        ("modules", [big(1), big(2)], [big(1), big(3)]),
+        ("file", path, [path, path]),
+        ("all", [path, big(2), lambda x: told(big(3), x)], [path, big(3), lambda x: told(big(3), x)]),
+    ):
+        one, again = (run(teacher, folder=tmp_path / name) for _ in range(2))
+        assert torch.equal(weights(one.student), weights(again.student))
+        with refused("another configuration"):
+            run(other, folder=tmp_path / name)
+
+
 # --- what does not go --------------------------------------------------------------------------------------------
 
 
@@ -496,6 +509,12 @@ def test_options_of_teachers_that_learn() -> None:
     run(logits, method="supervised")
 
 
+class Partial(nn.Module):
+    """Says itself what it sees."""
+
+    sees = "inputs"
+
+
 @pytest.mark.parametrize(
     ("teacher", "part"),
     [
@@ -503,6 +522,7 @@ def test_options_of_teachers_that_learn() -> None:
         (3, "not int"),
         ([], "the teacher is an empty list"),
         ([[big()]], "a teacher in a list must be no list"),
+        ([lambda x: x, Partial()], "the teachers of a list must see the same, not both and inputs"),
         ([[0.1, 0.2], [0.3, 0.4]], "a teacher in a list must be no list"),
         (nn.Linear, "the teacher is the class Linear: make one"),
         (np.zeros((80, 3), object), "must be numbers (N, K) for N training examples, not (80, 3) of object"),

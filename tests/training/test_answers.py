@@ -216,6 +216,17 @@ def test_numbers_in_every_form(form: Any) -> None:
     assert not found.requires_grad
 
 
+def test_answers_are_in_memory_of_their_own() -> None:
+    buffer = drawn().numpy()
+    found = as_values(buffer, 7)
+    buffer[:] = 0
+    assert torch.equal(found, drawn())
+    with torch.inference_mode():
+        answer = drawn()
+    weight = torch.ones(5, requires_grad=True)
+    (as_values(answer, 7) * weight).sum().backward()  # type: ignore[no-untyped-call]
+
+
 def test_one_number_for_each_is_a_column() -> None:
     assert as_values(np.arange(3), 3).tolist() == [[0.0], [1.0], [2.0]]
 

@@ -284,8 +284,10 @@ def in_order(data: Stream, size: int, start: int = 0) -> Stream | None:
         if not plain or isinstance(source.dataset, IterableDataset):
             return None
         dataset = source.dataset
+        if not hasattr(dataset, "__len__"):
+            return None
         loader = DataLoader(
-            Subset(dataset, range(start, len(dataset))),  # type: ignore[arg-type]
+            Subset(dataset, range(start, len(dataset))),
             source.batch_size or size,
             collate_fn=source.collate_fn,
             num_workers=source.num_workers,

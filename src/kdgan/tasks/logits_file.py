@@ -91,11 +91,10 @@ def same(file: NDArray[np.float32], mine: NDArray[np.float32]) -> NDArray[np.boo
 
 
 class LogitsFile:
-    """A file, opened to be read, or written on.
+    """A file, mapped into memory.
 
     Args:
         path: of the file.
-        write: whether it is written on.
 
     Attributes:
         note: what it says of itself.
@@ -106,8 +105,8 @@ class LogitsFile:
         UsageError: if there is no such file.
     """
 
-    def __init__(self, path: Path, *, write: bool = False) -> None:
-        self.path, self.write = path, write
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._open()
 
     def _open(self) -> None:
@@ -133,19 +132,18 @@ class LogitsFile:
         count = shapes["logits"][0] if shapes["logits"] else 0
         if kinds != ["F32", "I64"] or [*shapes.values()] != [(count, width), (count, 2)] or not count * width:
             raise wrong(none)
-        mode: Any = "r+" if self.write else "r"
         with self.path.open("rb") as raw:
             start = 8 + int.from_bytes(raw.read(8), "little")
         # The numbers first: with them begins what follows the header, since their type is the wider.
-        self.examples = np.memmap(self.path, np.int64, mode, start, (count, 2))
-        self.logits = np.memmap(self.path, np.float32, mode, start + 16 * count, (count, width))
+        self.examples = np.memmap(self.path, np.int64, "r", start, (count, 2))
+        self.logits = np.memmap(self.path, np.float32, "r", start + 16 * count, (count, width))
 
-    def __getstate__(self) -> tuple[Path, bool]:
-        return self.path, self.write
+    def __getstate__(self) -> Path:
+        return self.path
 
-    def __setstate__(self, state: tuple[Path, bool]) -> None:
+    def __setstate__(self, path: Path) -> None:
         # Workers of a DataLoader look into the file themselves.
-        self.path, self.write = state
+        self.path = path
         self._open()
 
     def __len__(self) -> int:
@@ -193,11 +191,12 @@ class LogitsFile:
 
     def put(self, start: int, logits: NDArray[np.float32], examples: NDArray[np.int64]) -> None:
         """Writes rows so that, wherever it is stopped, none counts as done that is not on the disk."""
-        rows = slice(start, start + len(logits))
-        self.logits[rows] = logits
-        self.logits.flush()
-        self.examples[rows] = examples
-        self.examples.flush()
+        with self.path.open("r+b") as file:
+            for there, rows in ((self.logits, logits), (self.examples, examples)):
+                file.seek(there.offset + start * there.strides[0])
+                file.write(np.ascontiguousarray(rows, there.dtype).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def create(path: Path, count: int, note: Note) -> None:
@@ -221,9 +220,8 @@ def create(path: Path, count: int, note: Note) -> None:
         file.flush()
         size = file.tell() + ends[1]
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(
-                file.fileno(), 0, size
-            )  # a full disk is found here, and not in the midst of the map
+            # A full disk is found now, and not when answers are there.
+            os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -119,7 +120,10 @@ def teach(
         parts = recordable(data, unlabelled)
         _check_order(parts)
         known_by = " ".join(map(known_as, members)) if name is None else f"name {name}"
-        _Asking(members, known_by, parts, place, where, batch, shown).finish()
+        try:
+            _Asking(members, known_by, parts, place, where, batch, shown).finish()
+        except OSError as error:
+            raise wrong(f"{place} cannot be written: {error.strerror or error}") from error
     return place
 
 
@@ -220,6 +224,8 @@ class _Asking:
         if self.path.exists():
             self._check(LogitsFile(self.path), self.path)
             return
+        for left in self.path.parent.glob(f".{glob.escape(self.unfinished.name)}.*.tmp"):
+            left.unlink(missing_ok=True)  # which a kill left in the moment of its beginning
         done = 0
         if self.unfinished.exists():
             started = LogitsFile(self.unfinished)
@@ -261,7 +267,7 @@ class _Asking:
         return True
 
     def _go_on(self, done: int) -> None:
-        file = LogitsFile(self.unfinished, write=True) if done else None
+        file = LogitsFile(self.unfinished) if done else None
         waiting: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
         written, since = done, time.monotonic()
         try:
@@ -291,7 +297,7 @@ class _Asking:
             parts.append(Part(gives=gives, names=names, width=width))
         with replacing(self.unfinished) as temporary:
             create(temporary, self.total, Note(teacher=self.teacher, parts=parts))
-        return LogitsFile(self.unfinished, write=True)
+        return LogitsFile(self.unfinished)
 
     def _batches(self, done: int) -> Iterator[Batch]:
         """The examples from that number on."""

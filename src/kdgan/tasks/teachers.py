@@ -299,7 +299,11 @@ class _Maker:
             raise wrong(
                 "a teacher in a list must be no list: for logits of training examples make it an array"
             )
-        return Ensemble([self.face(each)[0] for each in teachers], self.sees)
+        faces = [self.face(each)[0] for each in teachers]
+        sees: set[Any] = {getattr(each, "sees", "both") for each in faces if not isinstance(each, Known)}
+        if len(sees) > 1:
+            raise wrong(f"the teachers of a list must see the same, not {' and '.join(sorted(sees))}")
+        return Ensemble(faces, next(iter(sees), self.sees))
 
     def _array(self, array: NDArray[Any] | Tensor) -> Known:
         found: Any = array

@@ -293,6 +293,9 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
     """What a teacher answered as numbers `(B, K)`: a tensor or an array, or an object or mapping with such as `logits`;
     one number for each example is a single column.
 
+    Returns:
+        A copy on the CPU, float32, without gradient.
+
     Raises:
         UsageError: for another answer, or one for other than `count` examples.
     """
@@ -304,7 +307,6 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
         found = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer))
     except (TypeError, ValueError, RuntimeError) as error:
         raise wrong(f"{what} must give numbers (N, K), not {type(answer).__name__}: {error}") from error
-    found = found.detach()
     if found.ndim == 1:
         found = found.unsqueeze(1)
     if found.ndim != 2 or len(found) != count or found.is_complex() or not found.shape[1]:
@@ -312,4 +314,5 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
             f"{what} must give a row of numbers for each of {count} examples, ({count}, K), not {tuple(found.shape)} "
             f"of {found.dtype}"
         )
-    return found.float()
+    # In memory of its own, which the teacher may write into again, and as a tensor that may meet others with gradient.
+    return found.detach().to("cpu", torch.float32, copy=True)

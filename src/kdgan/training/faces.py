@@ -100,7 +100,7 @@ class Asked(nn.Module):
                 [self._given(each) for each in inputs],
                 {key: self._given(each) for key, each in named.items()},
             )
-            return as_values(answer, len(first)).cpu()
+            return as_values(answer, len(first))
 
     def answer(self, inputs: Sequence[Any], named: dict[str, Any]) -> Any:
         """What it gives."""
