@@ -58,3 +58,12 @@ def test_what_cannot_be_counted_or_judged_is_said() -> None:
     assert teacher.split()[:2] == ["teacher", "-"]
     assert said == "teacher: needs privileged information, which validation does not have."
     assert len(head) == len(student) == len(teacher)
+
+
+def test_what_is_no_network_has_no_costs() -> None:
+    metrics = {"student": {"accuracy": 91.0}, "teacher": {"accuracy": 96.5}}
+    head, student, teacher, _ = str(report(metrics=metrics, costs={"student": SMALL})).splitlines()
+    assert teacher.split() == ["teacher", "96.50", "-", "-", "-", "-"]
+    assert len(head) == len(student) == len(teacher)
+    told = str(report(notes=("teacher: known by its logits of training examples alone.",))).splitlines()
+    assert told[-2] == "teacher: known by its logits of training examples alone."

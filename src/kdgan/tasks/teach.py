@@ -42,6 +42,8 @@ from kdgan.training.players import on_device
 
 _SECONDS = 1.0
 """How long answers wait before they are written: what a kill costs, at most, beside the batch that is at work."""
+_BYTES = 2**25
+"""How much of them waits, at most."""
 
 
 def teach(
@@ -283,7 +285,8 @@ class _Asking:
                 waiting.append((torch.cat(answers, 1).numpy(), numbers(batch)))
                 done += len(batch)
                 self.shown("asking the teacher", done, self.total)
-                if time.monotonic() - since > _SECONDS:
+                size = len(waiting) * waiting[-1][0].nbytes
+                if time.monotonic() - since > _SECONDS or size > _BYTES:
                     written, since = _write(file, waiting, written), time.monotonic()
         finally:
             if file is not None:
