@@ -20,8 +20,8 @@ from kdgan.ship.report import Report
 from kdgan.tasks.metrics import Metric, own_metrics
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.teachers import Teacher, as_teacher
-from kdgan.training.answers import ClassMap
 from kdgan.training.check import check_choices, check_modules, check_players
+from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, plain_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import training_bars

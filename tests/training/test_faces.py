@@ -1,7 +1,6 @@
 """Teachers of any kind as modules that a `Player` holds."""
 
 import copy
-import pickle
 
 import numpy as np
 import pytest
@@ -11,13 +10,12 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.methods.player import Player
 from kdgan.training import identity
-from kdgan.training.answers import Reading, translation
+from kdgan.training.answers import Reading
+from kdgan.training.class_map import translation
 from kdgan.training.faces import (
     Asked,
     Ensemble,
     Known,
-    Lazy,
-    Rows,
     Seeing,
     answered,
     is_network,
@@ -91,27 +89,13 @@ def test_an_ensemble_shares_columns_among_those_that_are_known() -> None:
     settle(face, "classes", 3)
     first, last = known(face)
     assert (first.start, last.start) == (0, 3)
-    rows = Rows([first.rows, last.rows])
-    assert rows[2].shape == (6,)
-    assert rows[1:3].shape == (2, 6)
-    batch = Batch(X, BATCH.targets, teacher_logits=torch.as_tensor(rows[:]), recorded=True)
+    rows = np.concatenate([first.rows[:], last.rows[:]], axis=1)
+    batch = Batch(X, BATCH.targets, teacher_logits=torch.as_tensor(rows), recorded=True)
     p1, p2, p3, p4 = (told(linear(seed)).softmax(1) for seed in (1, 2, 3, 4))
     expected = (p1 + p2 + (p3 + p4) / 2) / 3
     torch.testing.assert_close(answered(face, batch).softmax(1), expected)
     assert not is_network(face)
     assert len(list(networks(face))) == 4
-
-
-def test_rows_become_logits_as_they_are_asked_for() -> None:
-    face = Ensemble([recorded(1), recorded(2)], "both")
-    settle(face, "classes", 3)
-    rows = Rows([each.rows for each in known(face)])
-    lazy = Lazy(face, rows)
-    expected = ((told(linear(1)).softmax(1) + told(linear(2)).softmax(1)) / 2).log()
-    torch.testing.assert_close(lazy[0:6], expected)
-    torch.testing.assert_close(lazy[4], expected[4])
-    assert len(lazy) == 6
-    torch.testing.assert_close(pickle.loads(pickle.dumps(lazy))[3], expected[3])  # noqa: S301
 
 
 def test_the_first_number_that_is_wrong_is_named_by_its_place_among_all() -> None:

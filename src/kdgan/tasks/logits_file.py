@@ -24,7 +24,8 @@ from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, leaves
 from kdgan.errors import wrong
 from kdgan.stored import from_json
-from kdgan.training.answers import ClassMap, Gives, Reading
+from kdgan.training.answers import Gives, Reading
+from kdgan.training.class_map import ClassMap
 
 CHECKS = 4
 """Columns behind the logits of an example: its two numbers, each in two halves that float32 holds exactly."""

@@ -32,7 +32,8 @@ from kdgan.errors import UsageError, wrong
 from kdgan.files import locked, make_folder, replacing, sync
 from kdgan.methods.player import evaluating, forward
 from kdgan.tasks.logits_file import LogitsFile, Note, Part, as_columns, create, numbers, plain_names, same
-from kdgan.tasks.teachers import CHECKED, Teacher, as_teacher, known_as
+from kdgan.tasks.recording import CHECKED, known_as
+from kdgan.tasks.teachers import Teacher, as_teacher
 from kdgan.training.check import check_choices
 from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -13,40 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdgan.data.batch import Batch
-from kdgan.data.own import example_of, in_order, length_of, read_once, spread
-from kdgan.data.semi import Semi
-from kdgan.data.stream import Recorded, Stream
+from kdgan.data.stream import Recorded
 from kdgan.errors import wrong
 from kdgan.methods import METHODS, Method, name_of
 from kdgan.tasks.logits_file import LogitsFile
 from kdgan.tasks.own import OwnTask
-from kdgan.training import identity
-from kdgan.training.answers import ClassMap, Gives, Reading, translation
-from kdgan.training.evaluate import most_at_once
-from kdgan.training.faces import (
-    Asked,
-    Ensemble,
-    Estimator,
-    Known,
-    Lazy,
-    Rows,
-    Seeing,
-    Sees,
-    answered,
-    is_network,
-    known,
-    networks,
-    settle,
-)
+from kdgan.tasks.recording import Rows, recorded
+from kdgan.training.answers import Gives, Reading
+from kdgan.training.class_map import ClassMap, translation
+from kdgan.training.estimators import Estimator
+from kdgan.training.faces import Asked, Ensemble, Known, Seeing, Sees, is_network, known, networks, settle
 
 Teacher: TypeAlias = (
     "nn.Module | Callable[..., Any] | NDArray[Any] | Tensor | str | Path | Sequence[Any] | Any"
 )
 """A module; a function from inputs to logits; logits or probabilities `(N, K)` of the training examples, as an array, a
 tensor or a file; a trained estimator of scikit-learn's kind; or a list of these: the mean of their probabilities."""
-CHECKED = 64
-"""Examples of a stream that are held against a file of logits: from the first to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,89 +122,13 @@ class Taught:
             device: of the players.
             shown: is told how many are done.
         """
-        if self.looks:
-            return task
-        data = task.train
-        parts = [data.labelled, data.unlabelled] if isinstance(data, Semi) else [data]
-        lazy = all(isinstance(each, Known | Ensemble | nn.ModuleList) for each in self.face.modules())
-        if not lazy and any(isinstance(each, Stream) and in_order(each, 1) is None for each in parts):
-            for each in self.face.modules():
-                if isinstance(each, Asked):
-                    each.known = known_as(each)
-            return task
-        total = sum(map(_count, parts))
-        record = _Recording(self.face, device, total, shown)
-        found = [
-            record.batch(each) if isinstance(each, Batch) else record.stream(each, lazy) for each in parts
-        ]
-        sample = replace(task.sample, teacher_logits=None, teacher_saw=None, recorded=False)
-        return replace(task, train=found[0] if len(found) == 1 else Semi(*found), sample=sample)
+        return recorded(self.face, task, device, shown)
 
     def returned(self, module: nn.Module) -> Any:
         """What a result has as the teacher: the caller's own, or the copy of his that learned."""
         if module is self.face:
             return self.own
         return module.module if isinstance(module, Seeing) else module
-
-
-def _count(part: Batch | Stream) -> int:
-    return len(part) if isinstance(part, Batch) else length_of(part)
-
-
-class _Recording:
-    """Asks a teacher about examples.
-
-    Args:
-        face: the teacher.
-        device: of the players.
-        total: examples.
-        shown: is told how many are done.
-    """
-
-    def __init__(
-        self, face: nn.Module, device: torch.device, total: int, shown: Callable[[str, int, int], None]
-    ) -> None:
-        self.face, self.device, self.total, self.shown, self.done = face, device, total, shown, 0
-
-    def batch(self, data: Batch) -> Batch:
-        """All examples at once, with logits on their device."""
-        found = torch.cat(list(self._asked(data))).to(data.device)
-        return replace(data, teacher_logits=found, teacher_saw=None, recorded=True)
-
-    def stream(self, data: Stream, lazy: bool) -> Stream:
-        """Examples that are read anew; logits of a teacher that cannot be asked stay where they are."""
-        self._look(data)
-        if lazy:
-            assert data.logits is not None
-            return replace(data, logits=Lazy(self.face, data.logits))
-        ordered = in_order(data, 256)
-        assert ordered is not None
-        found = [each.cpu() for batch in read_once(ordered, "train", 0) for each in self._asked(batch)]
-        return replace(data, logits=torch.cat(found))
-
-    def _asked(self, batch: Batch) -> Iterator[Tensor]:
-        most = most_at_once(batch)
-        for start in range(0, len(batch), most):
-            part = batch if len(batch) <= most else batch[start : start + most]
-            self._check(part)
-            yield answered(self.face, part.to(self.device))
-            self.done += len(part)
-            self.shown("asking the teacher", self.done, self.total)
-
-    def _check(self, batch: Batch) -> None:
-        for each in known(self.face):
-            if each.check is not None and batch.teacher_logits is not None:
-                each.check(batch, each.own(batch.teacher_logits))
-
-    def _look(self, data: Stream) -> None:
-        """Holds some examples of a data set against the file that the logits are from."""
-        if not any(each.check is not None for each in known(self.face)):
-            return
-        rows, bare = data.logits, replace(data, logits=None)
-        assert rows is not None
-        for place in spread(length_of(bare), CHECKED):
-            row = torch.as_tensor(rows[place], dtype=torch.float32).unsqueeze(0)
-            self._check(replace(example_of(bare, place), teacher_logits=row, recorded=True))
 
 
 def as_teacher(
@@ -360,27 +266,3 @@ def _has_arrays(data: object) -> bool:
     if isinstance(data, Mapping) and data:
         return _has_arrays(next(iter(data.values())))
     return isinstance(data, np.ndarray)
-
-
-def known_as(face: nn.Module) -> str:
-    """What tells a teacher that is asked from others: code, settings and weights, as far as they can be known."""
-    if isinstance(face, Ensemble):
-        return " ".join(map(known_as, face.members))
-    if isinstance(face, Estimator):
-        # As joblib keeps results: what compiled parts hold is part of it.
-        return f"{type(face.estimator).__name__} {joblib_hash(face.estimator)} {face.sees}"
-    if isinstance(face, Asked):
-        return f"{identity.of_object(face.ask)} {face.reading.gives} {face.sees}"
-    return f"{identity.of_form(face)} {identity.of_tensors(face.state_dict().values())}"
-
-
-def joblib_hash(estimator: Any) -> str:
-    """A hash of an estimator and all that it learned."""
-    from joblib import hash as hash_of  # with scikit-learn, which takes long to be imported
-
-    try:
-        return str(hash_of(estimator))
-    except Exception as error:  # what cannot be pickled
-        raise wrong(
-            f"{type(estimator).__name__} cannot be told from others ({type(error).__name__}: {error})"
-        ) from error

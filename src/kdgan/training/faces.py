@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +13,8 @@ from kdgan.data.stream import Recorded
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 from kdgan.methods.player import evaluating, forward
-from kdgan.training.answers import NOT_ONE_TO_ONE, Reading, Translation, as_values, mean_of
+from kdgan.training.answers import Reading, as_values, mean_of
+from kdgan.training.class_map import NOT_ONE_TO_ONE, Translation
 
 Sees = Literal["both", "inputs", "privileged"]
 """What a teacher is called with, where there is privileged information."""
@@ -110,61 +109,6 @@ class Asked(nn.Module):
         # It may write into what it is given, which others see too.
         own = part.detach().to("cpu", copy=True)
         return own.numpy() if self.arrays else own
-
-
-class Estimator(Asked):
-    """A trained estimator as scikit-learn has them: `predict_proba`, else `decision_function`.
-
-    It is called with an array `(B, F)` of all numbers of an example.
-
-    Args:
-        estimator: trained.
-        classes: the student's class for its classes, see `Reading`.
-        sees: what it is called with.
-    """
-
-    def __init__(self, estimator: Any, classes: Any, sees: Sees) -> None:
-        gives_probabilities = hasattr(estimator, "predict_proba")
-        names = getattr(estimator, "classes_", None)
-        plain = None
-        if isinstance(names, np.ndarray) and names.ndim == 1:
-            plain = tuple(names.tolist())
-        reading = Reading("probabilities" if gives_probabilities else "logits", plain, classes)
-        super().__init__(
-            estimator.predict_proba if gives_probabilities else estimator.decision_function,
-            reading,
-            sees,
-            arrays=True,
-        )
-        self.estimator = estimator
-        self.labels = names if isinstance(names, list) else None
-
-    apart: ClassVar[tuple[str, ...]] = ("ask", "estimator")
-
-    def answer(self, inputs: Sequence[Any], named: dict[str, Any]) -> Any:
-        """Probabilities or margins `(B, K')`; of several labels those that they are there."""
-        rows = np.concatenate([part.reshape(len(part), -1) for part in (*inputs, *named.values())], axis=1)
-        with warnings.catch_warnings():
-            # Trained on a table, it misses the names of the columns.
-            warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            found = self.ask(rows)
-        if isinstance(found, list):
-            return np.stack([_yes(each, self._labels(place)) for place, each in enumerate(found)], axis=1)
-        if self.reading.gives == "logits" and np.ndim(found) == 1:
-            # One margin tells two classes apart.
-            return np.stack([-found / 2, found / 2], axis=1)
-        return found
-
-    def _labels(self, place: int) -> list[Any]:
-        return [0, 1] if self.labels is None else np.asarray(self.labels[place]).tolist()
-
-
-def _yes(probabilities: Any, names: list[Any]) -> Any:
-    """The probability that a label is there, which an estimator has no column for that never saw it so."""
-    found = np.asarray(probabilities)
-    if set(names) - {0, 1} or found.ndim != 2 or found.shape[1] != len(names):
-        raise wrong(f"an output of the teacher has the classes {names!r:.60}, not 0 and 1")
-    return found[:, names.index(1)] if 1 in names else np.zeros(len(found))
 
 
 class Known(nn.Module):
@@ -287,49 +231,3 @@ def answered(face: nn.Module, batch: Batch) -> Tensor:
         return mean_of([answered(each, batch) for each in face.members], face.kind)
     with evaluating(face):
         return forward("teacher", face, batch)
-
-
-class Rows:
-    """Rows of several teachers side by side.
-
-    Args:
-        parts: the rows of each, of the same number.
-    """
-
-    def __init__(self, parts: Sequence[Recorded]) -> None:
-        self.parts = list(parts)
-
-    def __len__(self) -> int:
-        return len(self.parts[0])
-
-    def __getitem__(self, row: Any) -> Any:
-        if len(self.parts) == 1:
-            return self.parts[0][row]
-        return np.concatenate([np.asarray(part[row]) for part in self.parts], axis=-1)
-
-
-class Lazy:
-    """Logits made of rows as they are asked for.
-
-    Args:
-        face: the teacher, which is known by rows alone.
-        rows: of all its parts.
-    """
-
-    def __init__(self, face: nn.Module, rows: Recorded) -> None:
-        self.face, self.rows = face, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: Any) -> Tensor:
-        values = torch.as_tensor(self.rows[row], dtype=torch.float32)
-        several = values.ndim == 2
-        found = self._made(self.face, values if several else values.unsqueeze(0))
-        return found if several else found[0]
-
-    def _made(self, face: nn.Module, values: Tensor) -> Tensor:
-        if isinstance(face, Known):
-            return face.logits(face.own(values))
-        assert isinstance(face, Ensemble)
-        return mean_of([self._made(each, values) for each in face.members], face.kind)
