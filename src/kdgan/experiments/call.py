@@ -6,15 +6,15 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.heldout import held_out
@@ -26,6 +26,7 @@ from kdgan.experiments.comparison import run_all
 from kdgan.experiments.description import describe, facts_of_own
 from kdgan.experiments.own import (
     Factory,
+    FreshTeacher,
     OwnPlan,
     OwnRun,
     Setting,
@@ -35,7 +36,16 @@ from kdgan.experiments.own import (
     plans_of,
     share,
 )
-from kdgan.experiments.own_options import Players, check_call, check_main, seeds_of, variants_of
+from kdgan.experiments.own_options import (
+    DEFAULT_FOR_KEPT,
+    DEFAULT_METHODS,
+    Players,
+    check_call,
+    check_main,
+    seeds_of,
+    teacher_of,
+    variants_of,
+)
 from kdgan.experiments.records import Curves, Record, record_of, write_records
 from kdgan.experiments.sending import can_be_sent
 from kdgan.experiments.variants import Key
@@ -47,10 +57,13 @@ from kdgan.tasks.choice import named
 from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import Outcome
+from kdgan.tasks.teachers import Teacher
 from kdgan.training.check import check_choices
+from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, bind_folder, check_kept
 from kdgan.training.devices import find_device
-from kdgan.training.execution import Execution
+from kdgan.training.display import training_bars
+from kdgan.training.execution import Execution, unseen
 from kdgan.training.home import Home
 
 READING = 0
@@ -59,12 +72,15 @@ READING = 0
 
 def compare(
     make_student: Factory,
-    teacher: nn.Module | Factory,
+    teacher: Teacher | Factory,
     train: Data,
     validation: Data,
     test: Data,
     *,
-    methods: Sequence[str | type[Method]] = ("distn", "kdgan"),
+    teacher_gives: Literal["logits", "probabilities"] = "logits",
+    teacher_sees: Literal["both", "inputs", "privileged"] = "both",
+    teacher_classes: ClassMap | None = None,
+    methods: Sequence[str | type[Method]] | None = None,
     seeds: int | Sequence[int] = 5,
     hyper: Mapping[str | type[Method], Mapping[str, Any]] | None = None,
     make_discriminator: Factory | None = None,
@@ -102,12 +118,16 @@ def compare(
             generators are seeded before.
         teacher: as in `distill`: one that is trained is kept as it is, unless `teacher_lr` is given; one that is not is
             first trained on the labels, once for all methods of a seed. Or a function without arguments that gives a
-            fresh one for each seed.
+            fresh module for each seed. Of any other kind, too, as in `distill`: a function that takes inputs, an array,
+            a file, an estimator, or a list is asked once, before all runs.
+        teacher_gives: as in `distill`, as the next two are.
+        teacher_sees: what the teacher is called with.
+        teacher_classes: the student's class for each of the teacher's.
         train: as in `distill`.
         validation: as in `distill`; for the curves, and nothing is trained or chosen by it.
         test: in the same forms; players are judged by it once, after the last step.
         methods: their names, or subclasses of `kdgan.Method`; the control is always added, and `selftrain` where there
-            are unlabelled examples.
+            are unlabelled examples. Default: distn and kdgan, or distn where the teacher cannot learn.
         seeds: how many, from 0, or which.
         hyper: hyperparameters by method, and whichever of lr, teacher_lr, teacher_steps, teacher_every and
             student_pretraining a method has to itself.
@@ -161,8 +181,9 @@ def compare(
     check_main()
     where, home = find_device(device), Home(folder)
     check_choices(augment, progress=progress, teacher_trained=teacher_trained)
-    check_call(make_student, teacher, make_discriminator, workers=workers, threads=threads, title=title)
-    given, chosen = Players(make_student, teacher, make_discriminator), seeds_of(seeds)
+    check_call(make_student, make_discriminator, workers=workers, threads=threads, title=title)
+    origin = teacher_of(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
+    given, chosen = Players(make_student, origin, make_discriminator), seeds_of(seeds)
     settings = settings_of(
         training,
         where,
@@ -173,15 +194,20 @@ def compare(
         teacher_every=teacher_every,
         labelled_share=labelled_share,
     )
+    if methods is None:
+        methods = DEFAULT_METHODS if given.may_learn else DEFAULT_FOR_KEPT
     variants = variants_of(methods, hyper, semi=unlabelled is not None)
+    given.check(variants, rate=teacher_lr, trained=teacher_trained)
     own, players = named(metrics), given.examples(READING, where)
+    taught = given.taught(players)
+    called = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
     console, key = Console(stderr=True, quiet=not progress), os.urandom(8).hex()
     with ExitStack() as stack, ExitStack() as block:
         block.enter_context(apart(where, READING, players))
         data = OwnTask.read(
             train,
             validation,
-            players,
+            called,
             own,
             where,
             size=settings.batch,
@@ -189,16 +215,26 @@ def compare(
             augment=augment,
             unlabelled=unlabelled,
             asked=task,
+            logits=taught.rows,
         )
+        taught.settle(data)
         with seeded(READING, where):
-            tested = data.judging_on(held_out(test, "test", seed=READING), players)
+            tested = data.judging_on(held_out(test, "test", seed=READING), called)
         family = data.family(loss, class_weights, label_smoothing).to(where)
-        trained = data.is_trained(players["teacher"]) if teacher_trained is None else bool(teacher_trained)
+        trained = not taught.may_learn or bool(teacher_trained)
+        if taught.may_learn and teacher_trained is None:
+            trained = data.is_trained(taught.face)
+        asked = None
+        if not taught.looks:
+            asked = tested.measured({"teacher": taught.face}).get("teacher")
+            with training_bars() if progress else nullcontext(unseen) as shown:
+                data = taught.recorded(data, where, shown)
         if steps is None and training is None:
             settings = replace(settings, steps=default_steps(data.train, settings.batch))
         keeps = home.path is not None
+        face = origin if isinstance(origin, FreshTeacher) else origin.face
         setting = Setting(
-            make_student, teacher, make_discriminator, data, tested, family, augment, trained, keeps
+            make_student, face, make_discriminator, data, tested, family, augment, trained, keeps, asked
         )
         shared = described(setting, settings, players) if keeps else {}
         plans = plans_of(
@@ -209,7 +245,7 @@ def compare(
         execution = Execution(where, workers=workers, threads=threads)
         for plan in list(plans.values())[: len(variants)]:
             OwnRun(plan, execution)  # finds what is wrong before anything is written
-        facts = facts_of_own(players, setting, settings, variants, chosen, execution, title)
+        facts = facts_of_own(players, setting, settings, variants, chosen, execution, title, taught.what)
         if workers == 1 or not can_be_sent((setting, list(plans.values())), console):
             execution = replace(execution, workers=0)
         else:

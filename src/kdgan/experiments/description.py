@@ -22,6 +22,7 @@ from kdgan.tasks.sources import notes_of
 from kdgan.training import identity
 from kdgan.training.config import Training
 from kdgan.training.execution import Execution
+from kdgan.training.faces import is_network, networks
 
 
 def describe(variant: Variant) -> str:
@@ -60,8 +61,20 @@ def facts_of_own(
     seeds: Sequence[int],
     execution: Execution,
     title: str,
+    teacher: str,
 ) -> dict[str, str]:
-    """Facts about a comparison of a caller's own that its report states beside the numbers."""
+    """Facts about a comparison of a caller's own that its report states beside the numbers.
+
+    Args:
+        players: examples of them, by role.
+        setting: what all runs share.
+        settings: of training.
+        variants: by name.
+        seeds: of the runs.
+        execution: where and how.
+        title: name of the data.
+        teacher: its kind in words.
+    """
     task = setting.task
     train = labelled_part(task.train)
     count = f"{len(train):,} labelled" if isinstance(train, Batch) else "read anew in every pass"
@@ -69,10 +82,14 @@ def facts_of_own(
         count += " and others without labels"
     parts = f"{len(task.validation):,} for validation, {len(setting.test.validation):,} for the test"
     forms = {
-        role: f"{type(module).__name__}, {count_parameters(module):,} parameters"
+        role: "; ".join(
+            f"{type(each).__name__}, {count_parameters(each):,} parameters" for each in networks(module)
+        )
         for role, module in players.items()
     }
     state = "trained before" if setting.trained else "trained on the labels, once for each seed"
+    if not is_network(players["teacher"]):
+        forms["teacher"], state = teacher, "asked before training"
     named = {
         name: {
             "hyper": {key: identity.of_object(value) for key, value in variant.hyper.items()},

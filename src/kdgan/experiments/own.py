@@ -21,9 +21,12 @@ from kdgan.losses import Family
 from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import OwnPlanned, PlayersRun
+from kdgan.tasks.teachers import as_teacher
 from kdgan.training import identity
+from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, digest
 from kdgan.training.execution import Execution
+from kdgan.training.faces import is_network
 from kdgan.training.home import Home
 from kdgan.training.players import build_players
 
@@ -32,12 +35,34 @@ Factory: TypeAlias = Callable[[], nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
+class FreshTeacher:
+    """Gives a fresh teacher.
+
+    Attributes:
+        make: the caller's function, which gives a module.
+        sees: what the module is called with.
+        classes: the student's class for its classes, or None.
+    """
+
+    make: Factory
+    sees: str
+    classes: ClassMap | None
+
+    def __call__(self) -> nn.Module:
+        """The module, as a `Player` holds it."""
+        module: Any = self.make()
+        if not isinstance(module, nn.Module):
+            raise wrong(f"what makes the teacher must give a torch.nn.Module, not {type(module).__name__}")
+        return as_teacher(module, sees=self.sees, classes=self.classes).face
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """What all runs of one call share.
 
     Attributes:
         make_student: gives a fresh student.
-        teacher: a module, or what gives a fresh one.
+        teacher: the module that a `Player` holds, or what gives a fresh one.
         make_discriminator: gives a fresh discriminator; None for one of the teacher's form.
         task: the data, and how players are judged on the way.
         test: how they are judged in the end.
@@ -45,10 +70,12 @@ class Setting:
         augment: other views of inputs.
         trained: whether the teacher is trained.
         keeps: whether runs that are stopped go on later.
+        asked: metrics on test data of a teacher that is no network, which is asked about them once; None where it is
+            one, or nothing is known of it there.
     """
 
     make_student: Factory
-    teacher: nn.Module | Factory
+    teacher: nn.Module | FreshTeacher
     make_discriminator: Factory | None
     task: OwnTask
     test: OwnTask
@@ -56,6 +83,7 @@ class Setting:
     augment: Augmentation | None
     trained: bool
     keeps: bool
+    asked: Mapping[str, float] | None = None
 
     def players(
         self, kind: type[Method], seed: int, *, frozen: bool, device: torch.device
@@ -208,7 +236,9 @@ class OwnRun(PlayersRun):
         metrics = self.test.measure("student", self.trainer.modules["student"])
         found = dict(metrics)
         teacher = self.trainer.method.players.get("teacher")
-        if teacher is not None and self.test.judges("teacher", teacher.module):
+        if teacher is not None and not is_network(teacher.module):
+            found |= _of("teacher", self.setting.asked or {})
+        elif teacher is not None and self.test.judges("teacher", teacher.module):
             found |= _of("teacher", self.test.measure("teacher", teacher.module))
         found |= {name: value for name, value in history[-1].items() if name.startswith("validation/")}
         if "accuracy" in metrics:

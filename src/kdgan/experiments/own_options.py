@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,21 +13,57 @@ from torch import Tensor, nn
 
 from kdgan.distillation import plain_hyper
 from kdgan.errors import UsageError, wrong
-from kdgan.experiments.own import Factory, build
+from kdgan.experiments.own import Factory, FreshTeacher, build
 from kdgan.experiments.variants import Variant, looks_at
 from kdgan.methods import CONTROL, METHODS, Method, find, name_of
+from kdgan.tasks.teachers import Taught, Teacher, as_teacher
 from kdgan.training import identity
 from kdgan.training.check import check_modules
 from kdgan.training.config import plain_number, whole_seed
 
+DEFAULT_METHODS, DEFAULT_FOR_KEPT = ("distn", "kdgan"), ("distn",)
+"""The methods of a call that names none: with a teacher that is a module, and with one that cannot learn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Players:
-    """What the caller gave."""
+    """What the caller gave.
+
+    Attributes:
+        make_student: gives a fresh student.
+        teacher: the caller's, of any kind, or what gives a fresh module.
+        make_discriminator: gives a fresh discriminator, or None.
+    """
 
     make_student: Factory
-    teacher: nn.Module | Factory
+    teacher: Taught | FreshTeacher
     make_discriminator: Factory | None
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether the teacher is a module."""
+        return isinstance(self.teacher, FreshTeacher) or self.teacher.may_learn
+
+    def taught(self, players: Mapping[str, nn.Module]) -> Taught:
+        """The teacher, or the example of one that `examples` made."""
+        if isinstance(self.teacher, Taught):
+            return self.teacher
+        return Taught(players["teacher"], players["teacher"], "a module")
+
+    def check(self, variants: Mapping[str, Variant], *, rate: float | None, trained: bool | None) -> None:
+        """Raises a UsageError for a method that needs a teacher which is a module, where this one is none.
+
+        Args:
+            variants: the methods.
+            rate: of a teacher that goes on learning, or None.
+            trained: what the caller says of it.
+        """
+        if isinstance(self.teacher, FreshTeacher):
+            return
+        for variant in variants.values():
+            self.teacher.check(
+                find(variant.method), rate=rate, trained=trained, discriminator=self.make_discriminator
+            )
 
     def examples(self, seed: int, device: torch.device) -> dict[str, nn.Module]:
         """One of each, by role.
@@ -35,18 +72,44 @@ class Players:
             UsageError: if they are none, or come out otherwise when they are made again.
         """
         makers: dict[str, Any] = {"student": self.make_student}
-        if not isinstance(self.teacher, nn.Module):
+        if isinstance(self.teacher, FreshTeacher):
             makers["teacher"] = self.teacher
         if self.make_discriminator is not None:
             makers["discriminator"] = self.make_discriminator
-        players = {"student": nn.Module(), "teacher": self.teacher}
+        players = {"student": nn.Module()}
+        if isinstance(self.teacher, Taught):
+            players["teacher"] = self.teacher.face
         for role, make in makers.items():
             one, other = (build(make, role, seed, device) for _ in range(2))
             check_modules({role: one})
             _check_fresh(role, one, other)
             players[role] = one
         check_modules(players)
-        return players  # type: ignore[return-value]
+        return players
+
+
+def teacher_of(teacher: Teacher | Factory, **options: Any) -> Taught | FreshTeacher:
+    """The teacher of a call: of any kind, or a function that gives a fresh module, which can be called with nothing.
+
+    Args:
+        teacher: the caller's.
+        options: of `kdgan.tasks.teachers.as_teacher`.
+
+    Raises:
+        UsageError: for what is no teacher.
+    """
+    is_other = isinstance(teacher, nn.Module) or hasattr(teacher, "predict_proba")
+    if is_other or not callable(teacher) or not _needs_nothing(teacher):
+        return as_teacher(teacher, **options)
+    return FreshTeacher(teacher, options["sees"], options["classes"])
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):  # the second where nothing is known of its arguments
+        return False
+    return True
 
 
 def _check_fresh(role: str, one: nn.Module, other: nn.Module) -> None:
@@ -70,7 +133,6 @@ def _tensors(state: Mapping[str, Any]) -> list[Tensor]:
 
 def check_call(
     make_student: object,
-    teacher: object,
     make_discriminator: object,
     *,
     workers: object,
@@ -87,10 +149,6 @@ def check_call(
                 f"{name} must be a function without arguments that gives a fresh module, not "
                 f"{type(make).__name__}: each run trains one of its own"
             )
-    if not callable(teacher):
-        raise wrong(
-            f"the teacher must be a torch.nn.Module, or a function that gives a fresh one, not {type(teacher).__name__}"
-        )
     for name, value in (("workers", workers), ("threads", threads)):
         whole = plain_number(value)
         if not isinstance(whole, int) or isinstance(whole, bool) or not 1 <= whole <= 1024:

@@ -48,7 +48,7 @@ class Outcome:
         seconds: of training, over all attempts, without evaluation and without pretraining of T and D.
         pretraining_seconds: of training T and D, which methods share.
         student_parameters: numbers in C.
-        teacher_parameters: numbers in T, None without one.
+        teacher_parameters: numbers in T, 0 where it is no network; None without one.
         examples: the likeliest labels of the first test examples, where the task shows any.
     """
 

@@ -96,7 +96,7 @@ class Taught:
         copied = [role for role in kind.roles if role not in ("student", "teacher")]
         if copied and discriminator is None:
             raise wrong(
-                f"{name} makes a {copied[0]} of the teacher's form, and {self.what} has none: give discriminator="
+                f"{name} makes a {copied[0]} of the teacher's form, and {self.what} has none: give one of your own"
             )
 
     def settle(self, task: OwnTask) -> None:
