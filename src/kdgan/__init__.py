@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kdgan.methods import Method
     from kdgan.ship.report import Report
     from kdgan.ship.student import Student
+    from kdgan.tasks.teach import teach
     from kdgan.training.config import Training
 
     __version__: str
@@ -37,6 +38,7 @@ __all__ = [
     "methods",
     "nets",
     "tagging",
+    "teach",
 ]
 
 _HOME = {
@@ -52,6 +54,7 @@ _HOME = {
     "Verdict": "kdgan.experiments.verdict",
     "compare": "kdgan.experiments.call",
     "distill": "kdgan.distillation",
+    "teach": "kdgan.tasks.teach",
 }
 
 

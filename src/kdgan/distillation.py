@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,14 @@ from kdgan.ship.report import Report
 from kdgan.tasks.choice import named
 from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
+from kdgan.tasks.teachers import Teacher, as_teacher
 from kdgan.training.check import check_choices, check_modules, check_players
+from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, plain_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import training_bars
 from kdgan.training.execution import Execution, unseen
+from kdgan.training.faces import is_network, networks
 from kdgan.training.home import Home, described
 from kdgan.training.players import build_players, copied, on_device
 from kdgan.training.trainer import Trained, Trainer
@@ -50,17 +53,20 @@ class Result:
 
     student: nn.Module
     report: Report
-    teacher: nn.Module
+    teacher: Any
     control: nn.Module | None
     history: list[dict[str, Any]]
 
 
 def distill(
     student: nn.Module,
-    teacher: nn.Module,
+    teacher: Teacher,
     train: Data,
     validation: Data,
     *,
+    teacher_gives: Literal["logits", "probabilities"] = "logits",
+    teacher_sees: Literal["both", "inputs", "privileged"] = "both",
+    teacher_classes: ClassMap | None = None,
     unlabelled: Inputs | None = None,
     method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
@@ -97,9 +103,25 @@ def distill(
 
     Args:
         student: trained in place.
-        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes
+        teacher: never changed. A trained module is kept as it is, unless `teacher_lr` is given: then a copy of it goes
             on learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of
-            it).
+            it). Every other kind counts as trained, and goes with the methods whose teacher does not learn:
+
+            - a function from inputs, called as a module would be (with arrays where the data are arrays), to logits;
+            - a trained estimator with `predict_proba` or `decision_function`, as scikit-learn's, called with an array
+              `(N, F)` of all numbers of an example;
+            - an array of logits `(N, K)` for the training examples, in their order (those of `unlabelled` after those
+              of `train`), the path of a `.npy` file of such, or of a file that `kdgan.teach` wrote;
+            - a list of any of these: the mean of their probabilities counts.
+
+            Before training they are asked once about each training example, as it is before `augment`; where a Dataset
+            has random views, about one of them. Without an order (an IterableDataset) they are asked about each batch.
+        teacher_gives: `probabilities` where functions or arrays give such: they become logits, see
+            `kdgan.training.answers.SMOOTHING`.
+        teacher_sees: what the teacher is called with where there is privileged information: `privileged` alone, too,
+            for a teacher with another tokeniser or a higher resolution.
+        teacher_classes: for a teacher of other classes the student's class for each of them, by its own (a mapping) or
+            in their order; None for those that have no counterpart. What several weigh adds up.
         train: a `kdgan.Batch` of all examples, a tuple (inputs, targets) or (inputs, targets, privileged), a mapping
             that names its targets, a list of such examples, a Dataset or a DataLoader, see `kdgan.data.own.Data`. An
             example may lack a label (-1, None, or a row of NaN). Datasets are kept as tensors on the device where
@@ -169,9 +191,12 @@ def distill(
         False
     """
     where = find_device(device)
-    kind = find(DEFAULT if method is None else method)
+    taught = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
+    default = DEFAULT if taught.may_learn else DEFAULT_FOR_KEPT
+    kind = find(default if method is None else method)
     own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
+    taught.check(kind, rate=teacher_lr, trained=teacher_trained, discriminator=discriminator)
     seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
     settings = settings_of(
@@ -185,19 +210,23 @@ def distill(
         labelled_share=labelled_share,
     )
     asked = _features(features, feature_loss, feature_weight)
-    modules = {"student": student, "teacher": teacher}
+    modules = {"student": student, "teacher": taught.face}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
     if asked is not None:
         check_teaches(kind)
+        if not taught.may_learn:
+            raise wrong(
+                f"features are of networks, and {taught.what} is none: give a module, or leave them out"
+            )
         for role in ("student", "teacher"):
             asked.find(role, modules[role])
     with apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
         work = OwnTask.read(
             train,
             validation,
-            modules,
+            {role: each for role, each in modules.items() if role != "teacher" or taught.looks},
             own,
             where,
             size=settings.batch,
@@ -205,16 +234,23 @@ def distill(
             augment=augment,
             unlabelled=unlabelled,
             asked=task,
+            logits=taught.rows,
         )
+        taught.settle(work)
         family = work.family(loss, class_weights, label_smoothing).to(where)
-        trained = work.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
+        trained = not taught.may_learn
+        if taught.may_learn:
+            trained = work.is_trained(taught.face) if teacher_trained is None else bool(teacher_trained)
         if method is None:
             kept = trained and teacher_lr is None and discriminator is None and not hyper
-            method = DEFAULT_FOR_KEPT if kept else DEFAULT
+            method = DEFAULT_FOR_KEPT if kept or not taught.may_learn else DEFAULT
             kind = find(method)
+        if "teacher" in kind.roles:
+            work = taught.recorded(work, where, shown)
         frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
-        players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
-        check_players(players, work.sample, "train", work.kind)
+        players = build_players(kind, student, taught.face, discriminator, keep_teacher=frozen, device=where)
+        looking = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
+        check_players(looking, work.sample, "train", work.kind)
         if steps is None and training is None:
             settings = replace(settings, steps=default_steps(work.train, settings.batch))
         shared = {
@@ -225,18 +261,21 @@ def distill(
         }
         call = Call(work, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        ahead = work.measured({"teacher before": teacher} if trained and not frozen else {})
+        ahead = work.measured({"teacher before": taught.face} if trained and not frozen else {})
+        if "teacher" in kind.roles and not taught.looks:
+            # What fails on these data does so before training.
+            ahead = work.measured({"teacher": taught.face})
         done, beside = call.train(
             trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
         )
-        report = call.report(trainer, done, beside, ahead, trained=trained)
-    taught = players["teacher"]
-    for module, like in ((taught, teacher), (beside, student)):
-        if module is not None:  # back where the caller's own are
+        report = replace(call.report(trainer, done, beside, ahead, trained=trained), notes=taught.notes)
+    last = players["teacher"]
+    if last is not taught.face:
+        last.eval()
+    for module, like in ((last, taught.face), (beside, student)):
+        if module is not None and module is not like:  # back where the caller's own are
             module.to(next((p.device for p in like.parameters()), where))
-    return Result(
-        student.eval(), report, taught if taught is teacher else taught.eval(), beside, done.history
-    )
+    return Result(student.eval(), report, taught.returned(last), beside, done.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,9 +374,13 @@ class Call:
             {
                 **self.task.measured(judged | beside_it),
                 **(before if taught else {}),
-                **self.task.measured(taught),
+                **self.task.measured({} if "teacher" in before else taught),
             },
-            {role: self.task.cost(role, module) for role, module in (judged | taught).items()},
+            {
+                role: self.task.cost(role, module)
+                for role, module in (judged | taught).items()
+                if is_network(module)
+            },
             done.updates,
             done.seconds,
             trained,
@@ -354,7 +397,7 @@ def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> 
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
-        on_device(device, *modules.values()),
+        on_device(device, *(each for module in modules.values() for each in networks(module))),
         seeded(seed % 2**32, device),
     ):
         try:

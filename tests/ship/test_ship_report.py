@@ -106,3 +106,13 @@ def test_a_report_as_plain_values(tmp_path: Path) -> None:
     assert there["updates"] == 3000
     with refused(tmp_path, "cannot be written"):
         made.save(tmp_path)
+
+
+def test_what_is_no_network_has_no_costs() -> None:
+    metrics = {"student": {"accuracy": 91.0}, "teacher": {"accuracy": 96.5}}
+    head, student, teacher, _ = str(report(metrics=metrics, costs={"student": SMALL})).splitlines()
+    assert teacher.split() == ["teacher", "96.50", "-", "-", "-", "-"]
+    assert len(head) == len(student) == len(teacher)
+    made = report(notes=("teacher: known by its logits of training examples alone.",))
+    assert str(made).splitlines()[-2] == "teacher: known by its logits of training examples alone."
+    assert made.to_dict()["notes"] == ["teacher: known by its logits of training examples alone."]

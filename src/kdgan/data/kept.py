@@ -13,6 +13,7 @@ from kdgan.data.batch import Batch, checked, has_labels, labelled_rows
 from kdgan.data.collate import batched, collate
 from kdgan.data.forms import Pieces, equal, leaves
 from kdgan.data.join import join
+from kdgan.data.ordered import example_of, length_of, spread
 from kdgan.data.parsing import as_batch
 from kdgan.data.semi import make_feed
 from kdgan.data.stream import Stream, one_pass, own_data
@@ -86,19 +87,24 @@ def read_or_kept(
         if not count:
             raise UsageError(f"{what} has no examples")
         size = bytes_of(stream.checked(collate([source[0]]), what)) * count
-        spread = sorted({round(place * (count - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)})
-        if size > MOST_BYTES:
-            return stream
-        for place in spread:
-            looks = [stream.checked(collate([source[place]]), what) for _ in range(_LOOKS)]
-            if any(_differ(looks[0], look) for look in looks[1:]):
-                return stream
+    if size > MOST_BYTES or random_views(stream, what):
+        return stream
     parts = list(one_pass(Stream(batched(source, AT_ONCE), beside=beside), what, seed))
     try:
         found = join(parts)
     except RuntimeError as error:
         raise wrong(f"{what} gives examples that do not fit together: {error}") from error
     return in_one(checked(found, what), what)
+
+
+def random_views(stream: Stream, what: str) -> bool:
+    """Whether examples of a Dataset, or of a loader's, differ from look to look."""
+    with own_data(what):
+        for place in spread(length_of(stream), _LOOKED_AT):
+            looks = [example_of(stream, place, what) for _ in range(_LOOKS)]
+            if any(_differ(looks[0], look) for look in looks[1:]):
+                return True
+    return False
 
 
 def in_one(batch: Batch, what: str) -> Batch:

@@ -70,6 +70,17 @@ def training_data(
     return Semi(known, more)
 
 
+def recordable(data: Data, unlabelled: Inputs | None = None, *, seed: int = 0) -> list[Batch | Stream]:
+    """All examples, as `training_data` reads them, in the order in which logits of them are recorded: those of train,
+    then those of unlabelled.
+
+    Raises:
+        UsageError: for data without examples, numbers that are not finite, and forms that differ.
+    """
+    known = read_or_kept(source_of(data, "train"), "train", seed)
+    return [known] if unlabelled is None else [known, unlabelled_data(unlabelled, known, seed)]
+
+
 def updates_in(passes: int, data: Examples, batch: int) -> int:
     """Updates that so many passes take, with `batch` examples each; very many where a stream has no length."""
     if isinstance(data, Semi):

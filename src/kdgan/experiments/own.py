@@ -208,7 +208,7 @@ class OwnRun(PlayersRun):
         metrics = self.test.measure("student", self.trainer.modules["student"])
         found = dict(metrics)
         teacher = self.trainer.method.players.get("teacher")
-        if teacher is not None and self.test.judges("teacher"):
+        if teacher is not None and self.test.judges("teacher", teacher.module):
             found |= _of("teacher", self.test.measure("teacher", teacher.module))
         found |= {name: value for name, value in history[-1].items() if name.startswith("validation/")}
         if "accuracy" in metrics:

@@ -22,12 +22,13 @@ class Report:
         metrics: on validation data, by role and name: of `student`, `control` and `teacher`, as far as there are such,
             and of `teacher before` where a trained one went on learning. The teacher is left out where it needs
             privileged information and validation has none.
-        costs: of the student and, where there is one, the teacher.
+        costs: of the student and, where it is one or several networks, the teacher.
         updates: of the student, and of the control alike.
         seconds: of training each of the players.
         teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
         majority: the accuracy of always naming the largest class.
         evaluation_seconds: of measuring on the way.
+        notes: sentences on what the table lacks.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Report:
     teacher_trained: bool
     majority: float
     evaluation_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON can hold; None stands for a metric that is infinite."""
@@ -49,6 +51,7 @@ class Report:
             },
             "costs": {role: asdict(found) for role, found in self.costs.items()},
             "seconds": dict(self.seconds),
+            "notes": [*self.notes],
         }
 
     def save(self, path: Path | str) -> None:
@@ -67,21 +70,19 @@ class Report:
         names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
         unjudged = [role for role in self.costs if role not in self.metrics]
         for role in [*self.metrics, *unjudged]:
-            c = self.costs["student" if role == "control" else role.removesuffix(" before")]
+            cost = self.costs.get("student" if role == "control" else role.removesuffix(" before"))
             found = self.metrics.get(role, {})
             values = "".join(
                 f"{form.text(found[name]) if found else '-':>{max(10, len(name) + 2)}}"
                 for name, form in forms.items()
             )
-            flops = "not counted" if c.flops is None else f"{c.flops / 1e6:.2f}"
-            numbers = f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{flops:>13}{c.milliseconds:>9.3f}"
-            lines.append(f"{names.get(role, role):22}{values}{numbers}")
+            lines.append(f"{names.get(role, role):22}{values}{_numbers(cost)}")
         lines += [
             f"{role}: needs privileged information, which validation does not have." for role in unjudged
         ]
-        return "\n".join([*lines, *self._notes()])
+        return "\n".join([*lines, *self.notes, *self._explained()])
 
-    def _notes(self) -> list[str]:
+    def _explained(self) -> list[str]:
         """What the numbers are, and what they say."""
         student, control = self.metrics["student"], self.metrics.get("control")
         trivial = ""
@@ -110,6 +111,14 @@ class Report:
                 "with label smoothing teaches more."
             )
         return notes
+
+
+def _numbers(cost: Cost | None) -> str:
+    """The columns of costs; none are known of what is no network."""
+    if cost is None:
+        return f"{'-':>13}{'-':>9}{'-':>13}{'-':>9}"
+    flops = "not counted" if cost.flops is None else f"{cost.flops / 1e6:.2f}"
+    return f"{cost.parameters:>13,}{cost.bytes / 2**20:>9.2f}{flops:>13}{cost.milliseconds:>9.3f}"
 
 
 def _units(metrics: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from kdgan.tasks.choice import check, chosen, evaluated
 from kdgan.tasks.metrics import METRICS, Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
+from kdgan.training.faces import known
 from kdgan.training.players import is_trained
 
 
@@ -81,7 +82,7 @@ class OwnTask:
             augment: other views of inputs.
             unlabelled: examples without labels.
             asked: kind of task, or auto.
-            logits: what a teacher said of each training example.
+            logits: what is known of a teacher for each training example, as numbers.
 
         Raises:
             UsageError: if data and players do not fit.
@@ -91,8 +92,6 @@ class OwnTask:
             judged = held_out(validation, "validation", seed=seed)
             sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
         classes = check_players(players, sample, "train")
-        if logits is not None:
-            _check_recorded(logits, classes)
         kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
         sample = in_kind(sample, kind)
         check_batch(sample, classes, "train", kind)
@@ -120,7 +119,7 @@ class OwnTask:
         if self.sample.privileged is None:
             judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
         task = replace(self, validation=judged, first={})
-        able = {role: each for role, each in players.items() if task.judges(role)}
+        able = {role: each for role, each in players.items() if task.judges(role, each)}
         check_players(able, judged.sample, judged.what, self.kind)
         check(
             {name: each for name, each in self.metrics.items() if name in METRICS},
@@ -173,13 +172,16 @@ class OwnTask:
         weights = total / (self.classes * count) if self.kind == "classes" else (total - count) / count
         return weights.float()
 
-    def judges(self, role: str) -> bool:
+    def judges(self, role: str, module: nn.Module) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training
-        alone."""
+        alone, and so may all that is known of a teacher."""
+        if role == "teacher" and known(module):
+            return False
         return (
             role in ("student", "control")
             or self.sample.privileged is None
             or self.validation.sample.privileged is not None
+            or getattr(module, "sees", "both") == "inputs"
         )
 
     def check_last_batch(self, method: Method) -> None:
@@ -196,7 +198,7 @@ class OwnTask:
 
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
-        if self.judges(role):
+        if self.judges(role, module):
             self.first[role] = logits = logits_of(module, self.validation, role=role)
             return is_trained(logits, self.validation.targets, self.kind)
         known = labelled_rows(self.sample)
@@ -218,7 +220,7 @@ class OwnTask:
         return {
             role: self.measure(roles[role], each)
             for role, each in modules.items()
-            if self.judges(roles[role])
+            if self.judges(roles[role], each)
         }
 
     @property
@@ -228,7 +230,7 @@ class OwnTask:
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
-        return cost(module, self.validation.sample if self.judges(role) else self.sample, role=role)
+        return cost(module, self.validation.sample if self.judges(role, module) else self.sample, role=role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +252,3 @@ class _Form:
             return data.to(self.device)
         like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)
-
-
-def _check_recorded(logits: Recorded, classes: int) -> None:
-    width = len(logits[0])
-    if width != classes:
-        raise UsageError(
-            f"the teacher's logits are of {width} classes, but the student scores {classes}: say which is which "
-            "(teacher_classes)"
-        )

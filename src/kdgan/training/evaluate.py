@@ -34,13 +34,14 @@ def logits_of(
         for batch in [data] if isinstance(data, Batch) else data:
             home = batch.device
             where = next((each.device for each in (*module.parameters(), *module.buffers())), home)
-            most = size or _most(batch)
+            most = size or most_at_once(batch)
             for start in range(0, len(batch), most):
                 part = batch if len(batch) <= most else batch[start : start + most]
                 found.append(forward(role, module, part.to(where)).to(home))
     return torch.cat(found)
 
 
-def _most(batch: Batch) -> int:
+def most_at_once(batch: Batch) -> int:
+    """How many examples go through a network at once, as large as these are."""
     numbers = sum(leaf[:1].numel() for leaf in leaves(batch.inputs))
     return max(1, min(MOST_AT_ONCE, MOST_NUMBERS // max(1, numbers)))

@@ -139,7 +139,8 @@ def of_form(module: nn.Module) -> str:
         own = {
             key: value
             for key, value in vars(part).items()
-            if key not in _OF_ANY_MODULE and not (key[:1] == "_" and home.startswith("torch."))
+            if key not in (*_OF_ANY_MODULE, *getattr(type(part), "apart", ()))
+            and not (key[:1] == "_" and home.startswith("torch."))
         }
         settings = _Content()
         settings.add([own, hooks])

@@ -1,0 +1,268 @@
+"""Teachers in the forms that people have them in, and what they say of all training examples."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kdgan.data.recorded import Recorded
+from kdgan.errors import wrong
+from kdgan.methods import METHODS, Method, name_of
+from kdgan.tasks.logits_file import LogitsFile
+from kdgan.tasks.own import OwnTask
+from kdgan.tasks.recording import Columns, recorded
+from kdgan.training.answers import Gives, Reading
+from kdgan.training.class_map import ClassMap, translation
+from kdgan.training.estimators import Estimator
+from kdgan.training.faces import Asked, Ensemble, Known, Seeing, Sees, is_network, known, networks, settle
+
+Teacher: TypeAlias = (
+    "nn.Module | Callable[..., Any] | NDArray[Any] | Tensor | str | Path | Sequence[Any] | Any"
+)
+"""A module; a function from inputs to logits; logits or probabilities `(N, K)` of the training examples, as an array, a
+tensor or a file; a trained estimator of scikit-learn's kind; or a list of these: the mean of their probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """The teacher of a call.
+
+    Attributes:
+        own: the caller's.
+        face: the module that a `Player` holds.
+        what: its kind in words.
+    """
+
+    own: Any
+    face: nn.Module
+    what: str
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether it is a single module."""
+        return isinstance(self.own, nn.Module)
+
+    @property
+    def looks(self) -> bool:
+        """Whether it is called as networks are."""
+        return is_network(self.face)
+
+    @property
+    def rows(self) -> Recorded | None:
+        """What is known of it for each training example, as numbers."""
+        found = known(self.face)
+        return Columns([each.rows for each in found]) if found else None
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The caller's own modules, each on its device."""
+        return list(networks(self.face))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report has to say about it."""
+        return ("teacher: known by its logits of training examples alone.",) if known(self.face) else ()
+
+    def check(
+        self, kind: type[Method], *, rate: float | None, trained: bool | None, discriminator: object
+    ) -> None:
+        """Raises a UsageError where a method needs a teacher that is a module.
+
+        Args:
+            kind: of method.
+            rate: of a teacher that goes on learning, or None.
+            trained: what the caller says of it.
+            discriminator: the caller's own, or None.
+        """
+        if self.may_learn:
+            return
+        name = name_of(kind)
+        if "teacher" in kind.trains:
+            others = [each for each, one in METHODS.items() if "teacher" in {*one.roles} - {*one.trains}]
+            takes = f"{', '.join(others[:-1])} and {others[-1]} take it"
+            raise wrong(f"{name} trains its teacher, and {self.what} cannot learn: {takes}")
+        if rate is not None:
+            raise wrong(f"teacher_lr is for a teacher that learns, and {self.what} does not: leave it out")
+        if trained is not None and not trained:
+            raise wrong(f"teacher_trained=False asks to train the teacher, and {self.what} does not learn")
+        copied = [role for role in kind.roles if role not in ("student", "teacher")]
+        if copied and discriminator is None:
+            raise wrong(
+                f"{name} makes a {copied[0]} of the teacher's form, and {self.what} has none: give discriminator="
+            )
+
+    def settle(self, task: OwnTask) -> None:
+        """Tells the teacher what the task is.
+
+        Raises:
+            UsageError: if its classes, or what it sees, are not there.
+        """
+        sees = getattr(self.face, "sees", "both")
+        if sees == "privileged" and task.sample.privileged is None:
+            raise wrong("teacher_sees='privileged', but train has no privileged information")
+        settle(self.face, task.kind, task.classes)
+
+    def recorded(
+        self, task: OwnTask, device: torch.device, shown: Callable[[str, int, int], None]
+    ) -> OwnTask:
+        """The task whose training examples have with them what the teacher says of them, each asked about once.
+
+        Examples without an order of their own are left as they are: the teacher is asked about each batch of them.
+
+        Args:
+            task: whose examples have the rows of all that is known of the teacher.
+            device: of the players.
+            shown: is told how many are done.
+        """
+        return recorded(self.face, task, device, shown)
+
+    def returned(self, module: nn.Module) -> Any:
+        """What a result has as the teacher: the caller's own, or the copy of his that learned."""
+        if module is self.face:
+            return self.own
+        return module.module if isinstance(module, Seeing) else module
+
+
+def as_teacher(
+    teacher: Teacher,
+    *,
+    gives: str = "logits",
+    sees: str = "both",
+    classes: ClassMap | None = None,
+    data: object = None,
+) -> Taught:
+    """The teacher of a call, of whatever kind it is.
+
+    Args:
+        teacher: the caller's.
+        gives: what numbers of functions and arrays are.
+        sees: what it is called with.
+        classes: the student's class for its classes, or None.
+        data: what the caller trains on: arrays, if these are.
+
+    Raises:
+        UsageError: for what is no teacher.
+    """
+    for name, value, choices in (("teacher_gives", gives, Gives), ("teacher_sees", sees, Sees)):
+        if not isinstance(value, str) or value not in get_args(choices):
+            raise wrong(f"{name} must be {' or '.join(get_args(choices))}, not {value!r:.60}")
+    make = _Maker(gives, sees, classes, _has_arrays(data))  # type: ignore[arg-type]
+    face, what = make.face(teacher)
+    return Taught(teacher, face, what)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes faces of teachers, see `as_teacher`."""
+
+    gives: Gives
+    sees: Sees
+    classes: ClassMap | None
+    arrays: bool
+
+    def face(self, teacher: Any) -> tuple[nn.Module, str]:
+        """What a `Player` holds, and what it is in words."""
+        if isinstance(teacher, nn.Module):
+            return self._network(teacher), "a module"
+        if isinstance(teacher, str | Path):
+            return self._file(Path(teacher)), "a file of logits"
+        if isinstance(teacher, np.ndarray | Tensor):
+            return self._array(teacher), f"an array of {self.gives}"
+        if isinstance(teacher, list | tuple):
+            return self._several(teacher), "an ensemble"
+        if inspect.isclass(teacher):
+            raise wrong(f"the teacher is the class {teacher.__name__}: make one")
+        if hasattr(teacher, "predict_proba") or hasattr(teacher, "decision_function"):
+            return Estimator(teacher, self.classes, self.sees), "an estimator"
+        if callable(teacher):
+            reading = Reading(self.gives, None, self.classes)
+            return Asked(teacher, reading, self.sees, arrays=self.arrays), "a function"
+        predicts = " that only predicts" if hasattr(teacher, "predict") else ""
+        raise wrong(
+            "the teacher must be a module, a function from inputs to logits, an array of logits, a trained estimator "
+            "with predict_proba, a list of these, or the path of a file of logits, not "
+            f"{type(teacher).__name__}{predicts}"
+        )
+
+    def _network(self, module: nn.Module) -> nn.Module:
+        if self.sees == "both" and self.classes is None:
+            return module
+        sees: Any = getattr(module, "sees", "both") if self.sees == "both" else self.sees
+        return Seeing(module, sees, None if self.classes is None else translation(self.classes))
+
+    def _several(self, teachers: Sequence[Any]) -> nn.Module:
+        if not teachers:
+            raise wrong("the teacher is an empty list: give at least one")
+        if any(isinstance(each, list | tuple) for each in teachers):
+            raise wrong(
+                "a teacher in a list must be no list: for logits of training examples make it an array"
+            )
+        faces = [self.face(each)[0] for each in teachers]
+        sees: set[Any] = {getattr(each, "sees", "both") for each in faces if not isinstance(each, Known)}
+        if len(sees) > 1:
+            raise wrong(f"the teachers of a list must see the same, not {' and '.join(sorted(sees))}")
+        return Ensemble(faces, next(iter(sees), self.sees))
+
+    def _array(self, array: NDArray[Any] | Tensor) -> Known:
+        found: Any = array
+        if isinstance(array, Tensor) and array.layout == torch.strided and not array.is_complex():
+            found = array.detach().float().cpu().numpy()
+        if found.ndim == 1:
+            found = found.reshape(-1, 1)
+        if found.ndim != 2 or not found.size or getattr(found.dtype, "kind", "") not in ("f", "i", "u"):
+            raise wrong(
+                f"the teacher's {self.gives} must be numbers (N, K) for N training examples, not {tuple(found.shape)} "
+                f"of {found.dtype}"
+            )
+        return Known(_Array(found), [(Reading(self.gives, None, self.classes), found.shape[1])])
+
+    def _file(self, path: Path) -> Known:
+        if not str(path) or "\0" in str(path):
+            raise wrong(f"the teacher must be the path of a file, not {str(path)!r:.60}")
+        if path.suffix == ".npz":
+            raise wrong(
+                f"{path} holds several arrays: write the one with the teacher's logits into a .npy file"
+            )
+        if path.suffix != ".npy":
+            file = LogitsFile(path)
+            missing = len(file) - file.done
+            if missing:
+                raise wrong(
+                    f"{path} lacks the logits of {missing} examples: finish it by the same call of kdgan.teach"
+                )
+            return Known(file, file.readings(self.classes), file.check)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise wrong(f"{path} cannot be read as an array ({error})") from error
+        return self._array(array)
+
+
+class _Array:
+    """Rows of an array, of which a copy is handed out: an array in a file cannot be written to."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, row: Any) -> NDArray[np.float32]:
+        return np.array(self.array[row], np.float32)
+
+
+def _has_arrays(data: object) -> bool:
+    """Whether inputs are numpy arrays, and not tensors."""
+    if isinstance(data, list | tuple) and data:
+        return _has_arrays(data[0])
+    if isinstance(data, Mapping) and data:
+        return _has_arrays(next(iter(data.values())))
+    return isinstance(data, np.ndarray)

@@ -1,0 +1,195 @@
+"""What a teacher of any kind says of examples, brought to logits of the student's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kdgan.data.targets import Kind
+from kdgan.errors import UsageError, wrong
+from kdgan.training.class_map import NOT_ONE_TO_ONE, ClassMap, listed, translation
+
+Gives = Literal["logits", "probabilities"]
+"""What a teacher's numbers are."""
+
+SMOOTHING = 1e-3
+"""ε: probabilities p become the logits of (1 − ε)·p + ε/K, since one that is 0 has no logit. A tree that is sure then
+is as sure as a network whose logits lie log(K/ε) apart: 9.2 for ten classes."""
+_SLACK = 0.01
+"""How far the sum of a row of probabilities may be from 1, since services round what they give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the numbers of a teacher are to be read.
+
+    Attributes:
+        gives: what they are.
+        names: the class of each column, as an estimator has them; None where columns are classes 0 to K - 1.
+        classes: the student's class for each of them, or None.
+    """
+
+    gives: Gives = "logits"
+    names: tuple[Any, ...] | None = None
+    classes: ClassMap | None = None
+
+    def logits(self, values: Tensor, kind: Kind, classes: int, first: int = 0) -> Tensor:
+        """Logits `(B, K)` of the student's classes.
+
+        Args:
+            values: what the teacher gave, `(B, K')`.
+            kind: of task.
+            classes: K.
+            first: the number of the first example, for messages.
+
+        Raises:
+            UsageError: for numbers that are not finite, no probabilities, or of other classes.
+        """
+        self.check(values, kind, first)
+        if kind == "binary" and self.names is not None:
+            return self._of_yes(values)
+        if kind == "classes" and self.names is not None and self.classes is None:
+            return self._placed(values, classes)
+        found = values.float() if self.gives == "logits" else of_probabilities(values, kind)
+        if self.classes is not None:
+            change = translation(self.classes, classes, self.names).to(found.device)
+            if kind != "classes" and not change.is_one_to_one:
+                raise UsageError(NOT_ONE_TO_ONE)
+            return change(found)  # type: ignore[no-any-return]
+        if found.shape[1] != classes:
+            raise UsageError(
+                f"the teacher's {self.gives} are of {found.shape[1]} classes, but the student scores {classes}: say "
+                "which is which (teacher_classes)"
+            )
+        return found
+
+    def check(self, values: Tensor, kind: Kind, first: int = 0) -> None:
+        """Raises a UsageError unless all are finite and, where they should be, probabilities."""
+        bad = (~values.isfinite().all(1)).nonzero()
+        if len(bad):
+            raise UsageError(
+                f"the teacher's {self.gives} of example {first + int(bad[0])} are not finite: replace NaN and infinity"
+            )
+        if self.gives == "logits":
+            return
+        bad = ((values < 0) | (values > 1 + _SLACK)).any(1).nonzero()
+        if len(bad):
+            row = int(bad[0])
+            low, high = values[row].min().item(), values[row].max().item()
+            raise UsageError(
+                f"the teacher's probabilities of example {first + row} lie in {low:g}..{high:g}, not in 0..1: leave "
+                "teacher_gives out where it gives logits"
+            )
+        sums = values.double().sum(1)
+        bad = ((sums - 1).abs() > _SLACK).nonzero()
+        if len(bad) and (kind == "classes" or (kind == "binary" and self.names is not None)):
+            row = int(bad[0])
+            raise UsageError(
+                f"the teacher's probabilities of example {first + row} sum to {sums[row].item():g}, not to 1: leave "
+                "teacher_gives out where it gives logits"
+            )
+
+    def _of_yes(self, values: Tensor) -> Tensor:
+        """One logit for each example, from columns for no and yes."""
+        names = self.names or ()
+        if self.classes is not None:
+            given = self.classes
+            places = [given.get(name) for name in names] if isinstance(given, Mapping) else list(given)
+        else:
+            places = [int(name) if name in (0, 1) else None for name in names]
+        if len(places) != values.shape[1] or set(places) - {0, 1} or len(set(places)) != len(places):
+            raise wrong(
+                f"the student says yes or no, but the teacher's classes are {listed(names)}, not 0 and 1"
+            )
+        if len(places) == 2 and self.gives == "logits":
+            return (values[:, places.index(1)] - values[:, places.index(0)]).float().unsqueeze(1)
+        yes = values[:, places.index(1)] if 1 in places else torch.zeros(len(values), device=values.device)
+        return of_probabilities(yes.unsqueeze(1), "binary")
+
+    def _placed(self, values: Tensor, classes: int) -> Tensor:
+        """Columns in the places of the classes that they are of; a class that a teacher never saw has probability 0."""
+        names = self.names or ()
+        places = [_class_of(name, classes, names) for name in names]
+        if len(places) != values.shape[1]:
+            raise UsageError(
+                f"the teacher gives {values.shape[1]} columns for its {len(places)} classes: one for each is needed"
+            )
+        index = torch.tensor(places, device=values.device)
+        if len(places) == classes and self.gives == "logits":
+            return torch.empty_like(values, dtype=torch.float32).index_copy_(1, index, values.float())
+        each = values.double() if self.gives == "probabilities" else values.double().softmax(1)
+        full = torch.zeros(len(values), classes, dtype=torch.double, device=values.device)
+        return of_probabilities(full.index_copy_(1, index, each), "classes")
+
+
+def _class_of(name: Any, classes: int, names: Sequence[Any]) -> int:
+    """The class of the student that has the same number."""
+    try:
+        number = int(name)
+        same = number == name and 0 <= number < classes
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise wrong(
+            f"the teacher's classes are {listed(names)}, but the student scores 0..{classes - 1}: say which is which "
+            "(teacher_classes)"
+        )
+    return number
+
+
+def of_probabilities(probabilities: Tensor, kind: Kind) -> Tensor:
+    """Logits of the same shape, float32; see `SMOOTHING`.
+
+    Args:
+        probabilities: of K classes that exclude each other, or of bits, `(B, K)`.
+        kind: of task, which tells the one from the other.
+    """
+    p = probabilities.double().clamp(0, 1)
+    if kind == "classes":
+        return ((1 - SMOOTHING) * p + SMOOTHING / p.shape[1]).log().float()
+    return ((1 - SMOOTHING) * p + SMOOTHING / 2).logit().float()
+
+
+def mean_of(logits: Sequence[Tensor], kind: Kind) -> Tensor:
+    """The logits of the mean of the probabilities of several teachers, each `(B, K)`."""
+    if len(logits) == 1:
+        return logits[0]
+    each = torch.stack([one.float() for one in logits])
+    if kind == "classes":
+        return each.log_softmax(2).logsumexp(0) - float(np.log(len(logits)))
+    return functional.logsigmoid(each).logsumexp(0) - functional.logsigmoid(-each).logsumexp(0)
+
+
+def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
+    """What a teacher answered as numbers `(B, K)`: a tensor or an array, or an object or mapping with such as `logits`;
+    one number for each example is a single column.
+
+    Returns:
+        A copy on the CPU, float32, without gradient.
+
+    Raises:
+        UsageError: for another answer, or one for other than `count` examples.
+    """
+    if isinstance(answer, Mapping):
+        answer = answer.get("logits", answer)
+    elif not isinstance(answer, Tensor | np.ndarray):
+        answer = getattr(answer, "logits", answer)
+    try:
+        found = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise wrong(f"{what} must give numbers (N, K), not {type(answer).__name__}: {error}") from error
+    if found.ndim == 1:
+        found = found.unsqueeze(1)
+    if found.ndim != 2 or len(found) != count or found.is_complex() or not found.shape[1]:
+        raise wrong(
+            f"{what} must give a row of numbers for each of {count} examples, ({count}, K), not {tuple(found.shape)} "
+            f"of {found.dtype}"
+        )
+    # In memory of its own, which the teacher may write into again, and as a tensor that may meet others with gradient.
+    return found.detach().to("cpu", torch.float32, copy=True)

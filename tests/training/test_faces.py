@@ -1,0 +1,134 @@
+"""Teachers of any kind as modules that a `Player` holds."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.methods.player import Player
+from kdgan.training import identity
+from kdgan.training.answers import Reading
+from kdgan.training.class_map import translation
+from kdgan.training.faces import (
+    Asked,
+    Ensemble,
+    Known,
+    Seeing,
+    answered,
+    is_network,
+    known,
+    networks,
+    settle,
+)
+from support import refused
+
+X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+BATCH = Batch(X, torch.arange(6) % 3)
+
+
+def linear(seed: int = 0, classes: int = 3) -> nn.Linear:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Linear(4, classes)
+
+
+def told(module: nn.Module, x: Tensor = X) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = module(x)
+    return found
+
+
+def asked(seed: int = 0) -> Asked:
+    module = linear(seed)
+    return Asked(lambda x: told(module, x), Reading(), "both", arrays=False)
+
+
+def recorded(seed: int = 0, rows: int = 6) -> Known:
+    return Known(told(linear(seed), X[:rows]).numpy(), [(Reading(), 3)])
+
+
+def test_a_network_that_sees_less_learns_as_it_would_alone() -> None:
+    module = linear()
+    face = Seeing(module, "inputs", None)
+    Player("teacher", face, None)
+    assert torch.equal(face(X), module(X))
+    face(X).sum().backward()
+    assert module.weight.grad is not None
+    assert face.state_dict().keys() == {"module.weight", "module.bias"}
+
+
+def test_gradient_goes_through_the_translation() -> None:
+    module = linear(classes=4)
+    face = Seeing(module, "both", translation([0, 1, 1, None]))
+    face(X)[:, 1].sum().backward()
+    gradient = module.weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum(1).gt(0).tolist() == [False, True, True, False]
+    settle(face, "classes", 2)
+    with refused("teacher_classes adds up classes that exclude each other"):
+        settle(face, "multilabel", 2)
+
+
+def test_a_player_finds_logits_in_the_batch_and_else_asks() -> None:
+    face = asked()
+    settle(face, "classes", 3)
+    player = Player("teacher", face, None)
+    assert torch.equal(player(BATCH), told(linear()))
+    logits = torch.zeros(6, 3)
+    assert torch.equal(player(Batch(X, BATCH.targets, teacher_logits=logits, recorded=True)), logits)
+    other = Player("teacher", recorded(), None)
+    with refused("the teacher is known by its logits of training examples alone"):
+        other(BATCH)
+
+
+def test_an_ensemble_shares_columns_among_those_that_are_known() -> None:
+    face = Ensemble([recorded(1), linear(2), Ensemble([asked(3), recorded(4)], "both")], "both")
+    settle(face, "classes", 3)
+    first, last = known(face)
+    assert (first.start, last.start) == (0, 3)
+    rows = np.concatenate([first.rows[:], last.rows[:]], axis=1)
+    batch = Batch(X, BATCH.targets, teacher_logits=torch.as_tensor(rows), recorded=True)
+    p1, p2, p3, p4 = (told(linear(seed)).softmax(1) for seed in (1, 2, 3, 4))
+    expected = (p1 + p2 + (p3 + p4) / 2) / 3
+    torch.testing.assert_close(answered(face, batch).softmax(1), expected)
+    assert not is_network(face)
+    assert len(list(networks(face))) == 4
+
+
+def test_the_first_number_that_is_wrong_is_named_by_its_place_among_all() -> None:
+    values = np.zeros((9000, 3), np.float32)
+    values[8765, 1] = np.nan
+    with refused("logits of example 8765 are not finite"):
+        settle(Known(values, [(Reading(), 3)]), "classes", 3)
+
+
+def test_what_a_function_holds_is_no_part_of_the_players_form() -> None:
+    one, other = asked(1), asked(2)
+    assert identity.of_form(one) == identity.of_form(other)
+    other.known = "another"
+    assert identity.of_form(one) != identity.of_form(other)
+    assert identity.of_form(recorded(1)) == identity.of_form(recorded(2))
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_function_gets_memory_of_its_own(arrays: bool) -> None:
+    def spoil(x: Tensor | np.ndarray) -> Tensor:  # type: ignore[type-arg]
+        assert isinstance(x, np.ndarray) == arrays
+        x[:] = 0
+        return torch.zeros(len(x), 3)
+
+    face = Asked(spoil, Reading(), "both", arrays=arrays)
+    settle(face, "classes", 3)
+    before = X.clone()
+    Player("teacher", face, None)(BATCH)
+    assert torch.equal(X, before)
+
+
+def test_faces_can_be_copied() -> None:
+    face = Seeing(linear(), "privileged", translation([1, 0, 2]))
+    other = copy.deepcopy(face)
+    assert other.sees == "privileged"
+    assert torch.equal(other(X), face(X))
