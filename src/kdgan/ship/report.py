@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kdgan.ship.cost import Cost
 
@@ -22,6 +22,11 @@ class Report:
         seconds: of training each of the players.
         teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
         majority: the accuracy of always naming the largest class.
+        evaluation_seconds: of all evaluations, on the way and for this report.
+        data: which the metrics are of.
+        chosen: updates after which student and control were best on validation data and are given, by role; none where
+            they are those of the last update.
+        ended: updates of student and control, by role, where training ended before all of them.
     """
 
     method: str
@@ -31,6 +36,10 @@ class Report:
     seconds: Mapping[str, float]
     teacher_trained: bool
     majority: float
+    evaluation_seconds: float = 0.0
+    data: str = "validation data"
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    ended: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """A table for people."""
@@ -51,10 +60,15 @@ class Report:
         lines += [
             f"{role}: needs privileged information, which validation does not have." for role in unjudged
         ]
+        updates = "updates of student and control alike" if not self.ended else "updates of the student"
         lines.append(
-            f"Accuracy in %, on validation data; one example at a time; {self.updates:,} updates of student and "
-            f"control alike, from one seed; always naming the largest class gives {self.majority:.2f} %."
+            f"Accuracy in %, on {self.data}; one example at a time; {self.updates:,} {updates}, from one seed; always "
+            f"naming the largest class gives {self.majority:.2f} %."
         )
+        if self.chosen:
+            lines.append(f"Chosen on validation data, at its best there: {_after(self.chosen)}.")
+        if self.ended:
+            lines.append(f"Training ended early, as nothing got better: {_after(self.ended)}.")
         if self.metrics["student"]["accuracy"] <= self.majority:
             lines.append(
                 "The student is no better than naming the largest class: it has learned nothing of use."
@@ -66,3 +80,7 @@ class Report:
                 "is very sure of itself (logits far apart) can do this: one trained with label smoothing teaches more."
             )
         return "\n".join(lines)
+
+
+def _after(updates: Mapping[str, int]) -> str:
+    return ", ".join(f"the {role} after {count:,} updates" for role, count in updates.items())

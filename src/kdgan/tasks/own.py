@@ -19,7 +19,7 @@ from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
 from kdgan.errors import UsageError
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated, majority
+from kdgan.tasks.metrics import Metric, accuracy, evaluated
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -36,7 +36,8 @@ class OwnTask:
         kind: of task.
         classes: K, the logits of each player.
         metrics: beside accuracy, by name.
-        first: logits on the judged examples of players before anything was trained, by role.
+        first: logits on the validation examples of players before anything was trained, by role.
+        eval_batch: examples per forward pass where players are judged; None for as many as are surely not too many.
     """
 
     train: Examples
@@ -46,6 +47,7 @@ class OwnTask:
     classes: int
     metrics: Mapping[str, Metric]
     first: dict[str, Tensor] = field(default_factory=dict)
+    eval_batch: int | None = None
 
     @classmethod
     def read(
@@ -62,6 +64,7 @@ class OwnTask:
         unlabelled: Inputs | None = None,
         asked: str = "auto",
         logits: Recorded | None = None,
+        eval_batch: int | None = None,
     ) -> OwnTask:
         """Reads the data and calls the players on some of them.
 
@@ -77,6 +80,7 @@ class OwnTask:
             unlabelled: examples without labels.
             asked: kind of task, or auto.
             logits: what a teacher said of each training example.
+            eval_batch: examples per forward pass where players are judged.
 
         Raises:
             UsageError: if data and players do not fit.
@@ -99,25 +103,30 @@ class OwnTask:
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        judged = judged.of_kind(kind, classes).map(lambda batch: batch.to(device))
-        if sample.privileged is None:
-            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
-        task = cls(data, sample, judged, kind, classes, metrics)
-        check_players(
-            {role: each for role, each in players.items() if task.judges(role)},
-            judged.sample,
-            "validation",
-            kind,
-        )
+        task = cls(data, sample, judged, kind, classes, metrics, eval_batch=eval_batch)
+        task = replace(task, validation=task.judged(judged, device))
+        task.check_judged(players, task.validation)
         return task
 
-    def judges(self, role: str) -> bool:
-        """Whether validation has what a player in that role looks at; privileged information may exist for training
-        alone."""
+    def judged(self, data: HeldOut, device: torch.device) -> HeldOut:
+        """Held-out examples in the form that players are judged by."""
+        found = data.of_kind(self.kind, self.classes).map(lambda batch: batch.to(device))
+        if self.sample.privileged is None:
+            found = found.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
+        return found
+
+    def check_judged(self, players: Mapping[str, nn.Module], data: HeldOut) -> None:
+        """Raises a UsageError unless those players that can be judged by these examples fit them."""
+        can = {role: each for role, each in players.items() if self.judges(role, data)}
+        check_players(can, data.sample, data.what, self.kind)
+
+    def judges(self, role: str, data: HeldOut | None = None) -> bool:
+        """Whether held-out examples, by default validation, have what a player in that role looks at; privileged
+        information may exist for training alone."""
         return (
             role in ("student", "control")
             or self.sample.privileged is None
-            or self.validation.sample.privileged is not None
+            or (self.validation if data is None else data).sample.privileged is not None
         )
 
     def check_last_batch(self, method: Method) -> None:
@@ -135,34 +144,22 @@ class OwnTask:
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
         if self.judges(role):
-            self.first[role] = logits = logits_of(module, self.validation, role=role)
+            self.first[role] = logits = self.logits(module, self.validation, role)
             return is_trained(logits, self.validation.targets, self.kind)
         known = labelled_rows(self.sample)
-        return is_trained(logits_of(module, known, role=role), known.targets, self.kind)
+        return is_trained(self.logits(module, known, role), known.targets, self.kind)
 
-    def measure(self, role: str, module: nn.Module) -> dict[str, float]:
-        """Metrics on the validation data."""
-        as_student = "student" if role == "control" else role
-        return self.metrics_of(logits_of(module, self.validation, role=as_student))
+    def logits(self, module: nn.Module, data: HeldOut | Batch, role: str) -> Tensor:
+        """Logits `(N, K)` of a player in that role."""
+        return logits_of(module, data, role="student" if role == "control" else role, size=self.eval_batch)
 
-    def metrics_of(self, logits: Tensor) -> dict[str, float]:
-        """Metrics of logits of the validation data."""
-        targets = self.validation.targets
+    def measure(self, role: str, module: nn.Module, data: HeldOut) -> dict[str, float]:
+        """Metrics on held-out examples."""
+        return self.metrics_of(self.logits(module, data, role), data.targets)
+
+    def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """Metrics of logits; the first chooses, where one does."""
         return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
-
-    def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
-        """Metrics of those that can be judged, by role; `teacher before` is a teacher."""
-        roles = {role: role.removesuffix(" before") for role in modules}
-        return {
-            role: self.measure(roles[role], each)
-            for role, each in modules.items()
-            if self.judges(roles[role])
-        }
-
-    @property
-    def majority(self) -> float:
-        """The accuracy of always naming the largest class."""
-        return majority(self.validation.targets)
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
