@@ -18,6 +18,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method
 from kdgan.tasks import Config
 from kdgan.tasks.classes import Classes
+from kdgan.tasks.judging import LEAST
 from kdgan.tasks.run import NetworkRun
 from kdgan.training import Execution, Trained, Trainer, Training
 from support import refused
@@ -35,6 +36,9 @@ UNUSUAL = Training(
     student_pretraining=0.3,
     epsilon=0.05,
     teacher_every=3,
+    labelled_share=0.5,
+    clip=0.7,
+    accumulate=2,
     evaluations=5,
     precision="bfloat16",
 )
@@ -103,7 +107,11 @@ def same_through_both(config: Config, folder: Path) -> None:
             assert torch.equal(weights(ours), weights(run.modules[role])), role
     primary = task.metrics[0]
     seen = [(record["step"], record[primary]) for record in result.history]
-    assert seen == outcome.curves[f"validation/{primary}"]
+    theirs = outcome.curves[f"validation/{primary}"]
+    # The one call looks at a part of many examples on the way, and at all in the end.
+    assert seen[-1] == theirs[-1]
+    assert [step for step, _ in seen] == [step for step, _ in theirs]
+    assert len(task.validation) > LEAST or seen == theirs
     assert result.report.updates == outcome.student_updates == 24
 
 
@@ -116,7 +124,7 @@ def test_every_setting_reaches_the_student(tmp_path: Path, name: str) -> None:
 
     default = next(field.default for field in fields(Training) if field.name == name)
     given = {"steps": 30, "student_pretraining": 0.0}.get(name, default)
-    assert torch.equal(student(), student(**{name: given})) == (name == "evaluations")
+    assert torch.equal(student(), student(**{name: given})) == (name in ("evaluations", "labelled_share"))
 
 
 def test_a_run_in_one_precision_does_not_disturb_those_in_another(tmp_path: Path) -> None:
@@ -157,7 +165,7 @@ def test_a_teacher_run_ahead_teaches_the_same(tmp_path: Path) -> None:
     run.train(tmp_path / "run", tmp_path / "pretrained")
     slow = NetworkRun(config, Execution())
     slow.pretrain("teacher", tmp_path / "pretrained")
-    method, feed = slow.trainer.method, slow.trainer._feed(1, slow.trainer.data)
+    method, feed = slow.trainer.method, slow.trainer.feed(1, slow.trainer.data)
     for step in range(20):
         method.update(feed(step), step / 20)
     for ours, theirs in zip(
@@ -301,7 +309,7 @@ def test_a_probe_looks_and_changes_nothing() -> None:
     first, second = (feed(0).inputs for _, feed, _ in looks)
     assert torch.equal(first, second)
     trainer = Trainer("kdgan", players(), DATA, QUICK, seed=0)
-    assert not torch.equal(first, trainer._feed(0, DATA)(0).inputs)
+    assert not torch.equal(first, trainer.feed(0, DATA)(0).inputs)
 
 
 def test_folders_keep_what_is_trained_and_a_stopped_training_goes_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, leaves
@@ -188,9 +188,11 @@ class Player:
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
             return nullcontext(), _buffers_as(self.module, before)
 
-        found: Tensor = checkpoint(
-            forward, self.role, self.module, part, use_reentrant=False, context_fn=contexts
-        )
+        # To its end: what stops it in the midst would look like an error of the network.
+        with set_checkpoint_early_stop(False):
+            found: Tensor = checkpoint(
+                forward, self.role, self.module, part, use_reentrant=False, context_fn=contexts
+            )
         return found
 
     def learn(self, terms: Terms, progress: float) -> Losses:

@@ -83,7 +83,7 @@ class Lines(Shown):
         left = ""
         if done > before and done < total:
             left = f", {_clock((now - since) / (done - before) * (total - done))} left"
-        print(f"{what}: {done:,} of {total:,} updates{left}{self._found}", file=self.file, flush=True)  # noqa: T201
+        print(f"{what}: {done:,} of {total:,} updates{left}{self._found}", file=self.file, flush=True)
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Found for the next line."""
