@@ -38,7 +38,9 @@ def learn(player: Player, steps: int, total: int = 20, start: int = 0) -> None:
 def in_groups(parameters: list[nn.Parameter]) -> Optimizer:
     matrices = [each for each in parameters if each.ndim > 1]
     others = [each for each in parameters if each.ndim == 1]
-    return SGD([{"params": matrices, "weight_decay": 0.1}, {"params": others, "lr": 0.5}], lr=0.1, momentum=0.9)
+    return SGD(
+        [{"params": matrices, "weight_decay": 0.1}, {"params": others, "lr": 0.5}], lr=0.1, momentum=0.9
+    )
 
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
@@ -62,7 +64,9 @@ SCHEDULERS: dict[str, Callable[[Optimizer], LRScheduler]] = {
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_learns_as_in_a_loop_of_ones_own(name: str) -> None:
     """The plain loop of torch, with the same functions."""
-    player = Player("student", network(), Optimization(optimizer=OPTIMIZERS[name], scheduler=SCHEDULERS["steps"]))
+    player = Player(
+        "student", network(), Optimization(optimizer=OPTIMIZERS[name], scheduler=SCHEDULERS["steps"])
+    )
     learn(player, 8)
     module = network()
     optimizer = OPTIMIZERS[name](list(module.parameters()))
@@ -99,6 +103,8 @@ def test_a_scheduler_alone_follows_the_rate_of_the_default() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULERS)
 def test_what_is_kept_goes_on_bit_for_bit(tmp_path: Path, name: str, schedule: str) -> None:
+    if (name, schedule) == ("adafactor", "one cycle"):
+        pytest.skip("one has no momentum for the other to cycle")
     how = Optimization(optimizer=OPTIMIZERS[name], scheduler=SCHEDULERS[schedule])
     whole = Player("student", network(), how)
     learn(whole, 14)
@@ -201,7 +207,9 @@ def test_an_update_that_fails_is_one_line() -> None:
             raise ZeroDivisionError("no step")
 
     player = Player("student", network(), Optimization(optimizer=lambda p: Broken(p, lr=0.1)))
-    with pytest.raises(RuntimeError, match="an update of the student fails with ZeroDivisionError: no step") as caught:
+    with pytest.raises(
+        RuntimeError, match="an update of the student fails with ZeroDivisionError: no step"
+    ) as caught:
         learn(player, 1)
     assert len(str(caught.value).splitlines()) == 1
 

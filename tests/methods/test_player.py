@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from by_hand import B, F, K, Peculiar, Recorder, batch, gradients, player, same, weights_of
+from kdgan.data import Batch
+from kdgan.data.forms import Pieces
+from kdgan.losses import cross_entropy
 from kdgan.methods import Optimization, Player
 from kdgan.methods.player import evaluating, forward, total
 from support import refused
@@ -224,8 +227,6 @@ def test_no_more_than_a_part_is_in_memory_and_statistics_are_taken_once() -> Non
     assert isinstance(module, Watched)
     assert module.sizes == [2] * 8  # each part forward, and again in the backward pass
     assert int(module.norm.num_batches_tracked or 0) == 4
-    by_hand = Watched().norm
-    torch.manual_seed(0)
     fresh = Watched()
     running = copy.deepcopy(fresh.norm)
     for part in batch.tensor.split(2):
@@ -233,7 +234,6 @@ def test_no_more_than_a_part_is_in_memory_and_statistics_are_taken_once() -> Non
     player = Player("student", fresh, Optimization(accumulate=4))
     player.learn({"label": (1.0, cross_entropy(player(batch), batch.targets))}, 0.0)
     torch.testing.assert_close(fresh.norm.running_mean, running.running_mean)
-    assert by_hand.running_mean is not None
 
 
 def test_a_repeated_pass_drops_what_the_first_dropped() -> None:
@@ -264,4 +264,4 @@ def test_parts_are_of_any_form() -> None:
     module = Watched()
     player = Player("student", module, Optimization(accumulate=3))
     assert player(batch).shape == (7, 3)
-    assert module.sizes == [3, 3, 1]
+    assert module.sizes == [3, 2, 2]  # and no piece with a single example, which cannot be normalised

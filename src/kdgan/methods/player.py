@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -174,10 +175,8 @@ class Player:
 
         So no more than a part's activations are in memory at a time, whatever losses make of the logits of the whole.
         """
-        size = -(-len(batch) // count)
-        parts = [
-            piece[start : start + size] for piece in batch.pieces() for start in range(0, len(piece), size)
-        ]
+        most = -(-len(batch) // count)
+        parts = [part for piece in batch.pieces() for part in _evenly(piece, -(-len(piece) // most))]
         if not torch.is_grad_enabled():
             return torch.cat([forward(self.role, self.module, part) for part in parts])
         return torch.cat([self._repeatable(part) for part in parts])
@@ -253,6 +252,12 @@ class Player:
         put_back(self.optimizer, state["optimizer"], groups=self.optimization.is_own)
         if self.scheduler is not None:
             take_up(self.scheduler, state["scheduler"])
+
+
+def _evenly(batch: Batch, count: int) -> list[Batch]:
+    """Parts that differ by one example at most: none is of a single one, which nobody can normalise, beside larger."""
+    ends = [place * len(batch) // count for place in range(count + 1)]
+    return [batch[start:end] for start, end in itertools.pairwise(ends)]
 
 
 @contextmanager
