@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -100,11 +101,12 @@ def test_a_scheduler_alone_follows_the_rate_of_the_default() -> None:
     assert seen == [0.4, 0.4, 0.2, 0.2, 0.2, 0.05]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULERS)
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    # One has no momentum for the other to cycle.
+    [pair for pair in itertools.product(OPTIMIZERS, SCHEDULERS) if pair != ("adafactor", "one cycle")],
+)
 def test_what_is_kept_goes_on_bit_for_bit(tmp_path: Path, name: str, schedule: str) -> None:
-    if (name, schedule) == ("adafactor", "one cycle"):
-        pytest.skip("one has no momentum for the other to cycle")
     how = Optimization(optimizer=OPTIMIZERS[name], scheduler=SCHEDULERS[schedule])
     whole = Player("student", network(), how)
     learn(whole, 14)

@@ -62,7 +62,7 @@ class Lines(Shown):
     """
 
     file: TextIO
-    _last: float = field(default_factory=time.monotonic, init=False)
+    _last: float = field(default_factory=lambda: time.monotonic(), init=False)
     _due: float = field(default=FIRST_AFTER, init=False)
     _what: str = field(default="", init=False)
     _began: tuple[float, int] = field(default=(0.0, 0), init=False)
@@ -72,10 +72,8 @@ class Lines(Shown):
         """A line if it is time for one."""
         now = time.monotonic()
         if what != self._what:
-            # The first step of something new is behind; a run that goes on has others behind it.
-            self._what, self._began, self._found = what, (self._last if not self._what else now, done), ""
-        elif done < self._began[1]:
-            self._began = (now, done)
+            # What was done before, as in a run that goes on, tells nothing about the pace.
+            self._what, self._began, self._found = what, (now, done), ""
         if now - self._last < self._due:
             return
         self._last, self._due = now, THEN_EVERY
