@@ -24,12 +24,12 @@ from kdgan.tasks.metrics import Metric, majority, own_metrics
 from kdgan.tasks.own import OwnTask
 from kdgan.training.callbacks import Callback, as_one
 from kdgan.training.check import check_choices, check_modules, check_players
+from kdgan.training.choice import Choice
 from kdgan.training.config import Training, plain_number, whole_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
 from kdgan.training.home import Home, described
-from kdgan.training.loop import Choice
 from kdgan.training.players import build_players, copied, on_device
 from kdgan.training.trainer import Own, Trained, Trainer
 
@@ -238,8 +238,8 @@ def distill(
         }
         call = _Call(task, judge, settings, home, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        if trained:
-            judge.measured("teacher before", teacher)
+        if trained and "teacher" in kind.roles:
+            judge.measured("teacher before", teacher)  # while it is
         done, beside, alone = call.train(
             trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
         )

@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from by_hand import B, F, K, Peculiar, Recorder, batch, gradients, player, same, weights_of
-from kdgan.data import Batch
-from kdgan.data.forms import Pieces
-from kdgan.losses import cross_entropy
 from kdgan.methods import Optimization, Player
 from kdgan.methods.player import evaluating, forward, total
 from support import refused
@@ -176,92 +173,3 @@ def test_privileged_information_is_for_all_but_the_student(role: str) -> None:
     data = batch(privileged=True)
     forward(role, seen, data)
     assert len(seen.calls[0]) == (1 if role == "student" else 2)
-
-
-# --- parts of a batch, one after the other -----------------------------------------------------------------------
-
-
-class Watched(nn.Module):
-    """Remembers how many examples it is called with, and normalises by running statistics."""
-
-    def __init__(self, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.first, self.norm = nn.Linear(6, 8), nn.BatchNorm1d(8)
-        self.last, self.dropout = nn.Linear(8, 3), nn.Dropout(dropout)
-        self.sizes: list[int] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.sizes.append(len(x))
-        return self.last(self.dropout(self.norm(self.first(x)).tanh()))  # type: ignore[no-any-return]
-
-
-def in_parts(count: int, module: nn.Module, batch: Batch) -> tuple[Player, Tensor]:
-    """A player after one step, and the step."""
-    player = Player("student", module, Optimization(lr=0.01, schedule="constant", accumulate=count))
-    before = torch.cat([p.detach().flatten().clone() for p in module.parameters()])
-    logits = player(batch)
-    # A loss that looks at the examples together, as features' relations do.
-    values = cross_entropy(logits, batch.targets) + (logits - logits.mean(0)).square().sum(1)
-    player.learn({"both": (1.0, values)}, 0.0)
-    return player, torch.cat([p.detach().flatten() for p in module.parameters()]) - before
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 50])
-def test_a_step_in_parts_is_the_step_of_the_whole(count: int) -> None:
-    batch = Batch(torch.randn(7, 6, generator=torch.Generator().manual_seed(1)), torch.arange(7) % 3)
-
-    def made() -> nn.Module:
-        torch.manual_seed(2)
-        return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
-
-    batch = Batch(batch.tensor.double(), batch.targets)
-    _, whole = in_parts(1, made(), batch)
-    _, step = in_parts(count, made(), batch)
-    torch.testing.assert_close(step, whole, rtol=1e-6, atol=1e-9)
-
-
-def test_no_more_than_a_part_is_in_memory_and_statistics_are_taken_once() -> None:
-    batch = Batch(torch.randn(8, 6), torch.arange(8) % 3)
-    player, _ = in_parts(4, Watched(), batch)
-    module = player.module
-    assert isinstance(module, Watched)
-    assert module.sizes == [2] * 8  # each part forward, and again in the backward pass
-    assert int(module.norm.num_batches_tracked or 0) == 4
-    fresh = Watched()
-    running = copy.deepcopy(fresh.norm)
-    for part in batch.tensor.split(2):
-        running(fresh.first(part))
-    player = Player("student", fresh, Optimization(accumulate=4))
-    player.learn({"label": (1.0, cross_entropy(player(batch), batch.targets))}, 0.0)
-    torch.testing.assert_close(fresh.norm.running_mean, running.running_mean)
-
-
-def test_a_repeated_pass_drops_what_the_first_dropped() -> None:
-    """The gradient is that of the logits that were seen: by finite differences of the loss with the same dropout."""
-    torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.5), nn.Linear(16, 3)).double()
-    batch = Batch(torch.randn(6, 6).double(), torch.arange(6) % 3)
-    player = Player("student", module, Optimization(accumulate=3))
-
-    def loss() -> Tensor:
-        torch.manual_seed(5)
-        return cross_entropy(player(batch), batch.targets).mean()
-
-    weight = module[0].weight
-    (slope,) = torch.autograd.grad(loss(), weight)
-    direction = torch.randn_like(weight)
-    with torch.no_grad():
-        weight += 1e-6 * direction
-        up = loss()
-        weight -= 2e-6 * direction
-        down = loss()
-    torch.testing.assert_close((slope * direction).sum(), (up - down) / 2e-6, rtol=1e-5, atol=1e-8)
-
-
-def test_parts_are_of_any_form() -> None:
-    pieces = Pieces([torch.randn(3, 6), torch.randn(4, 6)])
-    batch = Batch(pieces, torch.arange(7) % 3)
-    module = Watched()
-    player = Player("student", module, Optimization(accumulate=3))
-    assert player(batch).shape == (7, 3)
-    assert module.sizes == [3, 2, 2]  # and no piece with a single example, which cannot be normalised

@@ -18,7 +18,8 @@ from kdgan.data import Batch, TensorFeed
 from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method, Optimization, Player, create
 from kdgan.training import checkpoint
-from kdgan.training.loop import WINDOW, Choice, Loop
+from kdgan.training.choice import Choice
+from kdgan.training.loop import WINDOW, Loop
 from support import refused
 
 CPU = torch.device("cpu")

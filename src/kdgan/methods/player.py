@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, leaves
@@ -24,6 +22,7 @@ from kdgan.methods.optimizers import (
     put_back,
     take_up,
 )
+from kdgan.methods.parts import in_parts
 
 Losses = dict[str, Tensor]
 """The mean of each term over a batch, by name, detached."""
@@ -164,35 +163,14 @@ class Player:
         if self.module.training != learns:
             self.module.train(learns)
         if learns and self.optimization is not None and self.optimization.accumulate > 1:
-            return self._in_parts(batch, self.optimization.accumulate)
+            return in_parts(self._forward, self.module, batch, self.optimization.accumulate)
         if learns or not torch.is_grad_enabled():
             return forward(self.role, self.module, batch)
         with torch.no_grad():
             return forward(self.role, self.module, batch)
 
-    def _in_parts(self, batch: Batch, count: int) -> Tensor:
-        """The same logits, a part of the batch at a time; the backward pass repeats the forward pass of each part.
-
-        So no more than a part's activations are in memory at a time, whatever losses make of the logits of the whole.
-        """
-        most = -(-len(batch) // count)
-        parts = [part for piece in batch.pieces() for part in _evenly(piece, -(-len(piece) // most))]
-        if not torch.is_grad_enabled():
-            return torch.cat([forward(self.role, self.module, part) for part in parts])
-        return torch.cat([self._repeatable(part) for part in parts])
-
-    def _repeatable(self, part: Batch) -> Tensor:
-        before = [buffer.clone() for buffer in self.module.buffers()]
-
-        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), _buffers_as(self.module, before)
-
-        # To its end: what stops it in the midst would look like an error of the network.
-        with set_checkpoint_early_stop(False):
-            found: Tensor = checkpoint(
-                forward, self.role, self.module, part, use_reentrant=False, context_fn=contexts
-            )
-        return found
+    def _forward(self, batch: Batch) -> Tensor:
+        return forward(self.role, self.module, batch)
 
     def learn(self, terms: Terms, progress: float) -> Losses:
         """One step of the optimizer down the mean, over the batch, of the weighted sum of `terms`.
@@ -252,29 +230,6 @@ class Player:
         put_back(self.optimizer, state["optimizer"], groups=self.optimization.is_own)
         if self.scheduler is not None:
             take_up(self.scheduler, state["scheduler"])
-
-
-def _evenly(batch: Batch, count: int) -> list[Batch]:
-    """Parts that differ by one example at most: none is of a single one, which nobody can normalise, beside larger."""
-    ends = [place * len(batch) // count for place in range(count + 1)]
-    return [batch[start:end] for start, end in itertools.pairwise(ends)]
-
-
-@contextmanager
-def _buffers_as(module: nn.Module, values: Sequence[Tensor]) -> Iterator[None]:
-    """The module's buffers with other values for the block: a repeated forward pass begins where the first did, and
-    leaves no second trace in running statistics."""
-    buffers = list(module.buffers())
-    now = [buffer.clone() for buffer in buffers]
-    with torch.no_grad():
-        for buffer, value in zip(buffers, values, strict=True):
-            buffer.copy_(value)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(buffers, now, strict=True):
-                buffer.copy_(value)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class Lines(Shown):
     def evaluated(self, evaluation: Evaluation) -> None:
         """Found for the next line."""
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in evaluation.metrics.items())
-        self._found = f"; {evaluation.role} after {evaluation.step:,}: {metrics}"
+        self._found = metrics and f"; {evaluation.role} after {evaluation.step:,}: {metrics}"
 
 
 @contextmanager

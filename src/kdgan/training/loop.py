@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 import math
-import operator
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
 from kdgan.stored import as_kind
 from kdgan.training import checkpoint
+from kdgan.training.choice import Choice
 
 BOOKKEEPING = ("step", "seconds", "losses")
 """Names of what every evaluation records beside what was measured."""
@@ -36,39 +36,6 @@ class _Player:
     module: dict[str, Any]
     optimizer: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Choice of the student by a metric, among the evaluations.
-
-    Attributes:
-        metric: its name.
-        better: whether the first of two values is better than the second.
-        keep: whether the student is, in the end, as it was at the best evaluation.
-        patience: evaluations without a better value after which training ends; None never ends it.
-    """
-
-    metric: str
-    better: Callable[[float, float], bool] = operator.gt
-    keep: bool = True
-    patience: int | None = None
-
-    def best(self, history: list[dict[str, Any]]) -> int:
-        """The number of the best evaluation, the first of those that are equally good."""
-        best = 0
-        for number, record in enumerate(history):
-            if self.better(record[self.metric], history[best][self.metric]):
-                best = number
-        return best
-
-    def ends(self, history: list[dict[str, Any]]) -> bool:
-        """Whether there was no better value for too long."""
-        return (
-            self.patience is not None
-            and bool(history)
-            and len(history) - 1 - self.best(history) >= self.patience
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from kdgan.files import locked
 from kdgan.methods import Method, Optimization, create, find, name_of, pretraining
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory
 from kdgan.training.callbacks import Callback, Evaluation
+from kdgan.training.choice import Choice
 from kdgan.training.config import Training
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
-from kdgan.training.loop import Choice, Loop
+from kdgan.training.loop import Loop
 
 Probe = Callable[[Method, Feed, int], dict[str, float]]
 """Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
