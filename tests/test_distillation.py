@@ -18,7 +18,7 @@ from kdgan.errors import RunError
 from kdgan.losses import l2
 from kdgan.methods import METHODS, Codis, Losses, Signals, Terms, hyperparameters
 from kdgan.stored import read_json
-from kdgan.tasks.metrics import accuracy
+from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused
 from tiny import count, thrice, weights
@@ -89,7 +89,8 @@ def test_it_works_with_nothing_but_players_and_data(capfd: pytest.CaptureFixture
     assert not torch.equal(weights(student), before[0])
     assert torch.equal(weights(teacher), before[1])
     assert result.report.updates == 3000
-    assert result.report.metrics["student"] == {"accuracy": accuracy_of(student)}
+    assert list(result.report.metrics["student"]) == ["accuracy", "log_loss", "ece"]
+    assert result.report.metrics["student"]["accuracy"] == accuracy_of(student)
     assert accuracy_of(student) > 60
     assert list(result.report.metrics) == ["student", "control", "teacher"]
     assert result.history[-1]["step"] == 3000
@@ -201,7 +202,7 @@ def test_a_trained_teacher_is_kept_as_it_is(trained: nn.Module, method: str, giv
     assert result.teacher is trained
     assert torch.equal(weights(trained), before)
     assert "teacher pretraining" not in result.report.seconds
-    assert result.report.metrics["teacher"] == {"accuracy": accuracy_of(trained)}
+    assert result.report.metrics["teacher"]["accuracy"] == accuracy_of(trained)
     assert "teacher before" not in result.report.metrics
     assert all(parameter.requires_grad for parameter in trained.parameters())
 
@@ -217,8 +218,8 @@ def test_a_trained_teacher_is_where_a_game_starts_if_it_has_a_rate(trained: nn.M
     assert "teacher pretraining" not in result.report.seconds
     metrics = result.report.metrics
     assert list(metrics) == ["student", "control", "teacher before", "teacher"]
-    assert metrics["teacher before"] == {"accuracy": accuracy_of(trained)}
-    assert metrics["teacher"] == {"accuracy": accuracy_of(result.teacher)}
+    assert metrics["teacher before"]["accuracy"] == accuracy_of(trained)
+    assert metrics["teacher"]["accuracy"] == accuracy_of(result.teacher)
     assert "teacher before" in str(result.report)
 
 
@@ -389,10 +390,13 @@ def test_a_folder_of_another_trained_teacher(tmp_path: Path, trained: nn.Module)
         run(small(), other, **call)
 
 
-def test_views_of_a_loader_are_its_own() -> None:
+def test_batches_of_a_loader_may_be_augmented() -> None:
     loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=8, shuffle=True)
-    with refused("augment is for"):
-        run(small(), big(), loader, steps=2, augment=lambda x, generator: x)
+    plain = run(small(), big(), loader, steps=2)
+    same = run(small(), big(), loader, steps=2, augment=lambda x, generator: x.clone())
+    other = run(small(), big(), loader, steps=2, augment=lambda x, generator: x + 1)
+    assert torch.equal(weights(same.student), weights(plain.student))
+    assert not torch.equal(weights(other.student), weights(plain.student))
 
 
 def test_the_report_is_a_table_for_people(trained: nn.Module) -> None:
@@ -404,7 +408,9 @@ def test_the_report_is_a_table_for_people(trained: nn.Module) -> None:
         assert word in lines[0]
     assert f" {result.report.metrics['student']['accuracy']:.2f} " in lines[1]
     assert f" {result.report.metrics['control']['accuracy']:.2f} " in lines[2]
-    assert "Accuracy in %" in lines[4]
+    assert lines[4].startswith(
+        "Accuracy and ece in %, log_loss in nats; less is better for log_loss and ece, on "
+    )
     assert " 43 " in lines[1]
     assert f" {6 * 16 + 16 + 16 * 3 + 3} " in lines[3]
     assert "20 updates of student and control alike" in lines[4]
@@ -434,7 +440,9 @@ def test_metrics_of_ones_own(trained: nn.Module, metrics: Any) -> None:
     assert set(result.report.metrics) == set(modules)
     for role, module in modules.items():
         logits = logits_of(module, VALIDATION)
-        assert result.report.metrics[role] == {
+        found = result.report.metrics[role]
+        assert list(found) == ["accuracy", "log_loss", "ece", "thrice", "count"]
+        assert {name: found[name] for name in ("accuracy", "thrice", "count")} == {
             "accuracy": accuracy_of(module),
             "thrice": thrice(logits, VALIDATION.targets),
             "count": 30.0,
@@ -443,7 +451,7 @@ def test_metrics_of_ones_own(trained: nn.Module, metrics: Any) -> None:
         assert set(mine) - set(theirs) == {"thrice", "count"}
         assert mine["accuracy"] == theirs["accuracy"]
     lines = str(result.report).splitlines()
-    assert lines[0].split()[:3] == ["accuracy", "thrice", "count"]
+    assert lines[0].split()[:5] == ["accuracy", "log_loss", "ece", "thrice", "count"]
     assert all("30.00" in line for line in lines[1:5])
 
 
@@ -585,13 +593,13 @@ def test_players_and_data_that_do_not_fit() -> None:
                 run(small(), big(), data)
     with refused("validation", "example 7"):
         run(small(), big(), TRAIN, Batch(spoilt, y))
-    for shift, span in ((1, "1..3"), (-1, "-1..1")):
+    for shift, span in ((1, "1..3"), (-2, "-2..0")):  # -1 stands for no label
         for pair in ((Batch(x, y + shift), VALIDATION), (TRAIN, Batch(x, y + shift))):
             with refused(span, "3 classes, 0..2"):
                 run(small(), big(), *pair)
     with refused("weigh 4 labels", "3 classes"):
         run(small(), big(), Batch(x, torch.eye(4)[y]))
-    with refused("train must give", "dict"):
+    with refused("train gives a mapping with no of labels", "it has x"):
         run(small(), big(), {"x": x})
     with refused("validation has no examples"):
         run(small(), big(), TRAIN, VALIDATION[:0])

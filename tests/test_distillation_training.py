@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 
 from kdgan import Batch, Result, Training, distill, nets
 from kdgan.errors import Interrupted, RunError
-from kdgan.tasks.metrics import accuracy
+from kdgan.tasks.scores import accuracy
 from kdgan.training.callbacks import Evaluation
 from kdgan.training.evaluate import logits_of
 from kdgan.training.loop import Loop

@@ -53,12 +53,18 @@ def test_distill_takes_a_method_a_loss_and_a_metric(data: tuple[Batch, Batch]) -
     rest: dict[str, Any] = {"steps": 150, "batch": 32, "control": False, "progress": False}
     result = distill(*players, *data, method=Own, hyper={"weight": 0.25}, metrics={"worst": worst}, **rest)
     assert result.report.method == OWN
-    assert set(result.report.metrics["student"]) == {"accuracy", "worst"}
+    assert list(result.report.metrics["student"]) == [
+        "accuracy",
+        "balanced_accuracy",
+        "log_loss",
+        "ece",
+        "worst",
+    ]
     assert result.report.metrics["student"]["accuracy"] > 50
     assert set(result.history[-1]["losses"]) == {"label", "distillation"}
     assert {"accuracy", "worst"} <= set(result.history[-1])
     again = distill(*players, *data, method=OWN, metrics=["extending_example:worst"], **rest)
-    assert set(again.report.metrics["student"]) == {"accuracy", "worst"}
+    assert again.report.metrics["student"].keys() == result.report.metrics["student"].keys()
     for loss in (cosine, "extending_example:cosine"):
         found = distill(*players, *data, method="kdgan", hyper={"distillation": loss, "beta": 3.0}, **rest)
         assert 0 <= found.history[-1]["losses"]["distillation"] <= 2
@@ -156,14 +162,17 @@ def test_commands_take_all_three(typed: Command, tmp_path: Path) -> None:
         "accuracy",
         "worst",
         "count",
+        "log_loss",
+        "ece",
         "validation/accuracy",
     }
     # Whoever measures a run of someone else's imports nothing that it names, unless told to.
     shown = {name: f"{name} {float(found['Own'][name]):.2f}" for name in ("accuracy", "worst", "count")}
+    shown["accuracy"] += " %"
     for trust, metrics in (([], shown["accuracy"]), (["--trust"], ", ".join(shown.values()))):
         code, printed, errors = typed("evaluate", own, *trust)
         assert (code, errors) == (0, "")
-        assert printed.startswith(f"{metrics} (in %")
+        assert printed.startswith(f"{metrics}, log_loss ")
         assert printed.endswith(f"digits, {OWN})\n")
 
 

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock, SoftFileLock
 
 from kdgan.errors import Held, Interrupted
-from kdgan.files import locked, replacing, sha256_of, write_json
+from kdgan.files import locked, replacing, save_json, sha256_of, write_json
+from support import refused
 
 
 def _stopped_while_writing(file: Path) -> None:
@@ -135,3 +136,14 @@ def test_where_a_file_system_has_no_locks_nobody_waits(
     monkeypatch.setattr(FileLock, "acquire", unknown)
     with locked(tmp_path), locked(tmp_path):
         pass
+
+
+def test_values_are_saved_whole_or_refused_in_one_line(tmp_path: Path) -> None:
+    save_json(str(tmp_path / "a.json"), {"a": [1, None]})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"a": [1, None]}
+    with refused(tmp_path / "none" / "a.json", "cannot be written"):
+        save_json(tmp_path / "none" / "a.json", {})
+    for path in (3, "", "a\0b"):
+        with refused("path must be that of a file"):
+            save_json(path, {})  # type: ignore[arg-type]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]

@@ -18,8 +18,8 @@ from kdgan.experiments.records import Record
 from kdgan.losses import cross_entropy, l2
 from kdgan.methods import Method, Signals, Terms, find
 from kdgan.references import fingerprint
+from kdgan.tasks.choice import RESERVED, evaluated, named
 from kdgan.tasks.config import code
-from kdgan.tasks.metrics import RESERVED, evaluated, own_metrics
 from support import refused
 from tiny import DIGITS, changed, weights
 
@@ -129,11 +129,11 @@ def test_measuring_changes_nothing(metric: Any) -> None:
 def test_metrics_have_names_of_their_own_and_are_functions() -> None:
     for name in ("step", "seconds", "losses", "seed", "data", "teacher/accuracy"):
         with refused(name, "call it otherwise"):
-            own_metrics({name: draws})
+            named({name: draws})
     assert {field.name for field in fields(Record)} - {"metrics"} <= {*RESERVED}
-    for given in ([draws], draws, "tiny:count"):
+    for given in ([3], draws, "tiny:count", [lambda logits, targets: 1.0]):
         with refused("metrics must be functions by name"):
-            own_metrics(given)  # type: ignore[arg-type]
+            named(given)  # type: ignore[arg-type]
 
 
 def test_a_method_has_a_name_of_its_own_and_roles_that_fit() -> None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from kdgan.data.batch import Batch
     from kdgan.distillation import Result, distill
     from kdgan.errors import KdganError, RunError, UsageError
+    from kdgan.experiments.call import compare
+    from kdgan.experiments.verdict import Verdict
     from kdgan.methods import Method
     from kdgan.ship.report import Report
     from kdgan.ship.student import Student
@@ -27,6 +29,8 @@ __all__ = [
     "Student",
     "Training",
     "UsageError",
+    "Verdict",
+    "compare",
     "data",
     "distill",
     "losses",
@@ -45,6 +49,8 @@ _HOME = {
     "Student": "kdgan.ship.student",
     "Training": "kdgan.training.config",
     "UsageError": "kdgan.errors",
+    "Verdict": "kdgan.experiments.verdict",
+    "compare": "kdgan.experiments.call",
     "distill": "kdgan.distillation",
 }
 

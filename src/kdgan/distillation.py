@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.own import Data, held_out, updates_in
+from kdgan.data.heldout import held_out
+from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
+from kdgan.data.semi import Examples
 from kdgan.errors import UsageError, wrong
-from kdgan.methods import CONTROL, Method, check_hyperparameters, find, name_of
+from kdgan.losses import FeatureLoss, Loss
+from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
+from kdgan.methods.base import check_teaches
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
 from kdgan.ship.report import Report
+from kdgan.tasks.choice import named
 from kdgan.tasks.judging import Judge, check_choice
-from kdgan.tasks.metrics import Metric, majority, own_metrics
+from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.training.callbacks import Callback, as_one
 from kdgan.training.check import check_choices, check_modules, check_players
-from kdgan.training.choice import Choice
 from kdgan.training.config import Training, plain_number, whole_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import Shown, training_bars
@@ -62,6 +66,7 @@ def distill(
     train: Data,
     validation: Data,
     *,
+    unlabelled: Inputs | None = None,
     method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
     steps: int | None = None,
@@ -70,6 +75,7 @@ def distill(
     lr: float | None = None,
     teacher_lr: float | None = None,
     teacher_every: int | None = None,
+    labelled_share: float | None = None,
     training: Training | None = None,
     optimizers: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
     schedulers: SchedulerFactory | Mapping[str, SchedulerFactory] | None = None,
@@ -80,8 +86,15 @@ def distill(
     evaluations: int | None = None,
     eval_batch: int | None = None,
     on_evaluation: Callback | Iterable[Callback] | None = None,
-    metrics: Iterable[str] | Mapping[str, Metric] = (),
+    task: str = "auto",
+    loss: Loss | None = None,
+    class_weights: Tensor | Sequence[float] | str | None = None,
+    label_smoothing: float = 0.0,
+    metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
     augment: Augmentation | None = None,
+    features: Mapping[str, str] | None = None,
+    feature_loss: FeatureLoss = "hint",
+    feature_weight: float = 1.0,
     teacher_trained: bool | None = None,
     control: bool = True,
     seed: int = 0,
@@ -91,24 +104,30 @@ def distill(
 ) -> Result:
     """Trains `student` with the help of `teacher`, and beside it a control without one.
 
-    Student, teacher and discriminator are any modules that give logits `(B, K)`: the student is called with
-    inputs, the others with inputs or, where the data have privileged information, inputs and privileged.
+    Student, teacher and discriminator are any modules that give logits `(B, K)`, or an object or mapping that holds
+    such as `logits`. The student is called with inputs: `module(x)`, `module(*x)` or `module(**x)` as they are a
+    tensor, a tuple or a mapping. The others are called with inputs or, where the data have privileged information,
+    inputs and privileged.
 
     Args:
         student: trained in place.
-        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes on
-            learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of it).
-        train: a `kdgan.Batch` of all examples, a tuple of tensors, a Dataset or a DataLoader of (inputs, targets)
-            or (inputs, targets, privileged). Datasets are kept as tensors on the device where they fit and give
-            the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch, numpy or
-            random depends on `seed` and the pass alone: the control sees the same.
+        teacher: never changed. A trained one is kept as it is, unless `teacher_lr` is given: then a copy of it goes
+            on learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of
+            it).
+        train: a `kdgan.Batch` of all examples, a tuple (inputs, targets) or (inputs, targets, privileged), a mapping
+            that names its targets, a list of such examples, a Dataset or a DataLoader, see `kdgan.data.own.Data`. An
+            example may lack a label (-1, None, or a row of NaN). Datasets are kept as tensors on the device where
+            they fit and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws
+            from torch, numpy or random depends on `seed` and the pass alone: the control sees the same.
         validation: the same; for the report and the history, nothing is trained by it, and nothing is chosen by it
             unless `keep` or `patience` says so. Where it is large, evaluations on the way look at a part of it, the
             same each time, and the last at all of it: all on the way cost about 2 % of training. It may lack privileged
             information, which exists for training alone: then the teacher is not judged.
-        method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`; supervised
-            trains without the teacher. Default: kdgan, or distn where nothing is given but a trained teacher: it is
-            kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
+        unlabelled: examples without labels, in the same forms: inputs, or (inputs, privileged). Every method but
+            supervised, the control, learns from them: whoever follows the teacher follows it on them, too.
+        method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`;
+            supervised and selftrain train without the teacher. Default: kdgan, or distn where nothing is given but a
+            trained teacher: it is kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         epochs: passes, in place of steps: updates that see so many times as many examples as there are, those without
@@ -118,6 +137,7 @@ def distill(
         teacher_lr: that of a teacher that goes on learning.
         teacher_every: a teacher that goes on learning, and the discriminator, learn in the first of so many updates:
             with 4 or 8, codis takes about a quarter more time than mimic, kdgan half to four fifths more.
+        labelled_share: share of labelled examples in a batch, where there are others without labels.
         training: all settings at once; those above are put in its place where they are given. Its own `teacher_lr` is
             for a teacher that is trained here: a trained one goes on learning only by the argument above.
         optimizers: a function that makes an optimizer of a list of parameters, for all players or by role (`student`,
@@ -127,8 +147,8 @@ def distill(
         schedulers: a function that makes a learning rate scheduler of an optimizer, for all players or by role; it is
             stepped after each step of its player. A player that is trained on the labels first has another for that.
             Default: a linear rise over a tenth of all updates, then a cosine to 0.
-        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a function
-            of two logits `(B, K)` that gives one value per example `(B,)`.
+        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a
+            function of two logits `(B, K)` that gives one value per example `(B,)`.
         test: data like validation that the report is of; then validation only watches and chooses.
         keep: `best` gives student and control as each was at the evaluation with the best first metric on validation.
             The report is then of `test` or, without it, of a half of validation that chose nothing, drawn by the seed
@@ -141,8 +161,24 @@ def distill(
         on_evaluation: called with a `kdgan.training.callbacks.Evaluation` after each evaluation of student and control,
             one or several; there are ready ones for TensorBoard, MLflow and Weights & Biases. A call that goes on in
             its folder tells again of evaluations after its last checkpoint.
-        metrics: to be measured beside accuracy: functions of logits `(N, K)` and targets, by name.
+        task: classes (one of K; softmax), binary (one logit, 0 or 1) or multilabel (K sigmoids, any of K labels);
+            auto for what the form of the targets says: class indices `(N,)` are classes, or binary where the student
+            gives one logit; rows `(N, K)` that sum to 1 weights of classes, other rows of 0 to 1 labels.
+        loss: a supervised loss of your own, of logits `(n, K)` and targets to one value per example `(n,)`, in the
+            place of the cross entropy.
+        class_weights: weights `(K,)` of the classes in the supervised loss (of labels that are on, for labels), or
+            "balanced" for the inverse of how frequent each is.
+        label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1).
+        metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
+            targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
+        features: layers of the student that learn from layers of the teacher beside what the method does:
+            `{"layer3": "blocks.2"}`, by their names in `named_modules()`. The student is called and kept as it was, and
+            the control learns without them.
+        feature_loss: how: `hint` (FitNets; where widths differ with a regressor, which learns with the student and is
+            gone afterwards), `attention` (attention transfer), `relational` (RKD), see `kdgan.losses`; or a function of
+            the features of both that gives one value per example `(B,)`.
+        feature_weight: weight of that in the student's loss.
         teacher_trained: whether the teacher is trained; by default its predictions on validation data tell, or on
             training data where validation lacks what it looks at.
         control: whether to train the control, a copy of the student, as long as the student.
@@ -172,15 +208,15 @@ def distill(
     """
     where = find_device(device)
     kind = find(DEFAULT if method is None else method)
-    own, home = own_metrics(metrics, ["accuracy"]), Home(folder)
+    own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
-    seed, hyper = whole_seed(seed), _plain_hyper(kind, hyper)
+    seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
     if steps is not None and epochs is not None:
         raise wrong(f"steps={steps!r:.60} and epochs={epochs!r:.60} both say how long: give one of them")
     epochs, eval_batch = whole_number("epochs", epochs), whole_number("eval_batch", eval_batch)
     patience = check_choice(keep, patience)
-    settings = _settings(
+    settings = settings_of(
         training,
         where,
         steps=steps,
@@ -188,27 +224,42 @@ def distill(
         lr=lr,
         teacher_lr=teacher_lr,
         teacher_every=teacher_every,
+        labelled_share=labelled_share,
         evaluations=evaluations,
     )
     by_role = factories_by_role(optimizers, "optimizers"), factories_by_role(schedulers, "schedulers")
     told = as_one(on_evaluation)
     goes_on = teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers)
+    asked = _features(features, feature_loss, feature_weight)
     modules = {"student": student, "teacher": teacher}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
     check_modules(modules)
-    with _apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
-        task = OwnTask.read(
-            train, validation, modules, own, where, size=settings.batch, seed=seed, augment=augment,
+    if asked is not None:
+        check_teaches(kind)
+        for role in ("student", "teacher"):
+            asked.find(role, modules[role])
+    with apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
+        work = OwnTask.read(
+            train,
+            validation,
+            modules,
+            own,
+            where,
+            size=settings.batch,
+            seed=seed,
+            augment=augment,
+            unlabelled=unlabelled,
+            asked=task,
             eval_batch=eval_batch,
-        )  # fmt: skip
-        apart = None
+        )
+        tested = None
         if test is not None:
-            with seeded(seed % 2**32, where):
-                apart = task.judged(held_out(test, "test", seed=seed), where)
-            task.check_judged(modules, apart)
+            with seeded(seed % 2**32, where):  # what reading draws is no part of what training draws
+                tested = work.judging_on(held_out(test, "test", seed=seed), modules)
+        family = work.family(loss, class_weights, label_smoothing).to(where)
         began = time.perf_counter()
-        trained = task.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
+        trained = work.is_trained(teacher) if teacher_trained is None else bool(teacher_trained)
         looked = time.perf_counter() - began
         if method is None:
             kept = trained and not goes_on and discriminator is None and not hyper
@@ -216,27 +267,26 @@ def distill(
             kind = find(method)
         frozen = trained and (not goes_on or "teacher" not in kind.trains)
         players = build_players(kind, student, teacher, discriminator, keep_teacher=frozen, device=where)
-        check_players(players, task.sample, "train")
+        check_players(players, work.sample, "train", work.kind)
         if epochs is not None:
-            settings = replace(settings, steps=_updates_of(epochs, task, settings.batch))
+            settings = replace(settings, steps=_updates_of(epochs, work.train, settings.batch))
         elif steps is None and training is None:
-            passes = updates_in(30, task.train, settings.batch)
-            settings = replace(settings, steps=min(max(passes, 3000), 20_000))
+            settings = replace(settings, steps=default_steps(work.train, settings.batch))
         chooses = keep == "best" or patience is not None
         judge = Judge.of(
-            task, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=apart
+            work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=tested
         )
         judge.seconds += looked
         settings = replace(settings, evaluations=judge.evaluations)
-        choice = Choice("accuracy", keep=keep == "best", patience=patience) if chooses else None
         shared = {
             "seed": seed,
             "augment": augment,
             "execution": Execution(where, progress=shown),
+            "family": family,
             "own": Own(*by_role, told, shown.evaluated),
-            "choice": choice,
+            "choice": judge.choice(keep=keep == "best", patience=patience) if chooses else None,
         }
-        call = _Call(task, judge, settings, home, shared)
+        call = Call(work, judge, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
         if trained and "teacher" in kind.roles:
             judge.measured("teacher before", teacher)  # while it is
@@ -254,7 +304,7 @@ def distill(
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """A call whose data are read and whose settings are known.
 
     Attributes:
@@ -262,6 +312,7 @@ class _Call:
         judge: how players are judged.
         settings: of training.
         home: where it is kept.
+        features: of the teacher, that the student learns from; None for none.
         shared: what student and control are trained with alike.
     """
 
@@ -269,6 +320,7 @@ class _Call:
     judge: Judge
     settings: Training
     home: Home
+    features: Features | None
     shared: Mapping[str, Any]
 
     def trainer(
@@ -293,6 +345,8 @@ class _Call:
             **self.shared,
         )
         self.task.check_last_batch(made.method)
+        if self.features is not None:
+            made.method.add_features(self.features, self.task.sample, seed=made.seed)
         return made
 
     def looks(self, role: str, module: nn.Module) -> dict[str, Any]:
@@ -379,7 +433,7 @@ class _Call:
             done[0].updates,
             done[0].seconds,
             trained,
-            majority(self.judge.report.targets),
+            self.judge.report.majority,
             evaluation_seconds=self.judge.seconds + sum(run.evaluation_seconds for run in runs.values()),
             data=self.judge.name,
             chosen={role: run.best for role, run in runs.items() if run.best is not None},
@@ -388,7 +442,7 @@ class _Call:
 
 
 @contextmanager
-def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
     """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
     modes = [(part, part.training) for part in modules["teacher"].modules()]
     # Loaders, random transforms and layers draw from global generators too.
@@ -406,7 +460,7 @@ def _apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) ->
                 part.training = mode
 
 
-def _settings(training: Training | None, device: torch.device, **named: Any) -> Training:
+def settings_of(training: Training | None, device: torch.device, **named: Any) -> Training:
     """All settings, those that are given by name in the place of the others."""
     if training is not None and not isinstance(training, Training):
         raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
@@ -414,15 +468,35 @@ def _settings(training: Training | None, device: torch.device, **named: Any) -> 
     return replace(training or Training(precision=precision_on(device)), **given)
 
 
-def _updates_of(epochs: int, task: OwnTask, batch: int) -> int:
+def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float) -> Features | None:
+    if layers is not None:
+        return Features(layers, loss, weight)
+    if loss != "hint" or weight != 1:
+        raise UsageError(
+            "feature_loss and feature_weight are for features: name layers, features={'layer3': 'blocks.2'}"
+        )
+    return None
+
+
+def default_steps(data: Examples, batch: int) -> int:
+    """Updates of the student where nobody says how many: 30 passes, within bounds."""
+    return min(max(updates_in(30, data, batch), 3000), 20_000)
+
+
+def _updates_of(epochs: int, data: Examples, batch: int) -> int:
     """Updates that see so many times as many examples as there are."""
-    updates = updates_in(epochs, task.train, batch)
+    updates = updates_in(epochs, data, batch)
     if updates >= 2**31:
         raise UsageError("train has no length, so that nobody knows how long an epoch is: give steps")
     return max(1, updates)
 
 
-def _plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+def plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Hyperparameters as they may be kept.
+
+    Raises:
+        UsageError: if the method does not take them.
+    """
     if isinstance(hyper, Mapping):
         hyper = {name: plain_number(value) for name, value in hyper.items()}
     check_hyperparameters(kind, {} if hyper is None else hyper)

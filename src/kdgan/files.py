@@ -134,6 +134,20 @@ def write_json(path: Path, value: Any, *, new: bool = False) -> None:
             _claim(temporary, path)
 
 
+def save_json(path: Path | str, value: Any) -> None:
+    """Writes `value` as `write_json` does, where a caller wants it.
+
+    Raises:
+        UsageError: if that is no path, or cannot be written.
+    """
+    if not isinstance(path, Path | str) or not str(path) or "\0" in str(path):
+        raise wrong(f"path must be that of a file, not {path!r:.60}")
+    try:
+        write_json(Path(path), value)
+    except OSError as error:
+        raise wrong(f"{str(path)[:200]} cannot be written: {error.strerror or error}") from error
+
+
 def _claim(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)

@@ -23,7 +23,17 @@ from commands import (
     written_at,
 )
 
-RECORDED = ("accuracy", "validation/accuracy", "best_epoch/accuracy", "teacher/accuracy", "majority/accuracy")
+RECORDED = (
+    "accuracy",
+    "log_loss",
+    "ece",
+    "teacher/log_loss",
+    "teacher/ece",
+    "validation/accuracy",
+    "best_epoch/accuracy",
+    "teacher/accuracy",
+    "majority/accuracy",
+)
 BEFORE = ["data", "labels", "method", "seed"]
 AFTER = ["student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters"]
 Study = tuple[Path, subprocess.CompletedProcess[str]]
@@ -223,3 +233,34 @@ def test_settings_of_a_search_are_used_and_others_come_on_top(typed: Command, tm
     assert (used["hyper"]["beta"], used["hyper"]["alpha"], used["training"]["lr"]) == (3.0, 0.125, 0.001)
     # A method's own rate does not change the teacher that all share.
     assert used["training"]["pretraining_lr"] == 0.002
+
+
+def test_the_rest_is_learned_from_without_labels(typed: Command, tmp_path: Path) -> None:
+    short = ["compare", "--methods", "supervised,mimic", "--seeds", 1, "--steps", 8, "--batch", 8]
+    short += ["--workers", 1, "--student", "mlp-8", "--teacher", "lenet-2-4-8"]
+    command = [*short, "--unlabelled", "rest", "--labelled-share", 0.5, "--out", tmp_path / "rest"]
+    code, printed, errors = typed(*command)
+    assert (code, errors) == (0, "")
+    assert "digits, 100 labels, 1,194 unlabelled" in printed
+    assert [(row["method"], row["unlabelled"]) for row in found(tmp_path / "rest")] == [
+        ("supervised", "1194"),
+        ("mimic", "1194"),
+    ]
+    page = (tmp_path / "rest" / "report.html").read_text(encoding="utf-8")
+    assert "digits, 100 labels, 1,194 unlabelled" in page
+    assert "50% of each batch are labelled" in page
+    before = written_at(tmp_path / "rest")
+    assert typed(*command)[0] == 0
+    assert written_at(tmp_path / "rest") == before
+    run = next((tmp_path / "rest" / "runs").glob("mimic-*"))
+    assert typed("evaluate", run)[0] == 0
+    # Nothing of that is to be seen where nothing is unlabelled.
+    assert typed(*short, "--unlabelled", "none", "--out", tmp_path / "none")[0] == 0
+    assert typed(*short, "--out", tmp_path / "usual")[0] == 0
+    assert found(tmp_path / "none") == found(tmp_path / "usual")
+    assert list(found(tmp_path / "none")[0])[:4] == BEFORE
+    names = [sorted(path.name for path in (tmp_path / out / "runs").iterdir()) for out in ("none", "usual")]
+    assert names[0] == names[1]
+    assert refuses(
+        typed, *command[:-1], tmp_path / "none", parts=("data.unlabelled None there and 'rest' now",)
+    )

@@ -12,11 +12,13 @@ def test_evaluate_finds_what_training_found(typed: Command, tmp_path: Path) -> N
     assert typed(*TRAIN, "--seed", 3, "--metrics", "tiny:thrice", "--out", out)[0] == 0
     metrics = result(out)["metrics"]
     trivial = "always naming the largest class gives 10.28 %"
-    end = f" (in %, of 360 test examples; {trivial}; 610 parameters, digits, kdgan)\n"
-    assert typed("evaluate", out) == (0, f"accuracy {metrics['accuracy']:.2f}{end}", "")
+    end = f" (of 360 test examples; {trivial}; 610 parameters, digits, kdgan)\n"
+    beside = f"log_loss {metrics['log_loss']:.4f} nats, ece {metrics['ece']:.2f} %"
+    accuracy = f"accuracy {metrics['accuracy']:.2f} %"
+    assert typed("evaluate", out) == (0, f"{accuracy}, {beside}{end}", "")
     code, printed, errors = typed("evaluate", out, "--trust")
     assert (code, errors) == (0, "")
-    assert printed == f"accuracy {metrics['accuracy']:.2f}, thrice {metrics['thrice']:.2f}{end}"
+    assert printed == f"{accuracy}, thrice {metrics['thrice']:.2f}, {beside}{end}"
 
 
 def test_a_network_of_ones_own_is_imported_when_told_to(typed: Command, tmp_path: Path) -> None:
@@ -25,7 +27,7 @@ def test_a_network_of_ones_own_is_imported_when_told_to(typed: Command, tmp_path
     assert refuses(typed, "evaluate", out, parts=("tiny:network", "--trust"))
     code, printed, errors = typed("evaluate", out, "--trust")
     assert (code, errors) == (0, "")
-    assert printed.startswith(f"accuracy {result(out)['metrics']['accuracy']:.2f} (in %")
+    assert printed.startswith(f"accuracy {result(out)['metrics']['accuracy']:.2f} %, ")
 
 
 @pytest.fixture
@@ -46,8 +48,8 @@ def test_evaluate_serves_runs_of_any_task(typed: Command, compared: Path) -> Non
         code, printed, errors = typed("evaluate", folder)
         assert (code, errors) == (0, "")
         names = ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")
-        shown = ", ".join(f"{name} {metrics[name]:.2f}" for name in names)
-        assert printed.startswith(f"{shown} (in %, of ")
+        shown = ", ".join(f"{name} {metrics[name]:.2f} %" for name in names)
+        assert printed.startswith(f"{shown} (of ")
         assert printed.endswith(
             f" test examples; {parameters:,} parameters, scenes, popular tags, {method})\n"
         )

@@ -83,7 +83,7 @@ def test_a_table_with_privileged_columns(typed: Command, tmp_path: Path) -> None
     assert outcome["teacher_parameters"] == 5 * 16 + 16 + 16 * 2 + 2
     accuracy = outcome["metrics"]["accuracy"]
     code, measured, _ = typed("evaluate", tmp_path / "run")
-    assert measured.startswith(f"accuracy {accuracy:.2f} (in %, of 24 test examples")
+    assert measured.startswith(f"accuracy {accuracy:.2f} %, log_loss ")
     assert code == 0
     assert f"{accuracy:.2f} %" in printed
 
@@ -295,3 +295,16 @@ def test_a_damaged_checkpoint_is_named(typed: Command, tmp_path: Path) -> None:
     damaged.unlink()
     assert typed(*TRAIN, "--out", out)[0] == 0
     assert result(out) == result(tmp_path / "whole")
+
+
+def test_a_file_with_rows_that_have_no_label(typed: Command, tmp_path: Path) -> None:
+    lines = [f"{i % 7},{(i * 5) % 11},{'' if i % 4 == 3 else i % 4 % 2}" for i in range(80)]
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join(["a,b,kind", *lines]) + "\n", encoding="utf-8")
+    short = ["train", "--method", "mimic", "--data", file, "--target", "kind", "--steps", 6, "--batch", 8]
+    code, printed, errors = typed(*short, "--out", tmp_path / "run")
+    assert (code, errors) == (0, "")
+    assert "20 of 68 training examples have no label" in printed
+    assert result(tmp_path / "run")["unlabelled"] == 20
+    assert typed(*short, "--unlabelled", "none", "--out", tmp_path / "none")[0] == 0
+    assert result(tmp_path / "none")["unlabelled"] == 0

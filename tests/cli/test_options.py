@@ -19,9 +19,11 @@ from kdgan.cli.options import (
     primary,
     settings_of,
     texts,
+    usual_methods,
 )
 from kdgan.cli.tags.compare import CompareTags
 from kdgan.errors import RunError
+from kdgan.methods import METHODS
 from kdgan.tasks.config import BASELINES, ClassesData, Config, TagsData
 from kdgan.training.config import Training
 from support import refused
@@ -158,3 +160,19 @@ def test_a_file_of_embeddings_is_named_with_its_content(tmp_path: Path) -> None:
     assert len(fields["embeddings_sha256"]) == 64
     with refused("none.txt"):
         texts("lstm", tmp_path / "none.txt")
+
+
+def test_a_student_that_teaches_itself_is_compared_where_there_is_something_to_learn_from() -> None:
+    usual = ["supervised", "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
+    assert usual_methods(False) == usual
+    assert [name for name in usual_methods(True) if name != "selftrain"] == usual
+    assert ("selftrain" in usual_methods(True)) == ("selftrain" in METHODS)
+    assert MethodsOptions("mimic").names(True) == ["mimic"]
+    assert list(MethodsOptions().variants(["knn"], unlabelled=True)) == ["knn", *usual_methods(True)]
+
+
+def test_photos_without_tags_and_without_text() -> None:
+    options = TrainingOptions(labelled_share=0.5)
+    config = TagsOptions(labels=30, unlabelled="rest", no_text=True).config(options, options.execution())
+    assert config.data == TagsData("scenes", count=12, dropout=0.3, labels=30, unlabelled="rest", text=False)
+    assert config.training.labelled_share == 0.5

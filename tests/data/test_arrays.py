@@ -109,7 +109,7 @@ IMAGES = np.zeros((10, 4, 4), np.uint8)
             {"x": VECTORS, "y": np.eye(10)},
             "mine.npz: y must be numbers or text of shape (N,), not float64 (10, 10)",
         ),
-        ({"x": VECTORS, "y": LABELS * np.nan}, "y has no label in row 1: NaN is none"),
+        ({"x": VECTORS, "y": LABELS * np.nan}, "mine.npz: no example has a label"),
         ({"x": VECTORS, "y": np.arange(10) * 0.5}, "10 of 10 labels ('0.0', '0.5', '1.0' and 7 more) have"),
         ({"x": (VECTORS + 2**53 + 1).astype(np.uint64) + 1, "y": LABELS}, "whole numbers above 2^53"),
         (

@@ -1,12 +1,16 @@
 """A batch for every step."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kdgan.data import AffineElastic, Batch, TensorFeed
+from kdgan.data import AffineElastic, Batch, Noise, TensorFeed
+from kdgan.data.forms import leaves
+from support import refused
 
 
 def numbered(count: int) -> Batch:
@@ -145,3 +149,63 @@ def test_the_data_are_never_changed() -> None:
     plain = TensorFeed(data, 30, seed=0)
     plain(0).inputs.zero_()
     assert torch.equal(data.inputs, before)
+
+
+# --- inputs of any form ----------------------------------------------------------------------------------------------
+
+
+def forms() -> dict[str, Any]:
+    x = torch.arange(12.0).unsqueeze(1)
+    return {"tuple": (x, x.expand(12, 3)), "mapping": {"a": x, "b": x.expand(12, 3)}, "one by name": {"a": x}}
+
+
+def moved(inputs: Any, generator: torch.Generator) -> Any:
+    """The same shift for all tensors of an example, given in another order of names."""
+    first = leaves(inputs)[0]
+    shift = 0.5 * torch.rand(len(first), 1, generator=generator) + 0.1 * torch.rand(())
+    if isinstance(inputs, dict):
+        return {name: inputs[name] + shift for name in reversed(inputs)}
+    return [part + shift for part in inputs]
+
+
+@pytest.mark.parametrize("form", forms())
+def test_all_tensors_of_an_example_stay_together(form: str) -> None:
+    number = torch.arange(12)
+    data = Batch(forms()[form], number * 10, {"known": number * 100}, number.unsqueeze(1) * 7.0)
+    for augment in (None, moved):
+        one, other = (TensorFeed(data, 5, seed=1, augment=augment) for _ in range(2))
+        for step in range(6):
+            batch, again = one(step), other(step)
+            rows = leaves(batch.inputs)[0].flatten()
+            assert type(batch.inputs) is type(data.inputs)
+            for name, leaf in enumerate(leaves(batch.inputs)):
+                assert torch.equal(leaf, rows.unsqueeze(1).expand_as(leaf)), name
+            assert torch.equal(batch.targets, rows.long() * 10)
+            assert isinstance(batch.privileged, dict)
+            assert torch.equal(batch.privileged["known"], rows.long() * 100)
+            assert (batch.teacher_logits is None) == (augment is not None)
+            assert all(
+                torch.equal(a, b) for a, b in zip(leaves(batch.inputs), leaves(again.inputs), strict=True)
+            )
+
+
+@pytest.mark.parametrize(
+    ("views", "said"),
+    [
+        (lambda inputs, generator: None, "views must be a tensor, not NoneType"),
+        (lambda inputs, generator: inputs["a"], "not Tensor of shape (5, 1)"),
+        (lambda inputs, generator: {"b": inputs["a"]}, "not dict of b of shape (5, 1)"),
+        (lambda inputs, generator: {"a": inputs["a"][1:]}, "each of 5 inputs"),
+        (lambda inputs, generator: (inputs["a"],), "not tuple"),
+    ],
+)
+def test_views_of_another_form(views: Any, said: str) -> None:
+    batches = TensorFeed(Batch(forms()["one by name"], torch.arange(12)), 5, seed=0, augment=views)
+    with refused(said):
+        batches(0)
+
+
+def test_views_that_are_for_one_tensor() -> None:
+    batches = TensorFeed(Batch(forms()["tuple"], torch.arange(12)), 5, seed=0, augment=Noise())
+    with refused("Noise is for inputs of one tensor", "a function of your own"):
+        batches(0)

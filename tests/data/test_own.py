@@ -10,10 +10,15 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from kdgan.data import Batch, TensorFeed, own
-from kdgan.data.batch import checked
-from kdgan.data.own import collected, sample_of, training_data, updates_in
-from kdgan.data.stream import LoaderFeed, Stream, as_batch, make_feed
+from kdgan.data import Batch, TensorFeed, kept, stream
+from kdgan.data.forms import Pieces
+from kdgan.data.heldout import HeldOut, held_out
+from kdgan.data.join import join
+from kdgan.data.kept import sample_of
+from kdgan.data.own import training_data, updates_in
+from kdgan.data.parsing import as_batch
+from kdgan.data.semi import make_feed
+from kdgan.data.stream import LoaderFeed, Stream
 from support import refused
 
 CPU = torch.device("cpu")
@@ -53,6 +58,10 @@ class PlainNumbers(Dataset[Any]):
         return X[index], int(Y[index])
 
 
+def all_of(data: HeldOut) -> Batch:
+    return join(list(data))
+
+
 FORMS = {
     "Batch": lambda *parts: Batch(*parts),
     "tuple": lambda *parts: parts,
@@ -66,7 +75,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("parts", [(X, Y), (X, Y, KNOWN), (X, torch.eye(3)[Y])], ids=["2", "3", "weights"])
 def test_every_form_is_collected_to_the_same_batch(form: str, parts: tuple[Tensor, ...]) -> None:
-    batch = collected(FORMS[form](*parts), "validation")
+    batch = all_of(held_out(FORMS[form](*parts), "validation"))
     assert torch.equal(batch.inputs, X)
     assert torch.equal(batch.targets, parts[1])
     assert (batch.privileged is None) == (len(parts) == 2)
@@ -76,20 +85,20 @@ def test_every_form_is_collected_to_the_same_batch(form: str, parts: tuple[Tenso
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "DataLoader"])
 def test_what_is_the_same_in_every_pass_trains_as_tensors(form: str) -> None:
-    data = training_data(FORMS[form](X, Y, KNOWN), CPU)
+    data = training_data(FORMS[form](X, Y, KNOWN))
     assert isinstance(data, Batch)
     assert torch.equal(data.inputs, X)
     assert isinstance(make_feed(data, 4, seed=0, device=CPU), TensorFeed)
 
 
 def test_labels_may_be_plain_numbers() -> None:
-    data = training_data(PlainNumbers(), CPU)
+    data = training_data(PlainNumbers())
     assert isinstance(data, Batch)
     assert torch.equal(data.targets, Y)
 
 
 def test_random_views_stay_random() -> None:
-    data = training_data(Items(X, Y, KNOWN, noise=0.01), CPU)
+    data = training_data(Items(X, Y, KNOWN, noise=0.01))
     assert isinstance(data, Stream)
     feed = make_feed(data, 5, seed=1, device=CPU)
     first, second = [feed(0), feed(1)], [feed(2), feed(3)]
@@ -108,15 +117,15 @@ def test_random_views_stay_random() -> None:
 
 def test_a_dataset_too_large_for_tensors_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     one = X[0].nbytes + Y[0].nbytes
-    monkeypatch.setattr(own, "MOST_BYTES", 10 * one)
-    assert isinstance(training_data(Items(X, Y), CPU), Batch)
-    monkeypatch.setattr(own, "MOST_BYTES", 10 * one - 1)
-    assert isinstance(training_data(Items(X, Y), CPU), Stream)
+    monkeypatch.setattr(kept, "MOST_BYTES", 10 * one)
+    assert isinstance(training_data(Items(X, Y)), Batch)
+    monkeypatch.setattr(kept, "MOST_BYTES", 10 * one - 1)
+    assert isinstance(training_data(Items(X, Y)), Stream)
 
 
 def test_a_loader_streams_and_starts_again() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    data = training_data(loader, CPU)
+    data = training_data(loader)
     assert isinstance(data, Stream)
     feed = make_feed(data, 999, seed=0, device=CPU)
     assert isinstance(feed, LoaderFeed)
@@ -129,7 +138,7 @@ def test_a_loader_streams_and_starts_again() -> None:
 
 def test_a_loader_may_give_batches_of_its_own() -> None:
     loader = DataLoader(Items(X, Y), batch_size=5, collate_fn=joined)
-    feed = make_feed(training_data(loader, CPU), 5, seed=0, device=CPU)
+    feed = make_feed(training_data(loader), 5, seed=0, device=CPU)
     assert torch.equal(feed(0).inputs, X[:5])
 
 
@@ -140,66 +149,49 @@ def joined(items: list[tuple[Tensor, Tensor]]) -> Batch:
 def test_a_loader_of_single_examples_is_still_the_users_own() -> None:
     order = [3, 3, 3, 7]
     loader = DataLoader(TensorDataset(X, Y), batch_size=1, sampler=order)
-    feed = make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)
+    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
     assert [feed(step).inputs.flatten().tolist() for step in range(5)] == [[3.0], [3.0], [3.0], [7.0], [3.0]]
 
 
 def test_a_stream_of_unknown_length_can_be_trained_on() -> None:
     loader = DataLoader(Unsized(), batch_size=4)
-    feed = make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)
+    feed = make_feed(training_data(loader), 4, seed=0, device=CPU)
     assert torch.equal(torch.cat([feed(step).inputs for step in range(3)]), X)
-    assert torch.equal(collected(Unsized(), "validation").inputs, X)
-    own_stream = make_feed(training_data(Unsized(), CPU), 4, seed=0, device=CPU)
+    assert torch.equal(all_of(held_out(Unsized(), "validation")).tensor, X)
+    own_stream = make_feed(training_data(Unsized()), 4, seed=0, device=CPU)
     assert len(own_stream(0)) > 0
 
 
 def test_a_loader_that_gives_nothing() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=11, drop_last=True)
     with refused("train", "no batch", "drop_last"):
-        make_feed(training_data(loader, CPU), 4, seed=0, device=CPU)(0)
+        make_feed(training_data(loader), 4, seed=0, device=CPU)(0)
     with refused("validation gives no example"):
-        collected(loader, "validation")
+        held_out(loader, "validation")
 
 
 @pytest.mark.parametrize(
     ("data", "form"),
     [
-        ({"inputs": X, "targets": Y}, "dict"),
-        ((X,), "tuple"),
-        ((X, Y, KNOWN, X), "tuple"),
+        ((X,), "tuple of Tensor"),
+        ((X, Y, KNOWN, X), "tuple of Tensor, Tensor, Tensor, Tensor"),
+        ([Batch(X, Y), Batch(X, Y)], "list of Batch, Batch"),
         (X, "Tensor"),
         (None, "NoneType"),
         ("digits", "str"),
     ],
 )
 def test_other_forms_are_named(data: Any, form: str) -> None:
-    with refused("train must give (inputs, targets)", form):
-        training_data(data, CPU)
-    with refused("validation must give (inputs, targets)", form):
-        collected(data, "validation")
-
-
-def test_items_of_another_form_are_named() -> None:
-    with refused("train must give", "dict"):
-        training_data(Mapped(), CPU)
-    with refused("validation must give", "dict"):
-        collected(Mapped(), "validation")
-    with refused("train must give", "dict"):
-        make_feed(Stream(DataLoader(Mapped(), batch_size=2)), 2, seed=0, device=CPU)(0)
-
-
-class Mapped(Dataset[Any]):
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"image": X[index], "label": Y[index]}
+    with refused("train must give (inputs, targets)", f"got {form}"):
+        training_data(data)
+    with refused("validation must give (inputs, targets)", f"got {form}"):
+        held_out(data, "validation")
 
 
 def test_no_examples() -> None:
     for data in (Batch(X[:0], Y[:0]), (X[:0], Y[:0]), Items(X[:0], Y[:0]), TensorDataset(X[:0], Y[:0])):
         with refused("train", "no examples"):
-            training_data(data, CPU)
+            training_data(data)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -208,43 +200,24 @@ def test_numbers_that_are_none(bad: float) -> None:
     spoilt[6, 0], weights[4, 1] = bad, bad
     for form in ("Batch", "tuple", "TensorDataset", "Dataset"):
         with refused("train", "inputs of example 6", "NaN"):
-            training_data(FORMS[form](spoilt, Y), CPU)
+            training_data(FORMS[form](spoilt, Y))
         with refused("train", "targets of example 4"):
-            training_data(FORMS[form](X, weights), CPU)
+            training_data(FORMS[form](X, weights))
         with refused("train", "privileged of example 6"):
-            training_data(FORMS[form](X, Y, spoilt), CPU)
+            training_data(FORMS[form](X, Y, spoilt))
     with refused("validation", "inputs of example 6"):
-        checked(collected(DataLoader(TensorDataset(spoilt, Y), batch_size=3), "validation"), "validation")
+        held_out(DataLoader(TensorDataset(spoilt, Y), batch_size=3), "validation")
 
 
 def test_parts_of_different_length() -> None:
     with refused("10 inputs but 9 targets"):
         as_batch((X, Y[:9]), "train")
     with refused("10 inputs but 3 privileged"):
-        training_data((X, Y, KNOWN[:3]), CPU)
-
-
-@pytest.mark.parametrize("targets", [X, Y.unsqueeze(1), X.flatten(), torch.zeros(10, 2, 2), torch.tensor(3)])
-def test_targets_of_no_known_form(targets: Tensor) -> None:
-    if targets is X:
-        assert as_batch((X, targets), "train").targets.shape == (10, 1)  # weights of a single label
-        return
-    with refused("targets must be class indices", tuple(targets.shape)):
-        as_batch((X, targets), "train")
-
-
-def test_what_has_views_of_its_own_gets_no_others() -> None:
-    loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    for data in (loader, Items(X, Y, noise=0.01), Unsized()):
-        with refused("augment", "Batch", "DataLoader"):
-            training_data(data, CPU, augmented=True)
-        assert isinstance(training_data(data, CPU), Stream)
-    for data in (Batch(X, Y), Items(X, Y)):
-        assert isinstance(training_data(data, CPU, augmented=True), Batch)
+        training_data((X, Y, KNOWN[:3]))
 
 
 def test_a_sample_is_all_there_is_or_what_comes_first() -> None:
-    assert torch.equal(sample_of(training_data((X, Y), CPU), CPU, size=3).inputs, X)
+    assert torch.equal(sample_of(training_data((X, Y)), CPU, size=3).inputs, X)
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
     for _ in range(2):
         assert torch.equal(sample_of(Stream(loader), CPU, size=3).inputs, X[:4])
@@ -253,20 +226,20 @@ def test_a_sample_is_all_there_is_or_what_comes_first() -> None:
 def test_updates_in_some_passes() -> None:
     """By the batches of a loader of one's own, and by the size of the feed's for all else."""
     loader = DataLoader(TensorDataset(X, Y), batch_size=4)
-    assert updates_in(30, training_data((X, Y), CPU), 5) == 60
-    assert updates_in(30, training_data(Items(X, Y, noise=0.01), CPU), 5) == 60
+    assert updates_in(30, training_data((X, Y)), 5) == 60
+    assert updates_in(30, training_data(Items(X, Y, noise=0.01)), 5) == 60
     assert updates_in(30, Stream(loader), 5) == 90
-    assert updates_in(1, training_data(Unsized(), CPU), 5) > 10**9
+    assert updates_in(1, training_data(Unsized()), 5) > 10**9
 
 
 def test_arrays_are_as_good_as_tensors() -> None:
-    arrays = training_data((X.double().numpy(), Y.numpy(), X.numpy()), CPU)
+    arrays = training_data((X.double().numpy(), Y.numpy(), X.numpy()))
     assert isinstance(arrays, Batch)
     assert arrays.privileged is not None
     assert torch.equal(arrays.inputs, X)
     assert torch.equal(arrays.targets, Y)
     with refused("train: an array is not of numbers"):
-        training_data((X.numpy(), np.array(["a"] * len(X))), CPU)
+        training_data((X.numpy(), np.array(["a"] * len(X))))
 
 
 class Endless(IterableDataset[Any]):
@@ -278,10 +251,10 @@ class Endless(IterableDataset[Any]):
 
 
 def test_validation_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "MOST_WITHOUT_LENGTH", 1000)
+    monkeypatch.setattr(stream, "MOST_WITHOUT_LENGTH", 1000)
     for data in (Endless(), DataLoader(Endless(), batch_size=64)):
         with refused("validation does not say how many examples it has", "more than 1,000"):
-            collected(data, "validation")
+            held_out(data, "validation")
 
 
 @pytest.mark.parametrize("third", [None, KNOWN])
@@ -291,7 +264,7 @@ def test_privileged_information_may_be_none(third: Tensor | None) -> None:
             return X[index], int(Y[index]), None if third is None else third[index]
 
     for data in (Triples(), (X, Y, third)):
-        found = training_data(data, CPU)
+        found = training_data(data)
         assert isinstance(found, Batch)
         assert (found.privileged is None) == (third is None)
 
@@ -303,4 +276,65 @@ def test_pictures_that_are_no_tensors() -> None:
 
     for data in (Pictures(), DataLoader(Pictures(), batch_size=2)):
         with refused("validation gives PIL images: make tensors of them"):
-            collected(data, "validation")
+            held_out(data, "validation")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [(X, X * 2), Y],
+        ((X, X * 2), Y),
+        [((x, x * 2), y) for x, y in zip(X, Y, strict=True)],
+        [[(x, x * 2), int(y)] for x, y in zip(X, Y, strict=True)],
+        [((X[0], X[0] * 2), Y[0]), ((X[1], X[1] * 2), Y[1])],
+        [((x.tolist(), (x * 2).tolist()), int(y)) for x, y in zip(X, Y, strict=True)],
+    ],
+)
+def test_a_list_is_of_examples_or_of_all_inputs_and_targets(data: Any) -> None:
+    found = training_data(data)
+    assert isinstance(found, Batch)
+    assert isinstance(found.inputs, tuple)
+    count = len(found)
+    assert torch.equal(found.inputs[0].float().view(-1, 1), X[:count])
+    assert torch.equal(found.inputs[1].float().view(-1, 1), X[:count] * 2)
+    assert torch.equal(found.targets, Y[:count])
+
+
+def test_by_name_as_a_list_of_all() -> None:
+    for data in ([{"a": X}, Y], ({"a": X}, Y), [{"a": X}, Y, KNOWN]):
+        found = training_data(data)
+        assert isinstance(found, Batch)
+        assert isinstance(found.inputs, dict)
+        assert torch.equal(found.inputs["a"], X)
+        assert (found.privileged is not None) == (len(data) == 3)
+
+
+def test_sizes_that_differ_need_a_loader() -> None:
+    def sized(row: int) -> Any:
+        return torch.zeros(1 if row < 256 else 2), 0
+
+    class Late(Dataset[Any]):
+        def __len__(self) -> int:
+            return 400
+
+        def __getitem__(self, row: int) -> Any:
+            return sized(row)
+
+    for data in (Late(), Batch(Pieces((X, torch.zeros(2, 5))), torch.zeros(12).long())):
+        with refused("train gives examples that differ in size or type", "DataLoader whose collate_fn"):
+            training_data(data)
+    mixed = (torch.zeros(6, 3), torch.tensor([0, 1, 2, 0, -1, -1]))
+    with refused("unlabelled gives examples that differ in size"):
+        training_data(mixed, torch.zeros(4, 5))
+
+
+def test_one_view_in_ten_is_seen_to_be_random() -> None:
+    """A Dataset that seldom changes is no table."""
+
+    class Seldom(Items):
+        def __getitem__(self, index: int) -> Any:
+            x, y = X[index], int(Y[index])
+            return (x + 1 if torch.rand(()) < 0.1 else x), y
+
+    found = [training_data(Seldom(X, Y), seed=seed) for seed in range(20)]
+    assert sum(isinstance(each, Stream) for each in found) >= 18  # 10 examples here, not 32

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from kdgan.data import Batch
-from kdgan.data.own import HeldOut, held_out
+from kdgan.data.heldout import HeldOut, held_out
 from kdgan.data.parts import Part, rows_of, shuffled_evenly
 from kdgan.data.stream import Stream
 

@@ -1,6 +1,8 @@
 """Which examples are labelled, which validate, and the scale they are brought to."""
 
 import math
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kdgan.data import Batch, Source, load, split
+from kdgan.data.semi import Semi, make_feed
 from kdgan.data.split import VALIDATION_MOST, Scale, scaled
+from kdgan.data.unlabelled import without_labels
 from support import refused
 
 AS_IT_IS = Scale(torch.zeros(1), torch.ones(1))
@@ -201,3 +205,69 @@ def test_a_constant_feature_keeps_its_unit(value: float, count: int) -> None:
     other = torch.tensor([[value + 1.0]])
     torch.testing.assert_close(scale(other), torch.ones(1, 1), atol=1e-5 * max(1, abs(value)), rtol=0)
     assert scale(torch.full((2, 1), value)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("own", [0, 7])
+@pytest.mark.parametrize("labels", [5, 30, None])
+def test_the_rest_is_learned_from_without_labels(labels: int | None, own: int) -> None:
+    given_source = source([20, 20])
+    if own:
+        given_source = replace(
+            given_source, unlabelled=without_labels(Batch(numbered(500, own), torch.zeros(own)))
+        )
+    plain = split(given_source, labels=labels, seed=3)
+    assert plain.unlabelled is None
+    if labels is None and not own:
+        with refused("no training example of numbers is left without a label: ask for fewer labels"):
+            split(given_source, labels=labels, seed=3, unlabelled="rest")
+        return
+    data = split(given_source, labels=labels, seed=3, unlabelled="rest")
+    assert data.unlabelled is not None
+    assert data.unlabelled.targets.tolist() == [-1] * len(data.unlabelled)
+    # What is labelled, validates or tests is the same, but for the scale, which is that of all that is learned from.
+    for part in ("train", "validation", "test"):
+        one, other = getattr(plain, part), getattr(data, part)
+        assert numbers(one, plain.scale) == numbers(other, data.scale)
+        assert torch.equal(one.targets, other.targets)
+    known, held_out = numbers(data.train, data.scale), numbers(data.validation, data.scale)
+    others = numbers(data.unlabelled, data.scale)
+    assert sorted(others) == sorted({*range(40), *range(500, 500 + own)} - {*known, *held_out})
+    learned = torch.cat([data.train.tensor, data.unlabelled.tensor])
+    torch.testing.assert_close(learned.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(learned.std(correction=0), torch.tensor(1.0))
+
+
+def test_a_file_of_ones_own_leaves_hidden_labels_alone() -> None:
+    more = without_labels(Batch(numbered(500, 3), torch.zeros(3)))
+    data = split(replace(source([20, 20]), unlabelled=more), labels=5, seed=0, unlabelled="own")
+    assert data.unlabelled is not None
+    assert numbers(data.unlabelled, data.scale) == [500, 501, 502]
+    with refused("no training example of numbers is left without a label"):
+        split(source([20, 20]), labels=5, seed=0, unlabelled="own")
+
+
+def test_images_without_labels_stay_bytes_where_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = split(load("digits"), labels=50, seed=0, unlabelled="rest")
+    monkeypatch.setattr(sys.modules[Scale.__module__], "MOST_NUMBERS", 10)
+    bytes_ = split(load("digits"), labels=50, seed=0, unlabelled="rest")
+    assert real.unlabelled is not None
+    assert bytes_.unlabelled is not None
+    assert bytes_.unlabelled.tensor.dtype == torch.uint8
+    assert torch.equal(bytes_.unlabelled.standardised().tensor, real.unlabelled.tensor)
+    device = torch.device("cpu")
+    one, other = (
+        make_feed(Semi(each.train, each.unlabelled), 16, seed=1, device=device)(3)
+        for each in (real, bytes_)
+        if each.unlabelled is not None
+    )
+    assert torch.equal(one.tensor, other.tensor)
+    assert one.labelled is not None
+    assert one.labelled.tolist() == [True] * 4 + [False] * 12
+
+
+def test_a_scale_is_of_all_parts() -> None:
+    parts = [torch.randint(0, 256, (count, 2, 3, 3), dtype=torch.uint8) for count in (300, 5)]
+    for given_parts in (parts, [part.double().flatten(1) for part in parts]):
+        one, whole = Scale.of(*given_parts), Scale.of(torch.cat(given_parts))
+        assert torch.equal(one.mean, whole.mean)
+        assert torch.equal(one.std, whole.std)

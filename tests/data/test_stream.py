@@ -173,3 +173,79 @@ def test_what_a_dataset_raises_is_a_line_that_says_where() -> None:
             RuntimeError, match=r"^train fails with KeyError: .*no such.*photo.*, in \w+\.py line \d+$"
         ):
             feed_of(DataLoader(Falling(random.random), batch_size=2, num_workers=workers))(0)
+
+
+def by_name(examples: list[Any]) -> dict[str, Tensor]:
+    x, y = noisy(examples)
+    return {"labels": y, "b": x, "a": x * 2} if int(y[0]) else {"a": x * 2, "b": x, "labels": y}
+
+
+def test_names_may_come_in_any_order() -> None:
+    loader = DataLoader(TensorDataset(X, Y), batch_size=1, collate_fn=by_name)
+    stream = Stream(loader, like=LoaderFeed(Stream(loader), 1, seed=0, device=CPU)(0), classes=3)
+    feed = LoaderFeed(stream, 1, seed=0, device=CPU)
+    for step in range(10):
+        batch = feed(step)
+        assert isinstance(batch.inputs, dict)
+        assert torch.equal(batch.inputs["a"], batch.inputs["b"] * 2)
+        assert int(batch.inputs["b"].floor()) % 3 == int(batch.targets)
+
+
+class Labels(Dataset[Any]):
+    """Examples with labels as they are given."""
+
+    def __init__(self, *labels: Any) -> None:
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> Any:
+        return X[row], self.labels[row]
+
+
+@pytest.mark.parametrize(
+    ("labels", "like"),
+    [
+        ([0, 1, None, None, 2, None], torch.tensor([0, 1])),
+        (
+            [torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0]), None, None, torch.zeros(2), None],
+            torch.zeros(2, 2),
+        ),
+        ([0.0, 1.0, None, None, 1.0, None], torch.zeros(2, dtype=torch.float64)),
+    ],
+)
+@pytest.mark.parametrize("loader", [True, False])
+def test_labels_that_are_none(labels: list[Any], like: Tensor, loader: bool) -> None:
+    data = Labels(*labels)
+    stream = Stream(DataLoader(data, 2) if loader else data, like=Batch(X[:2], like))
+    feed = LoaderFeed(stream, 2, seed=0, device=CPU)
+    for step in range(6):
+        batch = feed(step)
+        rows = batch.tensor.flatten().long()
+        known = [labels[row] is not None for row in rows]
+        assert batch.targets.ndim == like.ndim
+        marks = [True] * len(rows) if batch.labelled is None else batch.labelled.tolist()
+        assert marks == known
+        for target, row in zip(batch.targets, rows, strict=True):
+            if labels[row] is not None:
+                assert torch.equal(target, torch.as_tensor(labels[row]).to(target.dtype))
+
+
+def test_a_stream_of_three_million_rows_is_read_batch_by_batch() -> None:
+    """Neither what is known of a pass nor what is kept grows with it."""
+
+    class Rows(IterableDataset[Any]):
+        taken = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            for row in range(3_000_000):
+                Rows.taken = row + 1
+                yield X[row % 10], row % 3
+
+    feed = LoaderFeed(Stream(DataLoader(Rows(), 8)), 8, seed=0, device=CPU)
+    for step in range(20):
+        assert len(feed(step)) == 8
+    assert Rows.taken == 160
+    kept = [value for value in vars(feed).values() if isinstance(value, list | dict)]
+    assert all(len(value) < 10 for value in kept)

@@ -24,6 +24,7 @@ from support import refused, served
 from tiny import DIGITS, TAGS, changed
 
 MEASURED = ("accuracy", "teacher/accuracy", "best_epoch/accuracy", "validation/accuracy", "majority/accuracy")
+BESIDE = ("log_loss", "ece", "teacher/log_loss", "teacher/ece")
 
 
 @pytest.fixture
@@ -71,7 +72,8 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
     assert accuracies(whole) == accuracies(grown)
     assert len(accuracies(whole)) == 6
     for (method, _), metrics in accuracies(whole).items():
-        assert set(metrics) == set(MEASURED) - ({"teacher/accuracy"} if method == "supervised" else set())
+        alone = {name for name in (*MEASURED, *BESIDE) if name.startswith("teacher/")}
+        assert set(metrics) == {*MEASURED, *BESIDE} - (alone if method == "supervised" else set())
     assert (grown / "report.html").stat().st_size > 1000
     for method in ("supervised", "mimic", "kdgan"):
         assert f"\n {method}" in table
@@ -297,3 +299,20 @@ def test_records_are_in_the_order_of_the_comparison() -> None:
         ("mimic", 0), ("mimic", 1), ("supervised", 1)
     ]  # fmt: skip
     assert list(found.curves) == [("mimic", 0), ("mimic", 1), ("supervised", 1)]
+
+
+def test_a_variant_may_have_data_of_its_own() -> None:
+    blind = Variant("mimic").changed({"data": {"text": False}, "lr": 0.5})
+    own = {"mimic": Variant("mimic"), "mimic: no text": blind}
+    reads, other = Comparison(TAGS, own, [3]).runs().values()
+    assert changed(other, text=True, lr=reads.training.lr) == reads
+    assert not other.data.text  # type: ignore[union-attr]
+    assert blind.plain()["config"] == {"data": {"text": False}}
+
+
+def test_a_page_says_how_many_of_a_batch_are_labelled() -> None:
+    comparison = comparison_of(["mimic"], unlabelled="rest", labelled_share=0.125)
+    assert facts(comparison, Execution(), "")["Examples without labels"].startswith(
+        "12% of each batch are labelled"
+    )
+    assert "Examples without labels" not in facts(comparison_of(["mimic"]), Execution(), "")

@@ -11,6 +11,7 @@ from kdgan.experiments import tables
 from kdgan.experiments.records import Record
 from kdgan.experiments.statistics import Interval, Row, mean_interval, rows_of
 from kdgan.experiments.tables import Column, Table
+from kdgan.ship.forms import PERCENT
 from made_records import record, runs
 
 ACCURACY = ["accuracy"]
@@ -106,7 +107,7 @@ def test_tables_of_nothing() -> None:
     ("value", "shown"), [(1.2, "+1.20"), (-0.354, "−0.35"), (0.004, "0.00"), (-0.004, "0.00"), (0.0, "0.00")]
 )
 def test_signed(value: float, shown: str) -> None:
-    assert tables.signed(value) == shown
+    assert PERCENT.signed(value) == shown
 
 
 def test_numbers_as_text() -> None:
@@ -115,8 +116,8 @@ def test_numbers_as_text() -> None:
     assert tables.plus_minus(interval, difference=True) == "+2.00 ± 2.48"
     assert tables.plus_minus(mean_interval([1.0])) == "1.00"
     assert tables.plus_minus(None) == tables.NOTHING
-    assert tables.between(interval, " ({} to {})") == " (-0.48 to 4.48)"
-    assert tables.between(mean_interval([1.0]), " ({} to {})") == ""
+    assert tables.between(interval, " ({} to {})", PERCENT.text) == " (-0.48 to 4.48)"
+    assert tables.between(mean_interval([1.0]), " ({} to {})", PERCENT.text) == ""
     assert [tables.seconds_text(each) for each in (12.34, 99.94, 99.96, 4210.4)] == [
         *("12.3", "99.9", "100", "4,210"),
     ]

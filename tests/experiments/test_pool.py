@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 import pool_jobs
@@ -40,6 +41,23 @@ def test_jobs_give_their_values_and_wait_for_what_they_need() -> None:
     assert list(values.items()) == [("two", 7), ("three", 11), ("one", 3)]
     assert failures == []
     assert printed.splitlines() == ["[1/3] two", "[2/3] three", "[3/3] one"]
+
+
+def test_without_workers_jobs_are_carried_out_here() -> None:
+    threads = torch.get_num_threads()
+    jobs = [
+        Job("one", pool_jobs.add, (1, 2), after=("three",)),
+        Job("three", pool_jobs.process, ()),
+        Job("bad", pool_jobs.fail, ("run",)),
+        Job("lost", pool_jobs.add, (1, 2), after=("bad",)),
+    ]
+    values, failures, printed = run(jobs, workers=0)
+    assert list(values) == ["three", "one"]
+    assert values["three"][0] == os.getpid()
+    assert values["one"] == 3
+    assert failures == ["bad: diverged"]
+    assert printed.splitlines() == ["[1/4] three", "[2/4] one", "[3/4] bad"]
+    assert torch.get_num_threads() == threads
 
 
 def test_a_terminal_has_bars_with_the_time_left() -> None:

@@ -173,3 +173,12 @@ def test_any_table_can_be_read_by_the_names_in_its_first_row(tmp_path: Path) -> 
     assert read_csv(path) == []
     with refused("none.csv"):
         read_csv(tmp_path / "none.csv")
+
+
+def test_how_many_have_no_label_is_a_column_where_there_are_any(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    rows = [replace(RECORD, unlabelled=1300), replace(RECORD, seed=1)]
+    write_records(path, rows)
+    assert path.read_text(encoding="utf-8").splitlines()[0].startswith("data,labels,unlabelled,method,seed,")
+    assert read_records(path) == rows
+    assert record_of("digits", "a", 0, Outcome({"accuracy": 1.0}, 50, 1.0, unlabelled=7)).unlabelled == 7

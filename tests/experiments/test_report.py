@@ -111,6 +111,16 @@ def test_reports_of_other_shapes(
     assert "A variant of this study." in page.text
 
 
+def test_without_curves_on_test_data_those_on_validation_are_drawn(tmp_path: Path) -> None:
+    rows = runs({"supervised": [80.0, 81.0], "kdgan": [90.0, 91.0]}, metrics={})
+    points = {"validation/accuracy": [(1, 50.0), (2, 60.0)]}
+    both = {**points, "accuracy": [(1, 40.0), (2, 50.0)]}
+    for curves, part in ((points, "validation"), (both, "test")):
+        source, page = page_of(tmp_path / "a.html", rows, {("kdgan", 0): curves})
+        assert f"Accuracy while training. On {part} data." in page.text.replace("\xa0", " ")
+        assert f"accuracy on {part} data, %" in source
+
+
 def test_a_report_is_about_one_data_set(tmp_path: Path) -> None:
     with refused("no runs"):
         page_of(tmp_path / "a.html", [], {})

@@ -185,6 +185,7 @@ def test_a_title_says_which_data_and_how_many_labels() -> None:
     assert title_of(runs({"kdgan": [90, 91]}, labels=50_000)) == "digits, 50,000 labels"
     varied = [replace(each, labels=50 + each.seed) for each in runs({"kdgan": [90, 91, 92]})]
     assert title_of(varied) == "digits, 50 to 52 labels"
+    assert title_of(runs({"kdgan": [90, 91]}, labels=0)) == "digits"  # nobody counted
     with refused("no runs"):
         title_of([])
     with refused("one data set", "digits, mnist"):
@@ -211,3 +212,14 @@ def test_names_are_in_one_order_everywhere() -> None:
     costs = [METHODS[name].cost for name in METHODS]
     assert costs == sorted(costs)
     assert next(iter(METHODS)) == "supervised"
+
+
+def test_examples_without_labels_are_in_titles_and_keep_cells_apart() -> None:
+    plain, beside = runs({"kdgan": [91.0]}), runs({"kdgan": [93.0]}, unlabelled=1300)
+    assert [row.cell for row in rows_of([*beside, *plain])] == [
+        "digits, 50 labels",
+        "digits, 50 labels, 1,300 unlabelled",
+    ]
+    assert title_of(beside) == "digits, 50 labels, 1,300 unlabelled"
+    other = runs({"distn": [93.0]}, unlabelled=900)
+    assert title_of([*beside, *other]) == "digits, 50 labels, 900 to 1,300 unlabelled"

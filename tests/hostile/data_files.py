@@ -106,18 +106,23 @@ def cases(seed: int, count: int, folder: Path) -> Iterator[Case]:
 def judged(path: Path, **options: Any) -> None:
     """Reads and splits the data, and looks whether all of it can be computed with."""
     source = load(path, progress=False, **options)
-    for part in (source.train, source.test, source.validation):
+    for part in (source.train, source.test, source.validation, source.unlabelled):
         if part is not None:
             assert len(part), "an empty part"
             assert part.inputs[:1].numel(), "examples without inputs"
             assert all(
                 each.double().isfinite().all() for each in (part.inputs, part.privileged) if each is not None
             )
+            if part is source.unlabelled:
+                assert set(part.targets.tolist()) == {-1}
+                continue
             assert 0 <= int(part.targets.min()) <= int(part.targets.max()) < len(source.classes)
     assert len(set(source.classes)) == len(source.classes) > 1, source.classes
     assert all(note.isprintable() for note in source.notes) or _said(source)
-    parts = split(source, labels=None, seed=0)
-    for each in (parts.train, parts.validation, parts.test):
+    parts = split(source, labels=None, seed=0, unlabelled="none" if source.unlabelled is None else "own")
+    assert (parts.unlabelled is None) == (source.unlabelled is None)
+    beside = [] if parts.unlabelled is None else [parts.unlabelled]
+    for each in (parts.train, parts.validation, parts.test, *beside):
         inputs = each.standardised().inputs
         assert inputs.dtype == torch.float32
         assert inputs.isfinite().all()
@@ -250,6 +255,9 @@ def _npz(chance: random.Random, folder: Path) -> tuple[Path, dict[str, Any]]:
             np.zeros(ROWS, int),
             np.arange(ROWS),
             -(np.arange(ROWS) % 2),
+            np.arange(ROWS) % 4 - 1,
+            np.where(np.arange(ROWS) % 3 == 0, np.nan, np.arange(ROWS) % 2),
+            np.array(["a", "b", ""] * ROWS)[:ROWS],
             np.ones((ROWS, 2)),
         ),
     )
@@ -280,7 +288,10 @@ def _images(chance: random.Random, folder: Path) -> tuple[Path, dict[str, Any]]:
     )
     for place in places:
         for label in chance.choice(
-            (("cat", "dog"), ("cat", "dog"), ("cat", "Cat", "é"), ("one",), ("a", "b", "empty"))
+            (
+                *(("cat", "dog"), ("cat", "dog"), ("cat", "Cat", "é"), ("one",), ("a", "b", "empty")),
+                *(("cat", "dog", "unlabelled"), ("cat", "unlabeled")),
+            )
         ):
             own = root / place / label
             own.mkdir(parents=True)

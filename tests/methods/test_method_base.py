@@ -92,7 +92,7 @@ def loss_by_hand(
     c = modules["student"](data.inputs)
     t, d, peer = (modules[role](batch().inputs).detach() for role in ("teacher", "discriminator", "peer"))
     label = label_loss(c, batch())
-    if name == "supervised":
+    if name in ("supervised", "selftrain"):
         return label
     if name == "distn":
         return 0.1 * label + 0.9 * distance_by_hand("kl", c, t, 4)

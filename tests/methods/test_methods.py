@@ -25,6 +25,7 @@ from kdgan.methods import (
     Mimic,
     NaGAN,
     Noisy,
+    SelfTrain,
     Supervised,
     create,
     described,
@@ -56,7 +57,7 @@ class Nameless(KDGAN):
 
 
 def test_every_method_is_found_by_name_the_cheapest_first() -> None:
-    kinds = (Supervised, Distn, Mimic, Noisy, Codis, NaGAN, Codis3, KDGAN)
+    kinds = (Supervised, SelfTrain, Distn, Mimic, Noisy, Codis, NaGAN, Codis3, KDGAN)
     assert [find(name) for name in METHODS] == list(kinds)
     assert [kind.name for kind in kinds] == list(METHODS)
     costs = [kind.cost for kind in kinds]

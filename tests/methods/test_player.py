@@ -2,15 +2,18 @@
 
 import copy
 import math
+from collections import UserDict
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from by_hand import B, F, K, Peculiar, Recorder, batch, gradients, player, same, weights_of
+from kdgan.data import Batch
+from kdgan.data.forms import leaves
 from kdgan.methods import Optimization, Player
-from kdgan.methods.player import evaluating, forward, total
+from kdgan.methods.player import arguments, evaluating, forward, total
 from support import refused
 
 STEADY = Optimization(lr=0.01, schedule="constant")
@@ -173,3 +176,63 @@ def test_privileged_information_is_for_all_but_the_student(role: str) -> None:
     data = batch(privileged=True)
     forward(role, seen, data)
     assert len(seen.calls[0]) == (1 if role == "student" else 2)
+
+
+class Output:
+    """As models of transformers give it."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+ONE, TWO = torch.zeros(2, 3), torch.ones(2, 4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "known", "sees", "positional", "named"),
+    [
+        (ONE, None, "both", [ONE], {}),
+        (ONE, TWO, "both", [ONE, TWO], {}),
+        (ONE, TWO, "inputs", [ONE], {}),
+        (ONE, TWO, "privileged", [TWO], {}),
+        ((ONE, TWO), None, "both", [ONE, TWO], {}),
+        ((ONE, TWO), (TWO,), "both", [ONE, TWO, TWO], {}),
+        ({"a": ONE}, None, "both", [], {"a": ONE}),
+        ({"a": ONE}, TWO, "both", [], {"a": ONE, "privileged": TWO}),
+        ({"a": ONE}, {"b": TWO}, "both", [], {"a": ONE, "b": TWO}),
+        ({"a": ONE}, {"a": TWO}, "privileged", [], {"a": TWO}),
+        (ONE, {"b": TWO}, "both", [ONE], {"b": TWO}),
+    ],
+)
+def test_what_a_player_is_called_with(
+    inputs: Any, known: Any, sees: str, positional: list[Tensor], named: dict[str, Tensor]
+) -> None:
+    batch = Batch(inputs, torch.tensor([0, 1]), known)
+    found, by_name = arguments("teacher", batch, sees)
+    assert all(a is b for a, b in zip(found, positional, strict=True))
+    assert by_name.keys() == named.keys()
+    assert all(by_name[name] is named[name] for name in named)
+    alone, alone_by_name = arguments("student", batch, sees)
+    assert (*alone, *alone_by_name.values()) == tuple(leaves(batch.inputs))
+
+
+def test_calls_that_nobody_can_make() -> None:
+    labels = torch.tensor([0, 1])
+    with refused("both have 'a'", "teacher_sees='privileged'"):
+        arguments("teacher", Batch({"a": ONE}, labels, {"a": TWO}))
+    with refused("inputs by name need privileged information by name"):
+        arguments("teacher", Batch({"a": ONE}, labels, (TWO, TWO)))
+    with refused("the teacher sees privileged information alone, and there is none"):
+        arguments("teacher", Batch(ONE, labels), "privileged")
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda x: x, lambda x: {"logits": x, "loss": None}, lambda x: UserDict(logits=x), Output],
+)
+def test_logits_may_lie_in_an_object_or_a_mapping(wrapped: Any) -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return wrapped(x)
+
+    assert forward("student", Net(), Batch(ONE, torch.tensor([0, 1]))) is ONE

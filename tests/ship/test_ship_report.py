@@ -1,10 +1,15 @@
 """What a student gained, as a table for people."""
 
-from dataclasses import replace
+import json
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from kdgan.ship import Cost, Report
+from support import refused
 
 SMALL, BIG = Cost(1234, 2**20, 2_500_000, 0.125), Cost(1_234_567, 5 * 2**20, 99_000_000, 12.5)
 
@@ -58,3 +63,46 @@ def test_what_cannot_be_counted_or_judged_is_said() -> None:
     assert teacher.split()[:2] == ["teacher", "-"]
     assert said == "teacher: needs privileged information, which validation does not have."
     assert len(head) == len(student) == len(teacher)
+
+
+def test_the_first_metric_is_judged_in_its_unit_and_its_direction() -> None:
+    student = {"log_loss": 0.51236, "brier": 0.25, "accuracy": 90.0, "mine": 7.0}
+    control = {"log_loss": 0.5, "brier": 0.5, "accuracy": 80.0, "mine": 7.0}
+    lines = str(report(metrics={"student": student, "control": control})).splitlines()
+    assert lines[1][22:].split()[:4] == ["0.5124", "0.2500", "90.00", "7.00"]
+    assert lines[3].startswith(
+        "Log_loss in nats, accuracy in %; less is better for log_loss and brier, on validation"
+    )
+    assert lines[4].startswith(
+        "The student is 0.0124 nats above its control in log_loss, so the method did not help"
+    )
+    assert len(str(report(metrics={"student": control, "control": student})).splitlines()) == 4
+
+
+def test_nothing_is_said_of_an_accuracy_that_was_not_measured() -> None:
+    lines = str(report(metrics={"student": {"auroc": 50.0}, "control": {"auroc": 40.0}})).splitlines()
+    assert lines[-1].startswith("Auroc in %, on validation data;")
+    assert "largest class" not in lines[-1]
+    lines = str(report(metrics={"student": {"mine": 1.0}, "control": {"mine": 2.0}})).splitlines()
+    assert lines[-2].startswith("Metrics, on validation data;")
+    assert "The student is 1.00 below its control in mine," in lines[-1]
+
+
+def test_evaluation_has_its_share_of_the_time() -> None:
+    assert "Evaluation took" not in str(report())
+    text = str(report(seconds={"kdgan": 20.0, "control": 19.0}, evaluation_seconds=1.0))
+    assert "\nEvaluation took 2.5 % of the time." in text
+
+
+def test_a_report_as_plain_values(tmp_path: Path) -> None:
+    metrics = {"student": {"accuracy": 91.234, "log_loss": math.inf}}
+    made = report(metrics=MappingProxyType(metrics), costs={"student": SMALL})
+    made.save(tmp_path / "r.json")
+    there = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert there == made.to_dict()
+    assert {*there} == {field.name for field in fields(Report)}
+    assert there["metrics"] == {"student": {"accuracy": 91.234, "log_loss": None}}
+    assert Cost(**there["costs"]["student"]) == SMALL
+    assert there["updates"] == 3000
+    with refused(tmp_path, "cannot be written"):
+        made.save(tmp_path)

@@ -1,20 +1,24 @@
 """Classes: images and tables, and players that take them."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from kdgan.data import load
-from kdgan.tasks import ClassesData, Config, run_of
+from kdgan.data import Batch, load
+from kdgan.data.semi import Semi
+from kdgan.errors import Interrupted
+from kdgan.tasks import ClassesData, Config, evaluate_run, run_of
 from kdgan.tasks.classes import Classes
-from kdgan.tasks.run import task_of
-from kdgan.tasks.sources import identified, read
+from kdgan.tasks.run import NetworkRun, task_of
+from kdgan.tasks.sources import identified, notes_of, read
 from kdgan.training import Execution
 from support import refused
-from tiny import DIGITS, changed, train
+from tiny import DIGITS, changed, train, untimed
 
 
 @pytest.fixture
@@ -139,3 +143,76 @@ def test_a_run_on_bytes_is_the_same_run(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys.modules["kdgan.data.split"], "MOST_NUMBERS", 1000)
     large = train(tmp_path / "b", base=DIGITS)
     assert (large.metrics, large.curves) == (usual.metrics, usual.curves)
+
+
+def test_the_rest_of_the_examples_are_learned_from_without_labels(tmp_path: Path) -> None:
+    config = changed(DIGITS, unlabelled="rest", method="mimic", labelled_share=0.5)
+    run = run_of(config, Execution())
+    assert isinstance(run, NetworkRun)
+    assert isinstance(run.trainer.data, Semi)
+    assert len(run.task.validation) == 143
+    assert run.task.count_unlabelled == 1437 - 143 - 40
+    batch = run.trainer.feed(0)(0)
+    assert batch.labelled is not None
+    assert batch.labelled.tolist() == [True] * 4 + [False] * 4
+    assert (batch.targets[4:] == -1).all()
+    outcome = run.train(tmp_path / "run", tmp_path / "pretrained")
+    assert (outcome.labels, outcome.unlabelled) == (40, 1254)
+    evaluated = evaluate_run(tmp_path / "run", Execution())
+    assert evaluated.metrics["accuracy"] == outcome.metrics["accuracy"]
+    # The control does not learn from them, but sees its inputs in the same scale.
+    control = run_of(changed(config, method="supervised"), Execution())
+    assert isinstance(control, NetworkRun)
+    assert isinstance(control.trainer.data, Batch)
+    assert torch.equal(control.task.train.tensor, run.task.train.tensor)
+    # One teacher, which was trained on the labels alone, serves all methods.
+    train(tmp_path / "again", base=changed(config, method="noisy"))
+    (shared,) = (path.name for path in (tmp_path / "again" / "pretrained").iterdir())
+    assert shared in {path.name for path in (tmp_path / "pretrained").iterdir()}
+
+
+def test_nothing_unlabelled_is_as_if_nobody_had_asked() -> None:
+    assert changed(DIGITS, unlabelled="none").name == DIGITS.name
+    assert changed(DIGITS, unlabelled="rest").name != DIGITS.name
+
+
+def test_a_stopped_run_with_unlabelled_examples_ends_as_it_would_have(tmp_path: Path) -> None:
+    config = changed(DIGITS, unlabelled="rest", method="mimic")
+    whole = untimed(train(tmp_path / "whole", base=config))
+    polls = iter(range(1000))
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", Execution(stop=lambda: next(polls) == 17), base=config)
+    assert untimed(train(tmp_path / "parts", base=config)) == whole
+
+
+def test_other_examples_come_out_of_a_file_which_is_part_of_the_identity(
+    table: ClassesData, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.csv"
+    more.write_text(
+        "known,b,a\n" + "".join(f"{i % 2},{i % 11},{i % 7}\n" for i in range(30)), encoding="utf-8"
+    )
+    data = identified(replace(table, sha256=None, unlabelled=str(more)), None)[0]
+    assert data.sha256 not in (None, table.sha256)
+    assert data.files != table.files
+    config = of_table(data, method="mimic")
+    outcome = train(tmp_path, base=config)
+    task = task_of(config, None)
+    assert task.unlabelled is not None
+    assert task.unlabelled.privileged is not None
+    assert (outcome.unlabelled, outcome.labels) == (30, len(task.train))
+    assert evaluate_run(tmp_path / "run", Execution()).metrics["accuracy"] == outcome.metrics["accuracy"]
+    more.write_text("known,b,a\n1,1,1\n", encoding="utf-8")
+    read.cache_clear()
+    with refused("is no longer what it was"):
+        run_of(config, Execution())
+
+
+def test_digits_beside_images_of_a_folder(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / f"{number}.png")
+    data = identified(ClassesData("digits", labels=40, unlabelled=str(tmp_path)), None)[0]
+    assert data.sha256 is not None
+    task = task_of(changed(DIGITS, data=data), None)
+    assert task.count_unlabelled == 3
+    assert "3 examples without labels" in " ".join(notes_of(changed(DIGITS, data=data), None))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -89,4 +90,16 @@ def test_a_table_of_photos_has_the_papers_number_of_tags_and_its_content(tmp_pat
     assert config.data == TagsData(str(file), sha256=sha256_of(file), choice="random", count=200, dropout=0.3)
     assert presets.tags({"source": str(file), "count": 5, "dropout": 0.0}, {}).data == TagsData(
         str(file), sha256=sha256_of(file), count=5, dropout=0.0
+    )
+
+
+def test_data_that_have_examples_without_labels_are_learned_from_with_them(tmp_path: Path) -> None:
+    labels = np.array([0, 1, 2, -1] * 10)
+    np.savez(tmp_path / "a.npz", x=np.arange(80.0).reshape(40, 2), y=labels)
+    data = {"source": str(tmp_path / "a.npz")}
+    assert presets.classes(data, {}).data.unlabelled == "rest"
+    assert presets.classes({**data, "unlabelled": "none"}, {}).data.unlabelled is None
+    assert presets.classes({"source": "digits"}, {}).data.unlabelled is None
+    assert presets.classes({"source": "digits", "unlabelled": "rest"}, {}).data == ClassesData(
+        "digits", labels=100, unlabelled="rest"
     )

@@ -16,8 +16,8 @@ from kdgan.ship.student import Student
 from kdgan.stored import read_json
 from kdgan.tasks import Config, Outcome, evaluate_run, run_of
 from kdgan.tasks.classes import Classes
-from kdgan.tasks.metrics import accuracy
 from kdgan.tasks.run import NetworkRun, data_of, likeliest, outcome_in, remember, task_of
+from kdgan.tasks.scores import accuracy
 from kdgan.training import Execution
 from kdgan.training.config import bind_folder
 from kdgan.training.evaluate import logits_of
@@ -37,13 +37,15 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     assert metrics["best_epoch/accuracy"] == max(value for _, value in curve)
     assert metrics["validation/accuracy"] == outcome.curves["validation/accuracy"][-1][1]
     assert all(0 <= value <= 100 for value in metrics.values())
+    assert metrics["log_loss"] == outcome.curves["log_loss"][-1][1]
     has_teacher = "teacher" in kind.roles
     assert next(iter(metrics)) == "accuracy"
-    assert set(metrics) - {"teacher/accuracy"} == {
+    assert {name for name in metrics if not name.startswith("teacher/")} == {
         *("accuracy", "validation/accuracy", "best_epoch/accuracy", "majority/accuracy"),
+        *("log_loss", "ece"),
     }
     assert ("teacher/accuracy" in metrics) == (outcome.teacher_parameters is not None) == has_teacher
-    assert set(outcome.curves) == {"accuracy", "validation/accuracy"}
+    assert set(outcome.curves) == {"accuracy", "log_loss", "ece", "validation/accuracy"}
     assert outcome.labels == 40
     assert outcome.student_parameters == 64 * 8 + 8 + 8 * 10 + 10
     assert outcome.seconds > 0
@@ -182,7 +184,7 @@ def test_the_student_file_is_the_student(tmp_path: Path) -> None:
     outcome = train(tmp_path)
     measured = evaluate_run(tmp_path / "run", Execution())
     assert measured.config == changed(DIGITS, hyper=DIGITS.plain()["hyper"])
-    assert measured.metrics == {"accuracy": outcome.metrics["accuracy"]}
+    assert measured.metrics == {name: outcome.metrics[name] for name in ("accuracy", "log_loss", "ece")}
     assert (measured.examples, measured.parameters) == (360, outcome.student_parameters)
     student = Student.load(tmp_path / "run")
     assert not student.module.training

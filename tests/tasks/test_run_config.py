@@ -246,3 +246,18 @@ def test_wrong_settings_of_training_are_refused_where_they_are_made() -> None:
         changed(DIGITS, student_pretraining=1.0)
     assert Config(ClassesData("digits"), "kdgan").training == Training()
     assert issubclass(UsageError, ValueError)
+
+
+def test_what_is_unlabelled_matters_to_files_only_where_it_is_one() -> None:
+    plain = ClassesData("a", labels=3)
+    assert ClassesData("a", unlabelled="none") == ClassesData("a")
+    assert ClassesData("a", unlabelled="rest").files == plain.files
+    more = ClassesData("a", unlabelled="folder/more.csv")
+    assert more.files != plain.files
+    assert (more.more, more.reading["unlabelled"]) == ("folder/more.csv", "folder/more.csv")
+    config = Config(more, "supervised")
+    assert from_plain(config.plain()).data == more
+    assert config.shared(portable=True)["data"]["unlabelled"] == "more.csv"
+    tags = Config(TagsData("a", labels=7, unlabelled="rest", text=False), "supervised")
+    assert from_plain(tags.plain()).data == tags.data
+    assert TagsData("a", unlabelled="none") == TagsData("a")

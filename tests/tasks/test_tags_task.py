@@ -21,7 +21,7 @@ from kdgan.tasks.run import task_of
 from kdgan.tasks.tags import SIDE, Tags
 from kdgan.training import Execution
 from support import refused
-from tiny import TAGS, changed, train
+from tiny import TAGS, changed, train, weights
 
 
 def tags_of(config: Config = TAGS) -> Tags:
@@ -218,3 +218,78 @@ def test_a_name_that_no_file_can_have_shows_no_picture(tmp_path: Path) -> None:
 
 def test_results_name_the_table_in_one_printable_line() -> None:
     assert TagsData("runs/a\x1b[31m\n\udcff.parquet").title == r"a\x1b[31m\n\udcff, popular tags"
+
+
+def test_some_photos_keep_their_tags_and_the_others_their_text(tmp_path: Path) -> None:
+    config = changed(TAGS, labels=50, unlabelled="rest", method="mimic")
+    task, whole = tags_of(config), tags_of()
+    assert task.unlabelled is not None
+    assert task.unlabelled.targets.tolist() == [-1] * (len(whole.train) - 50)
+    assert task.labels == whole.labels
+    rows = {*task.data.rows["train"].tolist()}, {*task.data.rows["unlabelled"].tolist()}
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] == {*whole.data.rows["train"].tolist()}
+    for part in ("validation", "test"):
+        assert task.data.rows[part].tolist() == whole.data.rows[part].tolist()
+    # All texts and all photos are learned from, so words and scale are those of all.
+    assert task.data.vocabulary == whole.data.vocabulary
+    for part in ("mean", "std"):
+        torch.testing.assert_close(getattr(task.scale, part), getattr(whole.scale, part))
+    texts = task.data.tokens[task.data.rows["unlabelled"]]
+    assert isinstance(task.unlabelled.privileged, torch.Tensor)
+    assert task.unlabelled.privileged.tolist() == texts.tolist()
+    assert (texts > 0).any(1).all()
+    # A photo's text is what it is with its tags: they are not in it because they are hidden.
+    assert (task.data.tokens == whole.data.tokens).all()
+    outcome = train(tmp_path, base=config)
+    assert (outcome.labels, outcome.unlabelled) == (50, len(task.unlabelled))
+    # Fewer labelled photos are the first of more, and a baseline has no others.
+    fewer = tags_of(changed(config, labels=20)).data.rows["train"].tolist()
+    assert {*fewer} < rows[0]
+    knn = train(tmp_path / "knn", base=changed(config, method="knn", hyper={}))
+    assert (knn.labels, knn.unlabelled) == (50, outcome.unlabelled)
+
+
+def test_labelled_photos_alone_are_all_there_is_without_the_others() -> None:
+    task = tags_of(changed(TAGS, labels=50))
+    assert (len(task.train), task.unlabelled) == (50, None)
+    assert set(task.data.vocabulary) < set(tags_of().data.vocabulary)
+
+
+def test_numbers_of_photos_that_are_not_there() -> None:
+    count = len(tags_of().train)
+    for labels, rest in ((count + 1, None), (0, None), (count, "rest")):
+        with refused(f"{labels} labelled photos", f"scenes has {count} for training"):
+            tags_of(changed(TAGS, labels=labels, unlabelled=rest))
+    with refused("say with labels how many"):
+        changed(TAGS, unlabelled="rest")
+    with refused("rest or none", "'all'"):
+        changed(TAGS, unlabelled="all")
+
+
+def test_without_texts_the_same_networks_see_the_same_photos(tmp_path: Path) -> None:
+    reads, blind = tags_of(), tags_of(changed(TAGS, text=False))
+    assert torch.equal(reads.train.tensor, blind.train.tensor)
+    assert torch.equal(reads.train.targets, blind.train.targets)
+    assert isinstance(blind.train.privileged, torch.Tensor)
+    assert not blind.train.privileged.any()
+    made = []
+    for task in (reads, blind):
+        torch.manual_seed(0)
+        made.append(weights(task.build("mlp-8", "teacher")))
+    assert torch.equal(*made)
+    assert (reads.config.data.title, blind.config.data.title) == (
+        "scenes, popular tags",
+        "scenes, popular tags, no text",
+    )
+    # The control never sees a text.
+    control = [
+        train(tmp_path / str(text), base=TAGS, method="supervised", text=text).metrics
+        for text in (True, False)
+    ]
+    assert control[0] == control[1]
+    taught = [
+        train(tmp_path / f"mimic {text}", base=TAGS, method="mimic", text=text).metrics
+        for text in (True, False)
+    ]
+    assert taught[0]["teacher/MAP"] != taught[1]["teacher/MAP"]

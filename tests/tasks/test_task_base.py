@@ -19,15 +19,17 @@ def test_a_player_is_measured_by_the_task_and_by_metrics_of_ones_own(base: Confi
     task = task_of(changed(base, metrics=("tiny:count", "tiny:thrice")), None)
     student, teacher = task.build(base.student, "student"), task.build(base.teacher, "teacher")
     found = task.measure(student, task.test)
-    assert list(found) == [*task.metrics, "count", "thrice"]
+    assert list(found) == [*task.metrics, "count", "thrice", *task.recorded]
     assert found["count"] == len(task.test)
     logits = logits_of(student, task.test)
-    assert {name: found[name] for name in task.metrics} == task.metrics_of(logits, task.test.targets)
+    assert {name: found[name] for name in (*task.metrics, *task.recorded)} == task.metrics_of(
+        logits, task.test.targets
+    )
     taught = task.measure(teacher, task.validation, role="teacher")
     assert list(taught) == list(found)
     assert taught["count"] == len(task.validation)
     assert all(0 <= taught[name] <= 100 for name in task.metrics)
-    assert list(task.own_metrics) == ["count", "thrice"]
+    assert list(task.further_metrics) == ["count", "thrice"]
 
 
 @BASES

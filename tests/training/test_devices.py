@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from kdgan.training.devices import deterministic, find_device, precision_on
+from kdgan.training.devices import computing_alike, deterministic, find_device, precision_on
 from support import refused
 
 
@@ -36,3 +36,12 @@ def test_a_deterministic_process(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = benchmark
         torch.set_num_threads(threads)
+
+
+def test_a_block_that_computes_alike_leaves_the_process_as_it_was() -> None:
+    threads = torch.get_num_threads()
+    with computing_alike(threads + 1):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == threads + 1
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == threads

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kdgan import nets
 from kdgan.data import Batch
 from kdgan.methods import METHODS
+from kdgan.training.evaluate import logits_of
 from kdgan.training.players import build_players, fresh, is_trained, on_device
 from tiny import weights
 
@@ -42,10 +43,14 @@ def trained() -> nn.Module:
     return teacher
 
 
+def knows(module: nn.Module, data: Batch = VALIDATION) -> bool:
+    return is_trained(logits_of(module, data), data.targets)
+
+
 def test_is_trained_tells_knowledge_from_none(trained: nn.Module) -> None:
-    assert is_trained(trained, VALIDATION)
+    assert knows(trained)
     for seed in range(1, 6):
-        assert not is_trained(network(seed), VALIDATION)
+        assert not knows(network(seed))
 
     class Sure(nn.Module):
         """Right as often as the trained one, and far too sure of it."""
@@ -61,15 +66,40 @@ def test_is_trained_tells_knowledge_from_none(trained: nn.Module) -> None:
             share = VALIDATION.targets.bincount(minlength=3) / len(VALIDATION)
             return share.log().expand(len(inputs), 3)
 
-    assert is_trained(Sure(), VALIDATION)
-    assert not is_trained(Constant(), VALIDATION)
+    assert knows(Sure())
+    assert not knows(Constant())
     soft = Batch(VALIDATION.inputs, nn.functional.one_hot(VALIDATION.targets, 3).float())
     for net, known in ((trained, True), (Sure(), True), (Constant(), False), (network(1), False)):
-        assert is_trained(net, soft) == known
+        assert knows(net, soft) == known
     # Weights that are sure of a label say the same, whatever little they leave to others.
     softer = Batch(soft.inputs, 0.9 * soft.targets + 0.1 / 3)
-    assert is_trained(Sure(), softer)
-    assert not is_trained(network(1), softer)
+    assert knows(Sure(), softer)
+    assert not knows(network(1), softer)
+
+
+def test_knowledge_of_several_labels_and_of_yes_or_no() -> None:
+    generator = torch.Generator().manual_seed(0)
+    bits = (torch.rand(200, 5, generator=generator) < torch.tensor([0.02, 0.1, 0.3, 0.5, 0.9])).float()
+    rates = bits.mean(0).logit().expand(200, 5)
+    noise = torch.randn(200, 5, generator=generator)
+    knowing = 2 * (2 * bits - 1) + noise
+    for width, kind in ((5, "multilabel"), (1, "binary")):
+        targets = bits[:, -width:]
+        assert is_trained(knowing[:, -width:], targets, kind)  # type: ignore[arg-type]
+        assert is_trained(1000 * knowing[:, -width:], targets, kind)  # type: ignore[arg-type]
+        for ignorant in (rates, rates + 0.1 * noise, torch.zeros(200, 5), noise, -knowing):
+            assert not is_trained(ignorant[:, -width:], targets, kind)  # type: ignore[arg-type]
+
+
+def test_class_indices_and_their_one_hot_weights_say_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(4, (50,), generator=generator)
+    weights_of = nn.functional.one_hot(targets, 4).float()
+    for scale in (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 5.0, float("inf")):
+        logits = torch.randn(50, 4, generator=generator) + (
+            scale * weights_of if scale < float("inf") else weights_of.log()
+        )
+        assert is_trained(logits, targets) == is_trained(logits, weights_of), scale
 
 
 def test_fresh_has_other_weights_of_the_same_form() -> None:

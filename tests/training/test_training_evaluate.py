@@ -1,12 +1,14 @@
 """What a network says of data it was not trained on."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from kdgan.data import Batch
+from kdgan.data.forms import Pieces
 from kdgan.training.evaluate import logits_of
 
 
@@ -56,3 +58,19 @@ def test_looking_changes_nothing() -> None:
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
     assert [part.training for part in module] == [True, False, True, True]
+
+
+class Named(nn.Module):
+    """Says of each example its number, whatever the length."""
+
+    def forward(self, x: Tensor) -> object:
+        return SimpleNamespace(logits=x.amax(1, keepdim=True).expand(-1, 2))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, None])
+def test_batches_and_pieces_of_other_lengths_in_their_order(size: int | None) -> None:
+    x = torch.arange(9.0).unsqueeze(1)
+    parts = Pieces(({"x": x[:3]}, {"x": x[3:4].expand(1, 5)}, {"x": x[4:].expand(5, 2)}))
+    whole = Batch(parts, torch.arange(9))
+    for data in (whole, [whole], [whole[:2], whole[2:5], whole[5:]]):
+        assert torch.equal(logits_of(Named(), data, size=size)[:, 0], x.flatten())

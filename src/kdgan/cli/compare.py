@@ -41,9 +41,10 @@ class Compare:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        variants = self.compared.variants()
+        self.compared.variants(unlabelled=True)  # what is wrong is said before the data are read
         execution = self.training.execution(self.data.data_dir, self.compared.workers)
         config = self.data.config(self.training, execution)
+        variants = self.compared.variants(unlabelled=config.data.unlabelled is not None)
         out = self.out or Path("runs") / f"compare-{Path(self.data.data).stem}"
         carry_out(config, variants, self.compared.seeds, execution, out)
 

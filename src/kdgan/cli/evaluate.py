@@ -26,6 +26,7 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        from kdgan.ship.forms import form_of
         from kdgan.tasks.evaluate import evaluate_run
         from kdgan.training.devices import find_device
         from kdgan.training.execution import Execution
@@ -34,8 +35,10 @@ class Evaluate:
             self.folder, Execution(find_device(self.device), self.data_dir), trust=self.trust
         )
         trivial = beside_accuracy(found.trivial)
-        metrics = ", ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
+        metrics = ", ".join(
+            f"{name} {form_of(name).with_unit(value)}" for name, value in found.metrics.items()
+        )
         print(  # noqa: T201
-            f"{metrics} (in %, of {found.examples:,} test examples{trivial}; {found.parameters:,} parameters, "
+            f"{metrics} (of {found.examples:,} test examples{trivial}; {found.parameters:,} parameters, "
             f"{found.config.data.title}, {found.config.method})"
         )

@@ -52,6 +52,10 @@ class ClassesOptions:
     labels: Count = None
     """Labelled training examples, spread evenly over the classes. Default: 100 for digits, else all outside
     validation."""
+    unlabelled: Annotated[str | None, _optional("rest|none|PATH")] = None
+    """Examples to learn from without labels: rest, those beside --labels and those that have none in the data; none; or
+    the path of a file or folder with others, whose labels are not looked at. Default: rest where the data have some
+    without, else none."""
     target: Name = None
     """For a table: the column of labels."""
     privileged: Annotated[tuple[str, ...], _optional("NAME...")] = ()
@@ -85,6 +89,12 @@ class TagsOptions:
     """Tags that are the labels: the most frequent ones, or some drawn by seed."""
     count: Count = None
     """Number of tags. Default: 200, and 12 for generated scenes."""
+    labels: Count = None
+    """Training photos whose tags are known. Default: all."""
+    unlabelled: Annotated[Literal["rest", "none"] | None, _optional("rest|none")] = None
+    """rest: learn from the others, too, with their text but without their tags. Default: none."""
+    no_text: bool = False
+    """Hide the texts: teacher and discriminator are the same networks, on the photo alone."""
     text_encoder: Literal["lstm", "bag"] = "lstm"
     """Text encoder: words in their order, or as a bag for words without one."""
     embeddings: File = None
@@ -97,7 +107,9 @@ class TagsOptions:
         """The configuration of runs on these photos."""
         from kdgan.tasks import presets
 
-        values = {"source": self.data, "choice": self.tags, "count": self.count, "dropout": self.dropout}
+        names = ("count", "labels", "unlabelled", "dropout")
+        values = {"source": self.data, "choice": self.tags, **{name: getattr(self, name) for name in names}}
+        values |= {"text": not self.no_text}
         values |= texts(self.text_encoder, self.embeddings)
         return presets.tags(values, training.values(execution))
 
@@ -160,10 +172,14 @@ class TrainingOptions:
     teacher_every: Count = None
     """Teacher, peer and discriminator learn in the first of so many updates, which saves most of the time of codis,
     nagan and kdgan. Default: 1."""
+    labelled_share: Number = None
+    """Share of labelled examples in a batch, where there are others without labels. Default: 0.25."""
     evaluations: Count = None
     """Number of evaluations on the way, for the curves."""
-    metrics: Names = None
-    """Further metrics of your own, each a module:function of logits and targets, joined with commas."""
+    metrics: Annotated[tuple[str, ...], _optional("NAME...")] = ()
+    """Further metrics: accuracy, balanced_accuracy, f1_macro, auroc, average_precision, log_loss, brier, ece, top5; or
+    module:function of logits and targets of your own. Where one of kdgan's is named, the first is what a comparison is
+    about."""
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"
@@ -180,16 +196,16 @@ class TrainingOptions:
         given = {name: getattr(self, name) for name in _TRAINED}
         if given["precision"] == "auto":
             given["precision"] = precision_on(execution.device)
-        if self.metrics is not None:
-            given["metrics"] = tuple(names_in(self.metrics))
+        if self.metrics:
+            given["metrics"] = tuple(names_in(",".join(self.metrics)))
         return given
 
     def changes(self) -> dict[str, Any]:
         """Settings that were given, to be put in place of a study's own."""
         given = {name: getattr(self, name) for name in _TRAINED}
         changes = {name: value for name, value in given.items() if value not in (None, "auto")}
-        if self.metrics is not None:
-            changes["metrics"] = tuple(names_in(self.metrics))
+        if self.metrics:
+            changes["metrics"] = tuple(names_in(",".join(self.metrics)))
         return changes
 
     def execution(self, data_dir: Path | None = None, workers: int | None = None) -> Execution:
@@ -223,6 +239,7 @@ _TRAINED = (
     "augment",
     "epsilon",
     "teacher_every",
+    "labelled_share",
     "evaluations",
     "precision",
 )
@@ -233,8 +250,9 @@ _TRAINED = (
 class MethodsOptions:
     """Methods that are compared."""
 
-    methods: str = "supervised,distn,mimic,noisy,codis,nagan,kdgan"
-    """Methods, joined with commas; your own as module:Class."""
+    methods: Names = None
+    """Methods, joined with commas; your own as module:Class. Default: supervised,distn,mimic,noisy,codis,nagan,kdgan;
+    where there are examples without labels also selftrain."""
     seeds: int = 5
     """Number of seeds: each has its own subset, initial weights and order."""
     workers: Count = None
@@ -244,14 +262,18 @@ class MethodsOptions:
     settings: File = None
     """tuned.json of kdgan tune: the settings of each method; --set comes on top."""
 
-    def variants(self, baselines: Iterable[str] = ()) -> dict[str, Variant]:
+    def names(self, unlabelled: bool = False) -> list[str]:
+        """The methods; `unlabelled` says whether there are examples without labels."""
+        return usual_methods(unlabelled) if self.methods is None else method_names(self.methods)
+
+    def variants(self, baselines: Iterable[str] = (), unlabelled: bool = False) -> dict[str, Variant]:
         """The variants by their name in results, with their settings."""
         from kdgan.experiments.tuned import read_tuned
         from kdgan.experiments.variants import Variant, looks_at
 
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MOST_SEEDS:,}, not {self.seeds}")
-        methods = by_name([*baselines, *method_names(self.methods)])
+        methods = by_name([*baselines, *self.names(unlabelled)])
         tuned = {} if self.settings is None else read_tuned(self.settings)
         own = {name: dict(tuned.get(name, {})) for name in methods}
         for name, value in settings_of(self.set).items():
@@ -264,6 +286,19 @@ class MethodsOptions:
             if not looks_at(methods[method], key):
                 raise UsageError(f"--set {name}: {method} has no use for it, so leave it out")
         return {name: Variant.of(method, own[name]) for name, method in methods.items()}
+
+
+def usual_methods(unlabelled: bool) -> list[str]:
+    """The methods that are compared where nobody says which.
+
+    Args:
+        unlabelled: whether there are examples without labels: then also a student that teaches itself, so that what
+            these bring is not credited to the teacher.
+    """
+    from kdgan.methods import METHODS
+
+    names = ["supervised", "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
+    return [*names[:1], *(name for name in ("selftrain",) if unlabelled and name in METHODS), *names[1:]]
 
 
 def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Train:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.interrupt import stop_on_signal
+        from kdgan.ship.forms import form_of
         from kdgan.tasks.run import run_of
         from kdgan.tasks.sources import notes_of, read
         from kdgan.training.config import bind_folder
@@ -51,10 +52,11 @@ class Train:
             read.cache_clear()  # the run has what it needs
             outcome = run.train(self.out, self.out / "pretrained")
         name, value = primary(outcome.metrics)
+        shown = f"{'' if name == 'accuracy' else f'{name} '}{form_of(name).with_unit(value)}"
         taught = outcome.metrics.get(f"teacher/{name}")
-        teacher = "" if taught is None else f", teacher {taught:.2f} %"
+        teacher = "" if taught is None else f", teacher {form_of(name).with_unit(taught)}"
         print(  # noqa: T201
-            f"{self.method}: student {value:.2f} % on test data{teacher}"
+            f"{self.method}: student {shown} on test data{teacher}"
             f"{beside_accuracy(outcome.metrics)}; "
             f"{outcome.student_parameters:,} parameters, {outcome.seconds:.0f} s\n"
             f"student: {self.out / 'student.safetensors'}"

@@ -69,8 +69,8 @@ class Tune:
         known: dict[str, Any] = {}
         if self.cell is None:
             self.photos.unused("--data")
-            methods = method_names(MethodsOptions.methods if self.methods is None else self.methods)
             config = self.data.config(self.training, execution)
+            methods = MethodsOptions(self.methods).names(config.data.unlabelled is not None)
         else:
             cell, methods = self._of_cell(self.cell)
             known |= cell.settings

@@ -32,7 +32,8 @@ def read_npz(path: Path, *, name: str) -> Source:
     - Images are uint8 `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)` with C 1 or 3; a floating type with
       values in 0..1 is scaled to 0..255.
     - Vectors are numbers `(N, F)`; privileged values are numbers `(N, P)`.
-    - Targets are numbers or text `(N,)`. Classes are what occurs, in ascending order.
+    - Targets are numbers or text `(N,)`. Classes are what occurs, in ascending order. What stands for no label, such
+      as -1, see `kdgan.data.labels.have_labels`.
 
     Raises:
         UsageError: for a file that is damaged, is not an `.npz` file or holds pickled objects, a missing or
@@ -62,6 +63,17 @@ def read_npz(path: Path, *, name: str) -> Source:
         if _is_text(train.labels) != _is_text(part.labels):
             raise wrong(f"{name}: of targets and {prefix}targets one holds text and the other numbers")
     return assemble(name, kind, *(part for part, _ in parts.values()))
+
+
+def read_inputs(path: Path, *, name: str) -> tuple[Part, Literal["image", "vector"]]:
+    """`inputs` and, if there is, `privileged` of an `.npz` file as examples without labels, and what kind they are.
+
+    Raises:
+        UsageError: as `read_npz` does for these arrays.
+    """
+    arrays = _load(path, name)
+    key, inputs = _pick(arrays, list(INPUTS), name)
+    return _examples(arrays, name, "", key, np.full(inputs.shape[:1], None, dtype=object))
 
 
 def _load(path: Path, name: str) -> dict[str, Array]:
@@ -96,19 +108,26 @@ def _arrays(file: IO[bytes]) -> dict[str, Array]:
 def _part(arrays: dict[str, Array], name: str, prefix: str) -> tuple[Part, Literal["image", "vector"]]:
     both = [_pick(arrays, [prefix + key for key in keys], name) for keys in (INPUTS, TARGETS)]
     (inputs_key, inputs), (targets_key, labels) = both
-    key = f"{prefix}privileged"
+    _check_length(name, inputs_key, inputs, targets_key, labels)
+    return _examples(arrays, name, prefix, inputs_key, _labels(labels, f"{name}: {targets_key}"))
+
+
+def _examples(
+    arrays: dict[str, Array], name: str, prefix: str, inputs_key: str, labels: Array
+) -> tuple[Part, Literal["image", "vector"]]:
+    inputs, key = arrays[inputs_key], f"{prefix}privileged"
     privileged = arrays.get(key)
-    for other, array in ((targets_key, labels), (key, privileged)):
-        if array is not None and array.shape[:1] != inputs.shape[:1]:
-            raise wrong(
-                f"{name}: {inputs_key} has shape {inputs.shape} but {other} {array.shape}: unequal lengths"
-            )
-    labels = _labels(labels, f"{name}: {targets_key}")
     if privileged is not None:
+        _check_length(name, inputs_key, inputs, key, privileged)
         privileged = _vectors(privileged, f"{name}: {key}")
     if inputs.ndim in (3, 4):
         return Part(_images(inputs, f"{name}: {inputs_key}"), labels, privileged), "image"
     return Part(_vectors(inputs, f"{name}: {inputs_key}"), labels, privileged), "vector"
+
+
+def _check_length(name: str, key: str, inputs: Array, other: str, array: Array) -> None:
+    if array.shape[:1] != inputs.shape[:1]:
+        raise wrong(f"{name}: {key} has shape {inputs.shape} but {other} {array.shape}: unequal lengths")
 
 
 def _pick(arrays: dict[str, Array], keys: list[str], name: str) -> tuple[str, Array]:
@@ -122,8 +141,6 @@ def _pick(arrays: dict[str, Array], keys: list[str], name: str) -> tuple[str, Ar
 def _labels(labels: Array, where: str) -> Array:
     if labels.ndim != 1 or labels.dtype.kind not in "iubfU":
         raise wrong(f"{where} must be numbers or text of shape (N,), not {labels.dtype} {labels.shape}")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise wrong(f"{where} has no label in row {int(np.isnan(labels).argmax()) + 1}: NaN is none")
     if labels.dtype.kind not in "iu":
         return labels
     # One type for all parts, in which labels stay apart: NumPy would join int64 and uint64 to floating numbers.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from kdgan.data.forms import Form, Pieces, as_form, joined, leaves, length, mapped, one_tensor
+from kdgan.data.forms import Form, Pieces, as_form, leaves, length, mapped, one_tensor, rows
 from kdgan.errors import UsageError
 
 PARTS = ("inputs", "targets", "privileged")
@@ -42,7 +42,7 @@ class Batch:
         teacher_saw: the inputs that those are of; a copy with other inputs has neither.
         recorded: the logits are all that there is of a teacher, and stand for these examples in any view.
         scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
-        labelled: which examples have a label, bool `(B,)`; None where all have. Found from the targets.
+        labelled: which examples have a label, bool `(B,)`; None where all have. Always found from the targets.
 
     Raises:
         UsageError: if the parts differ in length or the targets have no such form.
@@ -55,7 +55,7 @@ class Batch:
     teacher_saw: Form | None = None
     scale: Scaling | None = field(default=None, kw_only=True)
     recorded: bool = field(default=False, kw_only=True)
-    labelled: Tensor | None = field(default=None, kw_only=True)
+    labelled: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.inputs is None:
@@ -80,11 +80,10 @@ class Batch:
                 raise UsageError(f"{len(self)} inputs but {count} {name}: each example needs one")
         if self.teacher_logits is not None and self.teacher_saw is None:
             self._set("teacher_saw", self.inputs)
-        if self.teacher_saw is not self.inputs and not self.recorded:
+        if self.teacher_logits is None or not (self.recorded or _is_same(self.teacher_saw, self.inputs)):
             self._set("teacher_logits", None)
             self._set("teacher_saw", None)
-        if self.labelled is None:
-            self._set("labelled", _labelled(self.targets))
+        self._set("labelled", _labelled(self.targets))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -94,7 +93,7 @@ class Batch:
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """The examples at `index` (a slice, a boolean mask or integer positions)."""
-        return self._map(lambda part: part[index])
+        return self._map(lambda part: rows(part, index))
 
     @property
     def tensor(self) -> Tensor:
@@ -116,11 +115,13 @@ class Batch:
 
     def copy(self) -> Batch:
         """The same examples in memory of their own: a network may write into what it is given."""
-        return self._map(Tensor.clone)
+        return self._map(lambda part: mapped(Tensor.clone, part))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same examples on `device`."""
-        found = self._map(lambda part: part.to(device, non_blocking=True))
+        # Towards the CPU nobody waits before the numbers are read, so they must be there.
+        late = torch.device(device).type != "cpu"
+        found = self._map(lambda part: mapped(lambda leaf: leaf.to(device, non_blocking=late), part))
         return found if self.scale is None else found._with(scale=self.scale.to(device))
 
     def with_inputs(self, inputs: Form) -> Batch:
@@ -137,29 +138,21 @@ class Batch:
         return self._with(inputs=inputs, scale=None, teacher_saw=None if self.teacher_saw is None else inputs)
 
     def pieces(self) -> list[Batch]:
-        """Batches whose inputs are not in pieces: itself, or one for each of them."""
-        if not isinstance(self.inputs, Pieces):
+        """Batches of which neither inputs nor privileged information are in pieces: itself, or one for each of them."""
+        parts = [part for part in (self.inputs, self.privileged) if isinstance(part, Pieces)]
+        if not parts:
             return [self]
-        found, start = [], 0
-        for place, piece in enumerate(self.inputs):
-            rows = slice(start, start + length(piece))
-            start = rows.stop
-            known = self.privileged
-            if known is not None:
-                known = known[place] if isinstance(known, Pieces) else mapped(itemgetter(rows), known)
-            found.append(
-                self._with(inputs=piece, targets=self.targets[rows], privileged=known, teacher_logits=None)
-            )
-        return found
+        ends = sorted({0, *(end for part in parts for end in accumulate(map(length, part)))})
+        return [self[start:end] for start, end in pairwise(ends)] or [self[:0]]
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _map(self, change: Callable[[Any], Any]) -> Batch:
         """All parts changed alike, with nothing to be checked again."""
-        inputs = mapped(change, self.inputs)
+        inputs = change(self.inputs)
         logits, labelled = self.teacher_logits, self.labelled
         return self._with(
             inputs=inputs,
             targets=change(self.targets),
-            privileged=None if self.privileged is None else mapped(change, self.privileged),
+            privileged=None if self.privileged is None else change(self.privileged),
             teacher_logits=None if logits is None else change(logits),
             teacher_saw=None if logits is None else inputs,
             labelled=None if labelled is None else change(labelled),
@@ -175,53 +168,12 @@ class Batch:
 _FIELDS = tuple(Batch.__dataclass_fields__)
 
 
-def join(batches: Sequence[Batch]) -> Batch:
-    """Batches one after the other, none of them with a scale of its own; forms that do not fit lie in pieces.
-
-    Raises:
-        UsageError: if only some have privileged information, or targets of another form.
-    """
-    first = batches[0]
-    if len(batches) == 1:
-        return first
-    some = [batch.privileged for batch in batches if batch.privileged is not None]
-    if some and len(some) < len(batches):
-        raise UsageError("privileged information is in some batches and not in others")
-    targets = _alike([batch.targets for batch in batches])
-    logits = [batch.teacher_logits for batch in batches if batch.teacher_logits is not None]
-    marks = None
-    if any(batch.labelled is not None for batch in batches):
-        marks = torch.cat(
-            [
-                torch.ones(len(batch), dtype=torch.bool, device=batch.device)
-                if batch.labelled is None
-                else batch.labelled
-                for batch in batches
-            ]
-        )
-    inputs = joined([batch.inputs for batch in batches])
-    complete = len(logits) == len(batches)
-    return first._with(
-        inputs=inputs,
-        targets=torch.cat(targets),
-        privileged=joined(some) if some else None,
-        teacher_logits=torch.cat(logits) if complete else None,
-        teacher_saw=inputs if complete else None,
-        labelled=marks,
-    )
-
-
-def _alike(targets: Sequence[Tensor]) -> list[Tensor]:
-    """Targets of one form: those of examples without a label are put into that of the others."""
-    wide = [each for each in targets if each.ndim == 2]
-    if not wide:
-        return list(targets)
-    found = []
-    for each in targets:
-        if each.ndim == 1:
-            each = each.new_full((len(each), wide[0].shape[1]), float("nan"), dtype=wide[0].dtype)
-        found.append(each)
-    return found
+def _is_same(one: Form | None, other: Form) -> bool:
+    """Whether these are the very same tensors."""
+    if one is None or type(one) is not type(other):
+        return False
+    mine, theirs = leaves(one), leaves(other)
+    return len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True))
 
 
 def _plain_targets(targets: Tensor) -> Tensor:
@@ -234,10 +186,15 @@ def _plain_targets(targets: Tensor) -> Tensor:
     if targets.is_floating_point():
         return targets
     if targets.ndim == 2:
-        missing = (targets == NO_LABEL[0]).all(1, keepdim=True) if targets.dtype != torch.bool else None
-        bits = targets.to(torch.get_default_dtype())
-        return bits if missing is None else bits.masked_fill(missing, float("nan"))
+        missing = _is_none(targets).all(1, keepdim=True)
+        return targets.to(torch.get_default_dtype()).masked_fill(missing, float("nan"))
     return targets if targets.dtype == torch.int64 else targets.long()
+
+
+def _is_none(targets: Tensor) -> Tensor:
+    if targets.dtype in (torch.bool, torch.uint8):  # which have no negative numbers
+        return torch.zeros_like(targets, dtype=torch.bool)
+    return (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
 
 
 def _labelled(targets: Tensor) -> Tensor | None:
@@ -245,29 +202,48 @@ def _labelled(targets: Tensor) -> Tensor | None:
     if targets.is_floating_point():
         missing = targets.isnan() if targets.ndim == 1 else targets.isnan().all(1)
     else:
-        missing = (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
+        missing = _is_none(targets)
     return ~missing if bool(missing.any()) else None
 
 
-def checked(batch: Batch, what: str) -> Batch:
+def checked(batch: Batch, what: str, start: int = 0) -> Batch:
     """The batch, if it has examples and all its numbers are finite.
+
+    Args:
+        batch: the examples.
+        what: name of the data in messages.
+        start: examples before the first of these.
 
     Raises:
         UsageError: naming the first example that is not.
     """
     if not len(batch):
         raise UsageError(f"{what} has no examples")
-    for name, part in zip(PARTS, batch.parts(), strict=True):
-        for leaf in [] if part is None else leaves(part):
-            if not (leaf.is_floating_point() or leaf.is_complex()):
+    for piece in batch.pieces():
+        for name, part in zip(PARTS, piece.parts(), strict=True):
+            if part is None:
                 continue
-            finite = leaf.reshape(len(leaf), -1).isfinite().all(1)
-            if name == "targets" and batch.labelled is not None:
-                finite = finite | ~batch.labelled
-            bad = (~finite).nonzero()
+            bad = torch.cat([_not_finite(leaf) for leaf in leaves(part)])
+            if name == "targets" and piece.labelled is not None:
+                bad = bad[piece.labelled[bad]]
             if len(bad):
-                raise UsageError(f"{what}: {name} of example {int(bad[0])} hold NaN or infinite numbers")
+                raise UsageError(
+                    f"{what}: {name} of example {start + int(bad.min())} hold NaN or infinite numbers"
+                )
+        start += len(piece)
     return batch
+
+
+def _not_finite(leaf: Tensor) -> Tensor:
+    """The rows that hold a number that is not finite."""
+    if not (leaf.is_floating_point() or leaf.is_complex()):
+        return torch.empty(0, dtype=torch.long, device=leaf.device)
+    return (~leaf.reshape(len(leaf), -1).isfinite().all(1)).nonzero().flatten()
+
+
+def has_labels(batch: Batch) -> bool:
+    """Whether any example has a label; waits for the device."""
+    return len(batch) > 0 if batch.labelled is None else bool(batch.labelled.any())
 
 
 def labelled_rows(batch: Batch) -> Batch:

@@ -94,12 +94,20 @@ def understood(series: pl.Series, *, written: bool) -> Column:
     raise wrong(f"column {name!r} holds {kind}, of which no numbers can be made")
 
 
-def encoded(column: Column, is_train: Array, missing: Missing) -> tuple[Array, list[str], str]:
+def encoded(
+    column: Column, is_train: Array, missing: Missing, own: int | None = None
+) -> tuple[Array, list[str], str]:
     """The column as float64 `(N, F)`, the names of its F numbers, and what is to be said of it.
 
     Numbers that are missing become the mean of the training rows, beside a column that says where; of categories each
     that occurs in training rows becomes a column, and what is missing is zero in all of them. A column without a
     value in any training row is left out.
+
+    Args:
+        column: of all rows.
+        is_train: which rows are for training, `(N,)` of truth values.
+        missing: what to do about values that are missing.
+        own: how many rows, the first, are of one file, in which a column may number them; None for all.
 
     Raises:
         UsageError: for more than 50 categories, and where `missing` says so for values that are missing.
@@ -126,7 +134,7 @@ def encoded(column: Column, is_train: Array, missing: Missing) -> tuple[Array, l
         said = f"{other:,} rows hold what no training row holds" if other else ""
         return block.astype(np.float64), [f"{name}={value}" for value in values], said
     assert column.numbers is not None
-    if _counts_rows(column.numbers):
+    if _counts_rows(column.numbers[:own]):
         return np.empty((len(absent), 0)), [], "numbers the rows and is left out"
     if not absent.any():
         return column.numbers[:, None], [name], column.note or _if_it_names_rows(column.numbers)
@@ -147,10 +155,10 @@ def _if_it_names_rows(numbers: Array) -> str:
 
 
 def labels_of(series: pl.Series, *, written: bool) -> Array:
-    """Labels `(N,)` as they are written: text, integers, truth values or numbers.
+    """Labels `(N,)` as they are written: text, integers, truth values or numbers; None or NaN where there is none.
 
     Raises:
-        UsageError: for labels that are missing, or of another type.
+        UsageError: if no row has a label, or they are of another type.
     """
     import polars as pl
 
@@ -161,26 +169,29 @@ def labels_of(series: pl.Series, *, written: bool) -> Array:
         absent = absent | (series == "").fill_null(True)
     elif kind.is_float():
         absent = absent | series.is_nan().fill_null(True)
-    if absent.any():
-        raise wrong(
-            f"column {name!r}, the target, has no label in {absent.sum():,} rows, the first of them row "
-            f"{int(absent.arg_max() or 0) + 1}: take them out"
-        )
+    if absent.all():
+        raise wrong(f"column {name!r}, the target, has no label in any row")
     if kind in (pl.String, pl.Categorical, pl.Enum):
         none = series.filter(series.str.to_lowercase().is_in(_NO_LABELS)) if written else series[:0]
         if len(none):
             raise wrong(
-                f"column {name!r}, the target, holds {none[0]!r} in {len(none):,} rows: take these rows out, or call "
-                "the class otherwise if it is one"
+                f"column {name!r}, the target, holds {none[0]!r} in {len(none):,} rows: leave these cells empty, or "
+                "call the class otherwise if it is one"
             )
         return np.array(series.to_list(), dtype=object)
-    if kind.is_integer() and kind != pl.UInt64 and series.cast(pl.Int64, strict=False).null_count() == 0:
-        return series.cast(pl.Int64).to_numpy()
+    if kind.is_integer() and kind != pl.UInt64:
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() == series.null_count():
+            return _with_none(whole)
     if kind == pl.Boolean or kind.is_float():
-        return series.to_numpy()
+        return series.to_numpy() if kind.is_float() else _with_none(series)
     if kind.is_integer() or kind.is_decimal() or kind == pl.Date:
         return np.array(series.cast(pl.String).to_list(), dtype=object)
     raise wrong(f"column {name!r} is the target and must hold text or numbers, not {kind}")
+
+
+def _with_none(series: pl.Series) -> Array:
+    return np.array(series.to_list(), dtype=object) if series.null_count() else series.to_numpy()
 
 
 def _of_text(text: pl.Series) -> Column:
@@ -336,7 +347,7 @@ def _counts_rows(numbers: Array) -> bool:
 
 
 def blocks_of(
-    columns: Sequence[Column], is_train: Array, missing: Missing
+    columns: Sequence[Column], is_train: Array, missing: Missing, own: int | None = None
 ) -> tuple[Array, tuple[str, ...], list[str], list[str]]:
     """The columns beside each other as float64 `(N, F)`, the F names, what is to be said, and what is wrong."""
     blocks: list[Array] = []
@@ -345,12 +356,12 @@ def blocks_of(
     problems: list[str] = []
     for column in columns:
         try:
-            block, own, note = encoded(column, is_train, missing)
+            block, its_names, note = encoded(column, is_train, missing, own)
         except UsageError as error:
             problems.append(str(error))
             continue
         blocks.append(block)
-        names += own
+        names += its_names
         if note:
             notes.append(f"{column.name}: {note}")
     whole = np.concatenate(blocks, axis=1) if blocks else np.empty((len(is_train), 0))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.forms import Form, Pieces, as_form, length, mapped, shapes
+from kdgan.data.forms import Form, Pieces, as_form, leaves, length, mapped, shapes
 from kdgan.data.seeds import mixed, seeded
 from kdgan.errors import KdganError, UsageError, failed
 
@@ -67,10 +67,12 @@ def augmented(batch: Batch, augment: Augmentation | None, generator: torch.Gener
     generator.manual_seed(seed)
     own = not str(getattr(augment, "__module__", "")).startswith("kdgan.")
     pieces = batch.inputs if isinstance(batch.inputs, Pieces) else [batch.inputs]
-    views = [
-        _own_views(augment, piece, generator) if own else _views(augment, piece, generator)
-        for piece in pieces
-    ]
+    views: list[Form] = []
+    for place, piece in enumerate(pieces):
+        change = _own_views if own else _views
+        if place:
+            generator.manual_seed(mixed(seed, place))
+        views.append(change(augment, piece, generator))
     return batch.with_inputs(Pieces(views) if isinstance(batch.inputs, Pieces) else views[0])
 
 
@@ -93,12 +95,22 @@ def _own_views(augment: Augmentation, inputs: Form, generator: torch.Generator) 
         raise
     except (Exception, SystemExit) as error:
         raise failed(error, "augment") from error
-    if length(views) != length(inputs) or type(views) is not type(inputs):
+    if length(views) != length(inputs) or not _is_alike(views, inputs):
         raise UsageError(
             f"augment must give a view of each of {length(inputs)} inputs, in the same form, not {_form_of(views)}"
         )
+    if isinstance(views, dict) and isinstance(inputs, dict):
+        views = {name: views[name] for name in inputs}
     return mapped(Tensor.detach, views)
 
 
+def _is_alike(views: Form, inputs: Form) -> bool:
+    """Whether a network is called with the one as with the other."""
+    if isinstance(views, dict) and isinstance(inputs, dict):
+        return views.keys() == inputs.keys()
+    return type(views) is type(inputs) and len(leaves(views)) == len(leaves(inputs))
+
+
 def _form_of(views: Form) -> str:
-    return f"{type(views).__name__} of shape {shapes(views)}"
+    names = f" of {', '.join(views)}" if isinstance(views, dict) else ""
+    return f"{type(views).__name__}{names} of shape {shapes(views)}"

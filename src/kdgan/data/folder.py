@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -21,9 +21,13 @@ from kdgan.errors import UsageError, wrong
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+UNLABELLED = ("unlabelled", "unlabeled")
+"""Names, in lower case, of a folder of images without labels, beside those of the classes or of the parts."""
 LARGEST_KEPT = 64  # images of one common size up to this stay as they are
 DEFAULT_SIZE = 32
 _Item = TypeVar("_Item")
+_Labelled: TypeAlias = tuple[Path, str | None]
+"""An image and its class, None where it has no label."""
 _ON_ITS_SIDE = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 
 
@@ -36,6 +40,9 @@ def read_folder(
     progress: bool = True,
 ) -> Source:
     """The images in `folder/CLASS/`, or in `folder/train/CLASS/` and likewise in `test` and `val`.
+
+    A folder `unlabelled` or `unlabeled` beside those of the classes, or beside `train`, holds images for training that
+    have no label.
 
     PNG, JPEG, WebP and BMP, rotated as their EXIF data say; what is transparent lies on white. Classes are sorted by
     name; hidden files, `__MACOSX`, and symbolic links that lead out of the folder, are left out, and so is a class
@@ -61,18 +68,24 @@ def read_folder(
     found = _Found(folder)
     places = _places_of_parts(folder)
     parts = {which: found.images(place) for which, place in places.items()}
+    beside = (
+        [] if places["train"] == folder else [path for path in entries(folder) if _holds_unlabelled(path)]
+    )
+    parts["train"] += [each for path in beside for each in found.unlabelled(path)]
     everything = [path for part in parts.values() for path, _ in part]
     with _strict_about_bombs():
         looks = _looked_at(everything, progress)
         damaged = {path: look for path, look in looks.items() if isinstance(look, UsageError)}
         good = {path: look for path, look in looks.items() if not isinstance(look, UsageError)}
         _refuse(damaged, skip_damaged)
-        mode = "L" if all(look.grey for look in good.values()) else "RGB"
-        size = (image_size, image_size) if image_size else _common_size(list(good.values()))
+        # Images without labels are brought to the form of the others.
+        decisive = [good[path] for part in parts.values() for path, label in part if label and path in good]
+        mode = "L" if all(look.grey for look in decisive) else "RGB"
+        size = (image_size, image_size) if image_size else _common_size(decisive)
         parts = {which: [each for each in part if each[0] in good] for which, part in parts.items()}
         if "test" not in parts:
             # Decided before anything is decoded, so that no image is held twice.
-            labels = np.array([label for _, label in parts["train"]])
+            labels = _array(label for _, label in parts["train"])
             is_train = fixed_split(name, labels)
             whole = parts["train"]
             parts["train"] = [each for each, kept in zip(whole, is_train, strict=True) if kept]
@@ -85,7 +98,38 @@ def read_folder(
         _refuse(damaged, skip_damaged)
     resized = sum(look.size != size for look in good.values())
     notes = found.note(len(everything), damaged, size if resized else None)
-    return assemble(name, "image", *decoded.values(), notes=[*notes, *_about_places(folder, places)])
+    notes += [*_about_places(folder, places, beside), *found.about_unlabelled()]
+    return assemble(name, "image", *decoded.values(), notes=notes)
+
+
+def read_images(
+    folder: Path, mode: str, size: tuple[int, int], *, skip_damaged: bool = False, progress: bool = True
+) -> tuple[Part, list[str]]:
+    """The images in a folder and in the folders within it, as examples without labels; and notes for people.
+
+    Args:
+        folder: the folder.
+        mode: "L" for grey, "RGB" for colours.
+        size: width and height to which all are brought.
+        skip_damaged: as in `read_folder`.
+        progress: show a bar on stderr, where that is a terminal.
+
+    Raises:
+        UsageError: as `read_folder` does for images.
+    """
+    found = _Found(folder)
+    images: list[_Labelled] = [(image, None) for image in _images_in(folder, folder)]
+    for path in (path for path in entries(folder) if path.is_dir() and path.name != "__MACOSX"):
+        images += found.unlabelled(path)
+    if not images:
+        raise wrong(f"{folder} holds no images ({', '.join(SUFFIXES)})")
+    damaged: dict[Path, UsageError] = {}
+    with _strict_about_bombs():
+        decoded = _decode(images, mode, size, damaged, progress)
+    _refuse(damaged, skip_damaged)
+    if not len(decoded.labels):
+        raise wrong(f"{folder} holds no image that can be read")
+    return decoded, found.note(len(images), damaged, size)
 
 
 def _places_of_parts(folder: Path) -> dict[str, Path]:
@@ -100,14 +144,17 @@ def _places_of_parts(folder: Path) -> dict[str, Path]:
     return places
 
 
-def _about_places(folder: Path, places: Mapping[str, Path]) -> list[str]:
+def _holds_unlabelled(path: Path) -> bool:
+    return path.name.lower() in UNLABELLED and path.is_dir()
+
+
+def _about_places(folder: Path, places: Mapping[str, Path], beside: Sequence[Path]) -> list[str]:
     """Which folder served as which part, and which are none."""
     if places == {"train": folder}:
         return []
     notes = ["parts: " + ", ".join(f"{path.name} for {which}" for which, path in places.items())]
-    others = [
-        each.name for each in entries(folder) if each not in places.values() and each.name != "__MACOSX"
-    ]
+    known = [*places.values(), *beside]
+    others = [each.name for each in entries(folder) if each not in known and each.name != "__MACOSX"]
     return [*notes, *([f"not read: {listing(others, limit=5)}"] if others else [])]
 
 
@@ -118,14 +165,16 @@ class _Found:
         self.root = root
         self.skipped: Counter[str] = Counter()
         self.empty: list[str] = []
+        self.without: list[str] = []
 
-    def images(self, part: Path) -> list[tuple[Path, str]]:
+    def images(self, part: Path) -> list[_Labelled]:
         """Each image of a part with its class."""
-        found = []
+        found: list[_Labelled] = []
         for path in (path for path in entries(part) if path.is_dir() and path.name != "__MACOSX"):
-            images = _images_in(path, self.root)
-            inside = entries(path)
-            self.skipped.update(_kind(each) for each in set(inside).difference(images))
+            if _holds_unlabelled(path):
+                found += self.unlabelled(path)
+                continue
+            images = self._within(path)
             found += [(image, path.name) for image in images]
             if not images:
                 self.empty.append(path.name)
@@ -137,6 +186,21 @@ class _Found:
                 f"such as {part / 'cats'}; links that lead out of the folder are not followed"
             )
         return found
+
+    def unlabelled(self, folder: Path) -> list[_Labelled]:
+        """Each image that lies in a folder, without a label."""
+        images = self._within(folder)
+        (self.without if images else self.empty).append(str(folder.relative_to(self.root)))
+        return [(image, None) for image in images]
+
+    def about_unlabelled(self) -> list[str]:
+        """Which folders were taken for images without labels."""
+        return [f"taken for images without labels: {listing(self.without)}"] if self.without else []
+
+    def _within(self, folder: Path) -> list[Path]:
+        images = _images_in(folder, self.root)
+        self.skipped.update(_kind(each) for each in set(entries(folder)).difference(images))
+        return images
 
     def note(self, count: int, damaged: Collection[Path], size: tuple[int, int] | None) -> list[str]:
         """How many files were read and passed over, and what became of their size."""
@@ -229,7 +293,7 @@ def _common_size(looks: Sequence[_Look]) -> tuple[int, int]:
 
 
 def _decode(
-    part: Sequence[tuple[Path, str]],
+    part: Sequence[_Labelled],
     mode: str,
     size: tuple[int, int],
     damaged: dict[Path, UsageError],
@@ -238,7 +302,7 @@ def _decode(
     """The images of a part; those that turn out damaged are left out, and added to `damaged`."""
     width, height = size
     images = np.empty((len(part), len(mode), height, width), np.uint8)  # "L" is one plane, "RGB" three
-    labels: list[str] = []
+    labels: list[str | None] = []
     for path, label in _watched(part, "reading images", progress):
         try:
             with _opened(path) as image:
@@ -247,7 +311,12 @@ def _decode(
             damaged[path] = error
             continue
         labels.append(label)
-    return Part(images[: len(labels)], np.array(labels))
+    return Part(images[: len(labels)], _array(labels))
+
+
+def _array(labels: Iterable[str | None]) -> Array:
+    found = list(labels)
+    return np.array(found, dtype=object if None in found else None)
 
 
 def _watched(items: Sequence[_Item], what: str, progress: bool) -> Iterable[_Item]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import torch
@@ -62,6 +64,38 @@ def length(form: Form) -> int:
     return len(leaves(form)[0])
 
 
+def rows(form: Form, index: Tensor | slice) -> Form:
+    """The examples at `index` (a slice, a boolean mask or integer positions), in its order."""
+    if not isinstance(form, Pieces):
+        return mapped(itemgetter(index), form)
+    if isinstance(index, slice) and index.step in (None, 1):
+        start, stop, _ = index.indices(length(form))
+        found, before = [], 0
+        for piece in form:
+            size = length(piece)
+            if max(start - before, 0) < min(stop - before, size):
+                found.append(rows(piece, slice(max(start - before, 0), min(stop - before, size))))
+            before += size
+    else:
+        found = _rows_of_pieces(form, index)
+    if not found:
+        return rows(form[0], slice(0, 0))
+    return found[0] if len(found) == 1 else Pieces(found)
+
+
+def _rows_of_pieces(form: Pieces, index: Tensor | slice) -> list[Form]:
+    """One form for each run of positions that lie in the same piece."""
+    ends = torch.tensor([length(piece) for piece in form]).cumsum(0)
+    positions = torch.arange(int(ends[-1]))[index if isinstance(index, slice) else index.cpu()].contiguous()
+    found = []
+    numbered = zip(torch.bucketize(positions, ends, right=True).tolist(), positions.tolist(), strict=True)
+    for home, run in groupby(numbered, key=itemgetter(0)):
+        before = int(ends[home]) - length(form[home])
+        places = torch.tensor([place - before for _, place in run], device=leaves(form[home])[0].device)
+        found.append(rows(form[home], places))
+    return found
+
+
 def as_form(value: Any, what: str, change: Callable[[Any], Tensor] | None = None) -> Form:
     """A form out of tensors in a tuple, a list or a mapping.
 
@@ -110,7 +144,7 @@ def kind_of(form: Form | None) -> str:
     if isinstance(form, Tensor):
         return f"of {form.ndim} axes, {form.dtype}"
     if isinstance(form, dict):
-        return "by name: " + ", ".join(f"{name} {kind_of(leaf)}" for name, leaf in form.items())
+        return "by name: " + ", ".join(f"{name} {kind_of(form[name])}" for name in sorted(form))
     if isinstance(form, Pieces):
         return kind_of(form[0])
     return f"{len(form)} tensors: " + "; ".join(map(kind_of, form))
@@ -123,19 +157,29 @@ def shapes(form: Form) -> str:
 
 def fits(one: Form | None, other: Form | None) -> bool:
     """Whether two forms can lie in one: the same tensors, rows of the same shapes and types."""
+    pairs = _pairs(one, other)
+    return pairs is not None and all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+
+
+def equal(one: Form | None, other: Form | None) -> bool:
+    """Whether two forms are the same in every number, NaN and NaN being so, too."""
+    pairs = _pairs(one, other)
+    return pairs is not None and all(
+        a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+        for a, b in pairs
+    )
+
+
+def _pairs(one: Form | None, other: Form | None) -> list[tuple[Tensor, Tensor]] | None:
+    """The tensors that have the same place in two forms; None where the forms differ."""
     if one is None or other is None:
-        return one is other
+        return [] if one is other else None
     if type(one) is not type(other) or isinstance(one, Pieces):
-        return False
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() != other.keys():
-        return False
+        return None
     if isinstance(one, dict) and isinstance(other, dict):
-        pairs: list[tuple[Tensor, Tensor]] = [(one[name], other[name]) for name in one]
-    else:
-        pairs = list(zip(leaves(one), leaves(other), strict=False))
-        if len(leaves(one)) != len(leaves(other)):
-            return False
-    return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+        return [(one[name], other[name]) for name in one] if one.keys() == other.keys() else None
+    pairs = list(zip(leaves(one), leaves(other), strict=False))
+    return pairs if len(leaves(one)) == len(leaves(other)) else None
 
 
 def joined(forms: Sequence[Form]) -> Form:

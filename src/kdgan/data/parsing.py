@@ -33,9 +33,7 @@ def as_batch(data: object, what: str) -> Batch:
             raise UsageError(
                 f"{what} holds teacher_logits, but the teacher itself is asked here: leave them out"
             )
-        inputs, targets, privileged = data.parts()
-        made = _made(inputs, targets, privileged, what)
-        return made if data.scale is None else made.standardised()
+        return _made(*data.standardised().parts(), what)
     if isinstance(data, Mapping):
         return _of_mapping(data, what)
     parts: list[Any] = list(data) if isinstance(data, list | tuple) else []
@@ -61,19 +59,18 @@ def as_unlabelled(data: object, what: str, like: Batch) -> Batch:
         UsageError: if it is none of them.
     """
     if isinstance(data, Batch):
+        data = data.standardised()
         return _made(data.inputs, None, data.privileged, what)
-    known = like.privileged is not None
     if isinstance(data, Mapping):
-        if set(data) & {"inputs", "privileged"}:
-            return _made(data.get("inputs"), None, data.get("privileged"), what)
-        return _made({name: data[name] for name in data if name not in LABELS}, None, None, what)
+        inputs, privileged = _inputs_of(data, LABELS)
+        return _made(inputs, None, privileged, what)
     if isinstance(data, list | tuple) and not (isinstance(like.inputs, tuple) and _is_tensors(data)):
         parts = list(data)
         if len(parts) == 3:
             return _made(parts[0], None, parts[2], what)
         if len(parts) == 2:
             # Beside the inputs lie either labels, or what is privileged.
-            return _made(parts[0], None, parts[1] if known else None, what)
+            return _made(parts[0], None, parts[1] if like.privileged is not None else None, what)
         if len(parts) == 1:
             return _made(parts[0], None, None, what)
     return _made(data, None, None, what)
@@ -87,10 +84,14 @@ def _of_mapping(data: Mapping[Any, Any], what: str) -> Batch:
             f"{what} gives a mapping with {'no' if not names else 'several'} of {', '.join(LABELS)} to be its targets; "
             f"it has {found}"
         )
-    privileged = data.get("privileged")
-    rest = {name: each for name, each in data.items() if name not in (names[0], "privileged")}
-    inputs = rest["inputs"] if set(rest) == {"inputs"} else rest
+    inputs, privileged = _inputs_of(data, names)
     return _made(inputs, data[names[0]], privileged, what)
+
+
+def _inputs_of(data: Mapping[Any, Any], labels: Sequence[str]) -> tuple[Any, Any]:
+    """Inputs and privileged information: what is named so, or all that has another name."""
+    rest = {name: each for name, each in data.items() if name not in (*labels, "privileged")}
+    return rest["inputs"] if set(rest) == {"inputs"} else rest, data.get("privileged")
 
 
 def _made(inputs: Any, targets: Any, privileged: Any, what: str) -> Batch:

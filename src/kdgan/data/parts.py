@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import leaves
-from kdgan.data.own import MOST_BYTES, HeldOut
+from kdgan.data.heldout import HeldOut
+from kdgan.data.kept import MOST_BYTES
 from kdgan.data.seeds import mixed
 from kdgan.data.stream import Stream
+from kdgan.data.targets import Kind
 
 
 class Part(HeldOut):
@@ -36,11 +37,19 @@ class Part(HeldOut):
                 if bool(chosen.any()):
                     yield piece[chosen]
 
-    @cached_property
+    @property
     def targets(self) -> Tensor:
         """Of these examples."""
         targets = self.whole.targets
         return targets[self.rows.to(targets.device)]
+
+    def map(self, change: Callable[[Batch], Batch]) -> HeldOut:
+        """The same with each batch changed."""
+        return Part(self.whole.map(change), self.rows)
+
+    def of_kind(self, kind: Kind, classes: int) -> HeldOut:
+        """The same with targets of that kind of task."""
+        return Part(self.whole.of_kind(kind, classes), self.rows)
 
 
 def rows_of(whole: HeldOut, rows: Tensor) -> HeldOut:

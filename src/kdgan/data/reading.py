@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kdgan.data.arrays import read_npz
 from kdgan.data.cifar10 import holds_cifar10, read_cifar10
@@ -13,6 +14,7 @@ from kdgan.data.folder import read_folder
 from kdgan.data.idx import holds_idx, read_mnist
 from kdgan.data.source import Source, listing, unreadable
 from kdgan.data.table import read_table
+from kdgan.data.unlabelled import with_unlabelled
 from kdgan.errors import wrong
 
 KNOWN = ("digits", "mnist", "cifar10")
@@ -38,6 +40,7 @@ def load(
     missing: Missing | None = None,
     image_size: int | None = None,
     skip_damaged: bool = False,
+    unlabelled: str | Path | None = None,
     progress: bool = True,
 ) -> Source:
     """Read a data set.
@@ -54,6 +57,8 @@ def load(
         missing: for tables, whether to impute (the default) or refuse values that are missing.
         image_size: for folders of images, the side in pixels to which all are resized.
         skip_damaged: for folders of images, leave out those that cannot be read.
+        unlabelled: a file or folder of further examples for training, whose labels are not looked at: beside a table
+            another one with the same inputs; otherwise see `kdgan.data.unlabelled`.
         progress: show bars on stderr, where that is a terminal.
 
     Returns:
@@ -78,13 +83,26 @@ def load(
         "skip_damaged": skip_damaged or None,
     }
     given = {option for option, value in options.items() if value is not None}
-    if data == "digits":
-        _only(given, data)
-        return read_digits()
+    more = None if unlabelled is None else _existing(str(unlabelled))
     if data in KNOWN:
-        _only(given, data, "data_dir")
-        read = read_mnist if data == "mnist" else read_cifar10
-        return read(None if data_dir is None else Path(data_dir), progress=progress)
+        _only(given, data, *([] if data == "digits" else ["data_dir"]))
+        source = _known(data, None if data_dir is None else Path(data_dir), progress)
+    else:
+        source = _own(data, options, given, more, progress)
+    if more is None or source.columns:  # a table has been read with the other one below it
+        return source
+    return with_unlabelled(source, more, skip_damaged=skip_damaged, progress=progress)
+
+
+def _known(data: str, folder: Path | None, progress: bool) -> Source:
+    if data == "digits":
+        return read_digits()
+    return (read_mnist if data == "mnist" else read_cifar10)(folder, progress=progress)
+
+
+def _own(
+    data: str, options: dict[str, Any], given: set[str], unlabelled: Path | None, progress: bool
+) -> Source:
     path = _existing(data)
     name = path.resolve().name or str(path)
     if path.is_dir():
@@ -93,7 +111,11 @@ def load(
             return (read_mnist if holds_idx(path) else read_cifar10)(path, name=name)
         _only(given, data, "image_size", "skip_damaged")
         return read_folder(
-            path, name=name, image_size=image_size, skip_damaged=skip_damaged, progress=progress
+            path,
+            name=name,
+            image_size=options["image_size"],
+            skip_damaged=bool(options["skip_damaged"]),
+            progress=progress,
         )
     if not path.is_file():
         raise wrong(f"{data} is neither a file nor a folder, but a device or something like it")
@@ -107,10 +129,11 @@ def load(
         return read_table(
             path,
             name=name,
-            target=target,
-            privileged=privileged,
-            exclude=exclude,
-            missing=missing or "impute",
+            target=options["target"],
+            privileged=options["privileged"] or (),
+            exclude=options["exclude"] or (),
+            missing=options["missing"] or "impute",
+            unlabelled=unlabelled,
         )
     raise wrong(
         f"{data} is of no kind that can be read: expected a folder, or a file .npz, .parquet, .csv or .tsv (these two "

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import Batch, join
+from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, TensorFeed
+from kdgan.data.join import join, without_labels
 from kdgan.data.seeds import mixed
 from kdgan.data.stream import LoaderFeed, Stream
 
@@ -24,6 +25,11 @@ class Semi:
 
     labelled: Batch | Stream
     unlabelled: Batch | Stream
+
+    def to(self, device: torch.device) -> Semi:
+        """The same on `device`; what is read anew comes to it batch by batch."""
+        both = (self.labelled, self.unlabelled)
+        return Semi(*(part.to(device) if isinstance(part, Batch) else part for part in both))
 
 
 Examples = Batch | Stream | Semi
@@ -43,6 +49,7 @@ def make_feed(
     device: torch.device,
     augment: Augmentation | None = None,
     share: float = 0.25,
+    what: str = "train",
 ) -> Feed:
     """The feed of a loop.
 
@@ -53,12 +60,13 @@ def make_feed(
         device: where batches go.
         augment: other views of a batch of inputs, or None.
         share: of labelled examples in a batch, where there are others.
+        what: name of the data in messages.
     """
     if isinstance(data, Semi):
         return SemiFeed(data, size, seed=seed, device=device, augment=augment, share=share)
     if isinstance(data, Batch):
         return TensorFeed(data.to(device), size, seed=seed, augment=augment)
-    return LoaderFeed(data, size, seed=seed, device=device, augment=augment)
+    return LoaderFeed(data, size, seed=seed, device=device, augment=augment, what=what)
 
 
 class SemiFeed:
@@ -89,9 +97,15 @@ class SemiFeed:
         others = max(1, round(own * (1 - share) / share)) if own else max(1, size - known)
         self.labelled = make_feed(data.labelled, known, seed=seed, device=device, augment=augment)
         self.unlabelled = make_feed(
-            data.unlabelled, others, seed=mixed(seed, "unlabelled"), device=device, augment=augment
+            data.unlabelled,
+            others,
+            seed=mixed(seed, "unlabelled"),
+            device=device,
+            augment=augment,
+            what="unlabelled",
         )
 
     def __call__(self, step: int) -> Batch:
         """The batch of that step."""
-        return join([self.labelled(step), self.unlabelled(step)])
+        known = self.labelled(step)
+        return join([known, without_labels(self.unlabelled(step), known.targets)])

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdgan.data.batch import Batch
+from kdgan.data.batch import NO_LABEL, Batch
+from kdgan.data.labels import have_labels
 from kdgan.errors import UsageError, one_line, wrong
 
 Array: TypeAlias = NDArray[Any]
@@ -46,6 +47,7 @@ class Source:
         columns: for tables the F names of the inputs in their order ("age", or "city=Oslo" where text became
             one column per value), otherwise empty.
         notes: what reading did that is not plain, such as files that were left out; for people.
+        unlabelled: further examples for training that have no label, in the form of `train`; None where there are none.
     """
 
     name: str
@@ -56,12 +58,14 @@ class Source:
     columns: tuple[str, ...] = ()
     validation: Batch | None = None
     notes: tuple[str, ...] = ()
+    unlabelled: Batch | None = None
 
     @property
     def sha256(self) -> str:
         """A hash of all that a result may depend on: whatever the files, it is told by what was read from them."""
         found = hashlib.sha256(json.dumps([self.kind, self.classes, self.columns]).encode())
-        for part in (self.train, self.test, self.validation):
+        more = [] if self.unlabelled is None else [self.unlabelled]
+        for part in (self.train, self.test, self.validation, *more):
             for name in ("inputs", "targets", "privileged"):
                 tensor: torch.Tensor | None = None if part is None else getattr(part, name)
                 if tensor is not None:
@@ -73,7 +77,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Examples as a reader found them: inputs `(N, ...)`, labels `(N,)` of any kind, privileged `(N, P)`."""
+    """Examples as a reader found them: inputs `(N, ...)`, labels `(N,)` of any kind, privileged `(N, P)`.
+
+    Which labels are none, see `have_labels`.
+    """
 
     inputs: Array
     labels: Array
@@ -116,6 +123,9 @@ def assemble(
 ) -> Source:
     """Turn what a reader found into a `Source`.
 
+    Examples of the training part that have no label are set apart; those of the others, which could not be judged, are
+    left out. The notes say how many there are.
+
     Args:
         name: what the data are called, also in the errors.
         kind: what the inputs are; they must have their final type already.
@@ -128,8 +138,8 @@ def assemble(
         notes: see `Source`.
 
     Raises:
-        UsageError: for an empty part, fewer than two classes, labels that hardly ever repeat, or a class of another
-            part that is absent from the training part.
+        UsageError: for a part without examples or without labels, fewer than two classes, labels that hardly ever
+            repeat, or a class of another part that is absent from the training part.
     """
     parts = {"training": train, "test": test, "validation": validation}
     for which, part in parts.items():
@@ -139,6 +149,7 @@ def assemble(
         is_train = fixed_split(name, train.labels)
         train, test = train.rows(is_train), train.rows(~is_train)
     given = [part for part in (train, test, validation) if part is not None]
+    given, others, said = _without_those(name, given)
     classes, targets = _encode(name, np.concatenate([part.labels for part in given]), label_name)
     cuts = np.split(targets, np.cumsum([len(part.labels) for part in given])[:-1])
     for which, own in zip(("test", "validation"), cuts[1:], strict=False):
@@ -147,11 +158,38 @@ def assemble(
             raise wrong(
                 f"{name}: class {classes[absent[0]]!r} is in the {which} part but not in the training part"
             )
-    notes = [*notes, *_about_classes(classes, targets, cuts[1]), *_about_copies(given)]
+    notes = [*notes, *said, *_about_classes(classes, targets, cuts[1]), *_about_copies(given, others)]
     first, second, *third = (_batch(part, own) for part, own in zip(given, cuts, strict=True))
     return Source(
-        name, kind, first, second, classes, columns, third[0] if third else None, tuple(map(one_line, notes))
+        name,
+        kind,
+        first,
+        second,
+        classes,
+        columns,
+        third[0] if third else None,
+        tuple(map(one_line, notes)),
+        None if others is None else _batch(others, np.full(len(others.labels), NO_LABEL[0])),
     )
+
+
+def _without_those(name: str, given: Sequence[Part]) -> tuple[list[Part], Part | None, list[str]]:
+    """The parts with their labelled examples alone, those of the first that have no label, and what is to be said."""
+    there, said = have_labels(np.concatenate([part.labels for part in given]))
+    if there.all():
+        return list(given), None, list(said)
+    masks = np.split(there, np.cumsum([len(part.labels) for part in given])[:-1])
+    notes = list(said)
+    for which, mask in zip(("training", "test", "validation"), masks, strict=False):
+        without = int((~mask).sum())
+        if without == len(mask):
+            raise wrong(f"{name}: no example of the {which} part has a label")
+        if without:
+            left = "" if which == "training" else " and are left out"
+            notes.append(f"{without:,} of {len(mask):,} {which} examples have no label{left}")
+    first = masks[0]
+    kept = [part if mask.all() else part.rows(mask) for part, mask in zip(given, masks, strict=True)]
+    return kept, None if first.all() else given[0].rows(~first), notes
 
 
 def _about_classes(classes: tuple[str, ...], targets: Array, tested: Array) -> list[str]:
@@ -174,12 +212,13 @@ def _about_classes(classes: tuple[str, ...], targets: Array, tested: Array) -> l
     return notes
 
 
-def _about_copies(given: Sequence[Part]) -> list[str]:
+def _about_copies(given: Sequence[Part], unlabelled: Part | None) -> list[str]:
     """How many examples of other parts are among the training ones, where that is worth a word."""
-    if sum(len(part.labels) for part in given) > MOST_COMPARED:
+    more = [] if unlabelled is None else [unlabelled]
+    if sum(len(part.labels) for part in (*given, *more)) > MOST_COMPARED:
         return []
     known, *others = ([_digest(row) for row in part.inputs] for part in given)
-    trained = set(known)
+    trained = {*known, *(_digest(row) for part in more for row in part.inputs)}
     notes = []
     for which, part in zip(("test", "validation"), others, strict=False):
         copies = sum(row in trained for row in part)
@@ -195,22 +234,25 @@ def _digest(row: Array) -> bytes:
 def fixed_split(name: str, labels: Array) -> Array:
     """Mask of the examples for training, `(N,)` of truth values: all but a stratified fifth, always the same.
 
-    The only example of a class is for training.
+    The only example of a class is for training, and so are all that have no label.
 
     Raises:
         UsageError: as `assemble` does for the classes.
     """
     from sklearn.model_selection import train_test_split  # a second to import: only where it is needed
 
-    _, targets = _encode(name, labels, str)
+    (there,) = np.nonzero(have_labels(labels)[0])
+    if not len(there):
+        raise wrong(f"{name}: no example has a label")
+    _, targets = _encode(name, labels[there], str)
     counts = np.bincount(targets)
     rows = np.flatnonzero(counts[targets] > 1)
     # A fifth of a tiny data set may be fewer examples than there are classes, which cannot be stratified.
     size = max(math.ceil(len(targets) * TEST_FRACTION), int((counts > 1).sum()))
     size = min(size, len(rows) - int((counts > 1).sum()))
     _, test = train_test_split(rows, test_size=size, stratify=targets[rows], random_state=SPLIT_SEED)
-    is_train = np.ones(len(targets), bool)
-    is_train[test] = False
+    is_train = np.ones(len(labels), bool)
+    is_train[there[test]] = False
     return is_train
 
 

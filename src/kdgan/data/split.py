@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import one_tensor
+from kdgan.data.join import join
 from kdgan.data.seeds import mixed
 from kdgan.data.source import Source
+from kdgan.data.unlabelled import without_labels
 from kdgan.errors import UsageError
 
 VALIDATION_SHARE, VALIDATION_MOST = 0.1, 5000
@@ -20,19 +24,20 @@ MOST_NUMBERS = 2**26
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """(x − mean) / std, per channel of an image or per feature of a vector; statistics of the labelled examples."""
+    """(x − mean) / std, per channel of an image or per feature of a vector; statistics of what is learned from."""
 
     mean: Tensor
     std: Tensor
 
     @staticmethod
-    def of(inputs: Tensor) -> Scale:
-        """The scale that gives `inputs` (N, C, H, W) or (N, F) mean 0 and variance 1; constants keep their unit.
+    def of(*parts: Tensor) -> Scale:
+        """The scale that gives all `parts`, (N, C, H, W) or (N, F), mean 0 and variance 1; constants keep their unit.
 
         Pixels in bytes are taken as 0 to 1. Statistics are computed in double precision.
         """
-        if inputs.dtype == torch.uint8:
-            return Scale._of_pixels(inputs)
+        if parts[0].dtype == torch.uint8:
+            return Scale._of_pixels(parts)
+        inputs = torch.cat(parts)
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
         exact = inputs.double()
         low, high = exact.amin(axes, keepdim=True)[0], exact.amax(axes, keepdim=True)[0]
@@ -42,10 +47,10 @@ class Scale:
         return Scale(torch.where(varies, mean, low).to(inputs), torch.where(varies, std, 1.0).to(inputs))
 
     @staticmethod
-    def _of_pixels(images: Tensor) -> Scale:
+    def _of_pixels(parts: Sequence[Tensor]) -> Scale:
         """The same from how often each value occurs: real numbers of many images would fill the memory."""
-        counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
-        for some in torch.split(images, 256):
+        counts = torch.zeros(parts[0].shape[1], 256, dtype=torch.float64)
+        for some in (each for part in parts for each in torch.split(part, 256)):
             for channel, plane in enumerate(some.unbind(1)):
                 counts[channel] += plane.flatten().bincount(minlength=256)
         values, shares = (
@@ -56,7 +61,7 @@ class Scale:
         constant = values[counts.argmax(1)]
         mean = torch.where(varies, shares @ values, constant)
         std = (shares * (values - mean[:, None]) ** 2).sum(1).sqrt()
-        shape = (-1, *[1] * (images.ndim - 2))
+        shape = (-1, *[1] * (parts[0].ndim - 2))
         return Scale(mean.view(shape).float(), torch.where(varies, std, 1.0).view(shape).float())
 
     def to(self, device: torch.device | str) -> Scale:
@@ -78,6 +83,7 @@ class Split:
         test: for the one measurement at the end.
         classes: label names.
         scale: what turned raw inputs (images in [0, 1]) into these.
+        unlabelled: further examples to learn from, whose labels are unknown or hidden; None where there are none.
     """
 
     train: Batch
@@ -85,6 +91,7 @@ class Split:
     test: Batch
     classes: tuple[str, ...]
     scale: Scale
+    unlabelled: Batch | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,15 +109,24 @@ class Split:
         return -self.scale.mean / self.scale.std
 
 
-def split(source: Source, *, labels: int | None, seed: int) -> Split:
+Unlabelled = Literal["none", "own", "rest"]
+"""Examples to learn from without their labels: none; those of the source that have none; these, and those of its
+training part that are neither labelled nor for validation."""
+
+
+def split(source: Source, *, labels: int | None, seed: int, unlabelled: Unlabelled = "none") -> Split:
     """Draws `labels` labelled examples, as evenly over the classes as they go, and a validation part.
 
     Subsets of one seed are nested: the first 100 of 1,000 labels are those of `labels=100`. Validation takes
     a tenth of the training examples, at most 5,000, of each class its share; with `labels=None` all examples outside
-    validation are labelled. Where more labels are asked for than are outside it, it is what is left.
+    validation are labelled. Where more labels are asked for than are outside it, it is what is left. All of this is the
+    same whatever is learned from besides.
+
+    Inputs are brought to the scale of all that is learned from: a hundred labelled examples alone tell little of it.
 
     Raises:
-        UsageError: for more labels than training examples, or fewer than classes.
+        UsageError: for more labels than training examples, or fewer than classes; or if there are to be examples
+            without labels, and there are none.
     """
     targets = source.train.targets
     count, classes = len(targets), len(source.classes)
@@ -127,12 +143,16 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
     last = apart[torch.randperm(len(apart), generator=generator)]
     outside = torch.ones(count, dtype=torch.bool).index_fill_(0, apart, False)
     order = torch.cat([order[outside], order[last]])
-    chosen, held_out = order[:labels], order[max(labels, count - len(last)) :]
+    end = max(labels, count - len(last))
+    chosen, rest, held_out = order[:labels], order[labels:end], order[end:]
 
-    train = source.train[chosen]
-    scale = Scale.of(train.tensor)
-    known = None if train.privileged is None else Scale.of(one_tensor(train.privileged))
-    large = source.train.tensor.numel() + source.test.tensor.numel() > MOST_NUMBERS
+    train, others = source.train[chosen], _others(source, rest, unlabelled)
+    learned = [train] if others is None else [train, others]
+    scale = Scale.of(*(part.tensor for part in learned))
+    privileged = [one_tensor(part.privileged) for part in learned if part.privileged is not None]
+    known = Scale.of(*privileged) if privileged else None
+    parts = [source.train, source.test, *([] if source.unlabelled is None else [source.unlabelled])]
+    large = sum(part.tensor.numel() for part in parts) > MOST_NUMBERS
     later = large and train.tensor.dtype == torch.uint8
     if own is None:
         apart_from_it = source.train[held_out]
@@ -146,7 +166,24 @@ def split(source: Source, *, labels: int | None, seed: int) -> Split:
         test=scaled(source.test, scale, known, later=later),
         classes=source.classes,
         scale=scale,
+        unlabelled=None if others is None else scaled(others, scale, known, later=later),
     )
+
+
+def _others(source: Source, rest: Tensor, unlabelled: Unlabelled) -> Batch | None:
+    """The examples without labels, as they were read, in the order of the source."""
+    if unlabelled == "none":
+        return None
+    hidden = without_labels(source.train[rest.sort().values])
+    found = [hidden] if unlabelled == "rest" and len(rest) else []
+    if source.unlabelled is not None:
+        found.append(source.unlabelled)
+    if not found:
+        raise UsageError(
+            f"no training example of {source.name} is left without a label: ask for fewer labels, or leave unlabelled "
+            "out"
+        )
+    return join(found)
 
 
 def scaled(part: Batch, scale: Scale, privileged: Scale | None = None, *, later: bool = False) -> Batch:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,10 +24,13 @@ from torch.utils.data import (
 )
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import NO_LABEL, PARTS, Batch, checked
+from kdgan.data.batch import PARTS, Batch, checked, has_labels
+from kdgan.data.collate import batched, collate
 from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
+from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
+from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits, check_finite
 from kdgan.data.seeds import RandomState, mixed, seed_everything
 from kdgan.data.targets import Kind, check_batch, in_kind
 from kdgan.errors import KdganError, UsageError, failed
@@ -35,6 +38,8 @@ from kdgan.errors import KdganError, UsageError, failed
 _EVEN = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 """Samplers that give as many examples in every pass as they say."""
 _OVER = object()
+MOST_WITHOUT_LENGTH = 2**22
+"""Examples in one pass of data that do not say how many they are: what has no end could not be read through."""
 
 
 @contextmanager
@@ -79,9 +84,11 @@ class Stream:
             loader = copy.copy(self.source)
             # Workers that outlive a pass would take the random state of one into the next.
             vars(loader).update(persistent_workers=False, _iterator=None, in_order=True)
+            if loader.collate_fn is default_collate:
+                vars(loader).update(collate_fn=collate)
         if self.logits is not None:
             vars(loader).update(
-                dataset=_WithLogits(loader.dataset, self.logits), collate_fn=_Collate(loader.collate_fn)
+                dataset=WithLogits(loader.dataset, self.logits), collate_fn=CollateTold(loader.collate_fn)
             )
         return loader
 
@@ -94,10 +101,19 @@ class Stream:
 
     def checked(self, part: object, what: str) -> Batch:
         """A batch of it; once the form of all is known, with that, finite numbers, and targets among the classes."""
-        found, logits = (part.examples, part.logits) if isinstance(part, _Recorded) else (part, None)
-        batch = as_batch(found, what) if self.beside is None else as_unlabelled(found, what, self.beside)
-        batch = in_kind(batch, self.kind)
+        logits: Tensor | None = None
+        found: Any = part
+        if self.logits is not None:
+            if not isinstance(part, Told):
+                raise UsageError(f"{what} gives batches past the teacher's logits: give a plain DataLoader")
+            found, logits = part.examples, part.logits
+        if self.beside is not None:
+            batch = as_unlabelled(found, what, self.beside)
+        else:
+            batch = in_kind(as_batch(found, what), self.kind)
         if self.like is not None:
+            if not has_labels(batch) and kind_of(batch.targets) != kind_of(self.like.targets):
+                batch = without_labels(batch, self.like.targets)
             checked(batch, what)
             for name, mine, first in zip(PARTS, batch.parts(), self.like.parts(), strict=True):
                 if kind_of(mine) != kind_of(first):
@@ -106,74 +122,28 @@ class Stream:
                     )
         if self.classes is not None:
             check_batch(batch, self.classes, what, self.kind)
-        return batch if logits is None else replace(batch, teacher_logits=logits, recorded=True)
+        if logits is None:
+            return batch
+        check_finite(logits, what)
+        return replace(batch, teacher_logits=logits, recorded=True)
 
 
-class Recorded(Protocol):
-    """Logits of a teacher by example; those of an array, or of a file that is mapped into memory."""
+def one_pass(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
+    """The batches of one pass, on the CPU; always the same for a seed.
 
-    def __len__(self) -> int:
-        """The number of examples."""
-
-    def __getitem__(self, row: Any) -> Any:
-        """Logits `(K,)` of an example."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """Examples as a loader collates them, with what the teacher said of them."""
-
-    examples: Any
-    logits: Tensor
-
-
-class _WithLogits(Dataset[Any]):
-    """A data set of one's own, each example with what the teacher said of it."""
-
-    def __init__(self, data: Dataset[Any], logits: Recorded) -> None:
-        self.data, self.logits = data, logits
-
-    def __len__(self) -> int:
-        return len(self.data)  # type: ignore[arg-type]
-
-    def __getitem__(self, row: int) -> tuple[Any, Tensor]:
-        return self.data[row], torch.as_tensor(self.logits[row], dtype=torch.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Collate:
-    own: Callable[[list[Any]], Any]
-
-    def __call__(self, rows: list[tuple[Any, Tensor]]) -> _Recorded:
-        examples, logits = zip(*rows, strict=True)
-        return _Recorded(self.own(list(examples)), torch.stack(logits))
-
-
-def batched(data: Dataset[Any], size: int, *, shuffle: bool = False) -> DataLoader[Any]:
-    """Batches of a Dataset: a last one of a single example is left out, as nothing can be normalised over it."""
-    alone = shuffle and 1 < size < len(data) and len(data) % size == 1  # type: ignore[arg-type]
-    return DataLoader(data, size, shuffle=shuffle, collate_fn=collate, drop_last=alone)
-
-
-def collate(examples: list[Any]) -> Any:
-    """torch's own way, but for privileged information that is None, and labels that are."""
-    if all(isinstance(each, list | tuple) and len(each) == 3 and each[2] is None for each in examples):
-        examples = [each[:2] for each in examples]
-    labels = [each[1] for each in examples if isinstance(each, list | tuple) and len(each) in (2, 3)]
-    if len(labels) == len(examples) and any(label is None for label in labels):
-        known = next((label for label in labels if label is not None), NO_LABEL[0])
-        none: Any = NO_LABEL[0]
-        if isinstance(known, Tensor) and known.is_floating_point() and known.ndim > 0:
-            none = torch.full_like(known, math.nan)
-        examples = [(each[0], none if each[1] is None else each[1], *each[2:]) for each in examples]
-    try:
-        return default_collate(examples)
-    except RuntimeError as error:
-        if "equal size" in str(error):
+    Raises:
+        UsageError: if it has no length and does not seem to end.
+    """
+    feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"), what=what)
+    most = math.inf if hasattr(feed.loader.dataset, "__len__") else MOST_WITHOUT_LENGTH
+    count = 0
+    while (part := feed.within_pass()) is not None:
+        count += len(part)
+        if count > most:
             raise UsageError(
-                "examples differ in size: give a DataLoader whose collate_fn pads them, each batch to its own length"
-            ) from error
-        raise
+                f"{what} does not say how many examples it has, and has more than {most:,}: does it end?"
+            )
+        yield part
 
 
 class LoaderFeed:

@@ -29,6 +29,7 @@ def read_table(
     privileged: Sequence[str] = (),
     exclude: Sequence[str] = (),
     missing: Missing = "impute",
+    unlabelled: Path | None = None,
 ) -> Source:
     """The rows of a table as vectors: numbers, truth values and dates as numbers, text as one column per value.
 
@@ -43,6 +44,8 @@ def read_table(
         privileged: the columns that are known while training and not afterwards. All others are inputs.
         exclude: columns to leave out.
         missing: what to do about values that are missing.
+        unlabelled: another table of the same kind, with these inputs and privileged columns by name. Its rows are for
+            training and have no label, whatever else is in it.
 
     Raises:
         UsageError: for a file that cannot be read, columns that are not there, and columns that no numbers can be
@@ -54,10 +57,14 @@ def read_table(
     assert target is not None  # _check_names refuses None
     frame, problems = frame.drop(exclude), []
     part_of, labels = None, None
-    decides = _split_column(frame, [target, *privileged])
+    decides, own = _split_column(frame, [target, *privileged]), frame.height
     if decides is not None:
         part_of = _given_split(frame[decides], name)
         notes.append(f"column {decides!r} decides the parts")
+    if unlabelled is not None:
+        frame, more = _followed_by(frame, unlabelled, (target, decides), written=written)
+        notes += more
+        part_of = None if part_of is None else np.append(part_of, ["train"] * (frame.height - own))
     try:
         labels = labels_of(frame[target], written=written)
         is_train = fixed_split(name, labels) if part_of is None else part_of == "train"
@@ -79,8 +86,8 @@ def read_table(
         else []
     )
     known = [[columns[each] for each in group if each in columns] for group in (inputs, privileged)]
-    values, names, said, bad = blocks_of(known[0], is_train, missing)
-    extra, _, more, worse = blocks_of(known[1], is_train, missing)
+    values, names, said, bad = blocks_of(known[0], is_train, missing, own)
+    extra, _, more, worse = blocks_of(known[1], is_train, missing, own)
     problems += bad + worse
     if not problems and not names:
         why = f" ({'; '.join(said)})" if said else ""
@@ -88,7 +95,8 @@ def read_table(
     if not problems and privileged and not extra.shape[1]:
         problems.append("no privileged columns are left")
     if problems or labels is None:
-        raise wrong(f"{name}: {_in_words(problems)}")
+        where = name if unlabelled is None else f"{name} followed by {unlabelled.name}"
+        raise wrong(f"{where}: {_in_words(problems)}")
     whole = Part(values, labels, extra if privileged else None)
     notes += _short([*said, *more])
     if part_of is None:
@@ -98,6 +106,44 @@ def read_table(
             whole.rows(part_of == which) for which in ("train", "test", "validation") if which in part_of
         ]
     return assemble(name, "vector", *parts, columns=names, notes=notes)
+
+
+def _followed_by(
+    frame: pl.DataFrame, path: Path, left_out: Sequence[str | None], *, written: bool
+) -> tuple[pl.DataFrame, list[str]]:
+    """The table with the rows of another one below it, which have no values in the columns that are left out."""
+    import polars as pl
+
+    name = path.name
+    if written != (path.suffix.lower() != ".parquet"):
+        raise wrong(
+            f"{name} must be a table of the same kind as the one with labels: .parquet, or text, as that is"
+        )
+    other, notes = read_delimited(path, name=name) if written else (_parquet(path, name), [])
+    wanted = [column for column in frame.columns if column not in left_out]
+    for column in wanted:
+        if column not in other.columns:
+            raise wrong(
+                f"{name} has no column {column!r}, which the table with labels has: {listing(other.columns)}"
+            )
+        kinds = [_kind(each[column].dtype) for each in (frame, other)]
+        if kinds[0] != kinds[1] and pl.Null not in (frame[column].dtype, other[column].dtype):
+            raise wrong(f"{name} holds {kinds[1]} in column {column!r}, and the table with labels {kinds[0]}")
+    surplus = [column for column in other.columns if column not in wanted]
+    notes = [f"{name}: {note}" for note in notes]
+    if surplus:
+        notes.append(f"{name}: not read: {listing(surplus, limit=5)}")
+    texts = [column for column in wanted if _kind(frame[column].dtype) == "text"]
+    both = [each.with_columns(pl.col(texts).cast(pl.String)) for each in (frame, other.select(wanted))]
+    return pl.concat(both, how="diagonal_relaxed"), notes
+
+
+def _kind(kind: pl.DataType) -> str:
+    import polars as pl
+
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        return "text"
+    return "numbers" if kind.is_numeric() or kind == pl.Boolean else str(kind)
 
 
 def _parquet(path: Path, name: str) -> pl.DataFrame:

@@ -58,7 +58,10 @@ def _found(targets: Tensor, scores: int, what: str) -> Kind:
     if targets.shape[1] == 1:
         if within:
             return "binary"
-        raise UsageError(f"targets of {what} are real numbers outside 0 to 1: {_REGRESSION}")
+        raise UsageError(
+            f"targets of {what} are numbers (N, 1) outside 0 to 1: class indices are (N,), as .squeeze(1) of whole "
+            f"numbers makes them; {_REGRESSION}"
+        )
     if bool((_is_distribution(targets)).all()):
         return "classes"
     if not within:
@@ -81,7 +84,7 @@ def in_kind(batch: Batch, kind: Kind) -> Batch:
     bits = batch.targets if batch.targets.is_floating_point() else batch.targets.to(real)
     if batch.labelled is not None:
         bits = bits.masked_fill(~batch.labelled, float("nan"))
-    return replace(batch, targets=bits.unsqueeze(1), labelled=batch.labelled)
+    return replace(batch, targets=bits.unsqueeze(1))
 
 
 def check_labels(
@@ -98,6 +101,10 @@ def check_labels(
     """
     if not len(targets):
         return
+    if targets.ndim == 1 and kind == "multilabel":
+        raise UsageError(
+            f"{what}: targets are class indices (N,), but train's are bits of labels (N, {classes})"
+        )
     if targets.ndim == 1:
         least, most = int(targets.min()), int(targets.max())
         if not 0 <= least <= most < classes:
@@ -106,8 +113,9 @@ def check_labels(
             )
         return
     if targets.shape[1] != classes:
+        hint = ": class indices are (N,), as .squeeze(1) makes them" if targets.shape[1] == 1 else ""
         raise UsageError(
-            f"{what}: targets weigh {targets.shape[1]} labels, but the {role} scores {classes} classes"
+            f"{what}: targets weigh {targets.shape[1]} labels, but the {role} scores {classes} classes{hint}"
         )
     if kind != "classes":
         bad = ((targets < 0) | (targets > 1)).any(1).nonzero()

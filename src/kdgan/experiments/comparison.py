@@ -9,16 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from kdgan.experiments import tables
 from kdgan.experiments.description import describe, facts
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
-from kdgan.experiments.statistics import rows_of, title_of
 from kdgan.experiments.variants import Comparison, Key
+from kdgan.experiments.verdict import Verdict
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
 from kdgan.files import make_folder
 from kdgan.tasks.config import Config
-from kdgan.tasks.run import Outcome, outcome_in, task_of
+from kdgan.tasks.run import Outcome, Planned, outcome_in, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
@@ -83,8 +82,6 @@ def compare(
         Interrupted: on Ctrl-C.
         OSError: if there is no room.
     """
-    from kdgan.experiments.report import write_report  # with matplotlib, which workers need not import
-
     comparison.check(execution)
     bind_folder(out, "comparison.json", comparison.base.shared())
     make_folder(out)
@@ -100,32 +97,28 @@ def compare(
     found.failures.extend(run_all(comparison.runs(), execution, store or out, console=console, keep=keep))
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
-        metrics = (*task.metrics, *task.own_metrics)
-        rows = rows_of(found.records, title_of(found.records))
-        write_report(
-            out / "report.html",
+        verdict = Verdict(
             found.records,
             found.curves,
-            metrics=metrics,
-            facts=facts(comparison, execution, command),
-            described={name: describe(variant) for name, variant in comparison.variants.items()},
-            failures=found.failures,
-            examples=_examples(found, task.shown()),
-            about=task.about,
+            task.measured,
+            facts(comparison, execution, command),
+            {name: describe(variant) for name, variant in comparison.variants.items()},
+            found.failures,
         )
+        verdict.report(out / "report.html", examples=_examples(found, task.shown()), about=task.about)
         check_kept(out, "comparison.json")
-        table = tables.table(rows, tables.of_comparison(metrics), tables.note_of_comparison(rows, metrics))
-        console.print(table.terminal(rows[0].cell))
+        console.print(verdict.table.terminal(verdict.title))
     return found
 
 
 def run_all(
-    runs: Mapping[Key, Config],
+    runs: Mapping[Key, Planned],
     execution: Execution,
     store: Path,
     *,
     console: Console,
     keep: Callable[[Key, Outcome], None],
+    prepare: Callable[[], None] | None = None,
 ) -> list[str]:
     """Takes from `store` the runs that are finished and carries out the others, with the pretraining they need.
 
@@ -135,6 +128,7 @@ def run_all(
         store: holds runs and pretrained players.
         console: where progress is shown.
         keep: called with the outcome of every run, as they end.
+        prepare: gives a process what the runs need; by default the data of a configuration.
 
     Returns:
         What each failed run said.
@@ -152,6 +146,11 @@ def run_all(
     if not waiting:
         return []
 
+    if prepare is None:
+        first = next(iter(runs.values()))
+        assert isinstance(first, Config)
+        prepare = preparation(first, execution)
+
     def done(name: str, outcome: Any) -> None:
         if name in waiting:
             for key in same[runs[waiting[name]].name]:
@@ -163,7 +162,7 @@ def run_all(
         threads=execution.threads,
         console=console,
         done=done,
-        prepare=preparation(next(iter(runs.values())), execution),
+        prepare=prepare,
     )
 
 

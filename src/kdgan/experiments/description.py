@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import torch
+from torch import nn
 
+from kdgan.data.batch import Batch
+from kdgan.data.semi import Semi, labelled_part
+from kdgan.experiments.own import Setting
 from kdgan.experiments.variants import Comparison, Variant
 from kdgan.methods import described, find
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES
+from kdgan.tasks.run import count_parameters
 from kdgan.tasks.sources import notes_of
+from kdgan.training import identity
+from kdgan.training.config import Training
 from kdgan.training.execution import Execution
 
 
@@ -24,8 +33,93 @@ def describe(variant: Variant) -> str:
 
 def facts(comparison: Comparison, execution: Execution, command: str) -> dict[str, str]:
     """Facts about a comparison that its report states beside the numbers."""
-    base, training = comparison.base, comparison.base.training
+    base = comparison.base
+    players = {
+        "Data": "; ".join((base.data.title, *notes_of(base, execution.data_dir))),
+        "Student": base.student,
+        "Teacher and discriminator": base.teacher,
+    }
     variants = {name: variant.plain() for name, variant in comparison.variants.items()}
+    known = facts_of(
+        players,
+        base.augment,
+        base.training,
+        variants,
+        comparison.seeds,
+        execution,
+        unlabelled=base.data.unlabelled is not None,
+    )
+    return {**known, "Command": command}
+
+
+def facts_of_own(
+    players: Mapping[str, nn.Module],
+    setting: Setting,
+    settings: Training,
+    variants: Mapping[str, Variant],
+    seeds: Sequence[int],
+    execution: Execution,
+    title: str,
+) -> dict[str, str]:
+    """Facts about a comparison of a caller's own that its report states beside the numbers."""
+    task = setting.task
+    train = labelled_part(task.train)
+    count = f"{len(train):,} labelled" if isinstance(train, Batch) else "read anew in every pass"
+    if isinstance(task.train, Semi):
+        count += " and others without labels"
+    parts = f"{len(task.validation):,} for validation, {len(setting.test.validation):,} for the test"
+    forms = {
+        role: f"{type(module).__name__}, {count_parameters(module):,} parameters"
+        for role, module in players.items()
+    }
+    state = "trained before" if setting.trained else "trained on the labels, once for each seed"
+    named = {
+        name: {
+            "hyper": {key: identity.of_object(value) for key, value in variant.hyper.items()},
+            "training": dict(variant.training),
+            "config": {},
+        }
+        for name, variant in variants.items()
+    }
+    about = {
+        "Data": f"{title}: {count}, {parts}; {task.classes} outputs",
+        "Student": forms["student"],
+        "Teacher": f"{forms['teacher']}, {state}",
+        "Discriminator": forms.get("discriminator", "the teacher's form, drawn anew"),
+    }
+    augment = getattr(setting.augment, "__qualname__", type(setting.augment).__name__)
+    return facts_of(
+        about,
+        "none" if setting.augment is None else augment,
+        settings,
+        named,
+        seeds,
+        execution,
+        unlabelled=isinstance(task.train, Semi),
+    )
+
+
+def facts_of(
+    players: Mapping[str, str],
+    augment: str,
+    training: Training,
+    variants: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    execution: Execution,
+    *,
+    unlabelled: bool,
+) -> dict[str, str]:
+    """Facts about runs on any data and of any players.
+
+    Args:
+        players: what the data and the players are, by name.
+        augment: other views of inputs.
+        training: what all runs share.
+        variants: the settings of each as `Variant.plain` gives them, by name.
+        seeds: of the runs.
+        execution: where and how.
+        unlabelled: whether there are examples without labels.
+    """
     tuned = {
         name: own
         for name, each in variants.items()
@@ -40,18 +134,21 @@ def facts(comparison: Comparison, execution: Execution, command: str) -> dict[st
         departures["Other players learn"] = (
             f"in the first of every {training.teacher_every} updates of the student"
         )
+    if unlabelled:
+        departures["Examples without labels"] = (
+            f"{training.labelled_share:.0%} of each batch are labelled, for all methods that learn from the others; "
+            "the control does not"
+        )
+    several = [*seeds] != [*range(min(seeds), max(seeds) + 1)]
     return {
-        "Data": "; ".join((base.data.title, *notes_of(base, execution.data_dir))),
-        "Student": base.student,
-        "Teacher and discriminator": base.teacher,
+        **players,
         "Updates of the student": f"{training.steps:,} of {training.batch} examples, the same for every method",
         "Updates in pretraining teacher and discriminator": f"{training.teacher_updates:,}{shared}",
-        "Augmentation": f"{base.augment}, the same views for every method",
+        "Augmentation": f"{augment}, the same views for every method",
         "Learning rate": f"Adam, at most {training.lr:g}, warm-up and cosine",
         **departures,
         "Hyperparameters": json.dumps(tuned) if tuned else "defaults of each method",
-        "Seeds": f"{min(comparison.seeds)} to {max(comparison.seeds)}",
+        "Seeds": ", ".join(map(str, seeds)) if several else f"{min(seeds)} to {max(seeds)}",
         "Device": f"{execution.device}, {training.precision}",
         "Versions": f"kdgan {version('kdgan')}, torch {torch.__version__}",
-        "Command": command,
     }

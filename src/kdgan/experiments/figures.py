@@ -1,7 +1,7 @@
 """Figures of a comparison, as matplotlib Figures that any study can show, and as SVG to put into a page.
 
 Figures are built with matplotlib's objects, never with pyplot, so that nothing is shared between them.
-Metrics are in per cent. A variant has the same colour in every figure that is given the same `colours`.
+A variant has the same colour in every figure that is given the same `colours`.
 """
 
 import io
@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from kdgan.experiments.records import Points
 from kdgan.experiments.statistics import mean_interval, ordered
-from kdgan.experiments.tables import plus_minus, signed
+from kdgan.experiments.tables import plus_minus
 from kdgan.methods import CONTROL, METHODS
+from kdgan.ship.forms import form_of
 
 INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
@@ -51,10 +52,10 @@ def seeds_figure(metric: str, values: Mapping[str, Sequence[float]], colours: Ma
             ends = [interval.low, interval.high]
             axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
         axes.plot(interval.mean, row - 0.1, "D", color=colour, markersize=7, markeredgecolor=INK, zorder=4)
-        _beside(axes, row, plus_minus(interval))
+        _beside(axes, row, plus_minus(interval, form_of(metric)))
         if method == CONTROL:
             axes.axvline(interval.mean, color=MUTED, linestyle=":", linewidth=1, zorder=1)
-    axes.set_xlabel(f"{metric} on test data after the last step, %")
+    axes.set_xlabel(f"{metric} on test data after the last step{_unit(metric)}")
     return figure
 
 
@@ -63,7 +64,7 @@ def best_epoch_figure(
 ) -> Figure:
     """Per variant the mean of the metric after the last step (filled) and at the best epoch on test data (open).
 
-    The number beside a row is the difference in points: how much picking the best epoch flatters the method.
+    The number beside a row is the difference: how much picking the best epoch flatters the method.
     """
     methods = list(last)
     figure, axes = _rows_figure(methods, row_height=0.3)
@@ -72,15 +73,18 @@ def best_epoch_figure(
         axes.plot([last[method], best[method]], [row, row], color=colour, linewidth=2, zorder=2)
         axes.plot(best[method], row, "o", color=colour, markersize=8, markerfacecolor="none", zorder=3)
         axes.plot(last[method], row, "o", color=colour, markersize=8, zorder=4)
-        _beside(axes, row, signed(best[method] - last[method]))
-    axes.set_xlabel(f"{metric}, %: after the last step (filled), at the best epoch on test data (open)")
+        _beside(axes, row, form_of(metric).signed(best[method] - last[method]))
+    axes.set_xlabel(
+        f"{metric}{_unit(metric)}: after the last step (filled), at the best epoch on test data (open)"
+    )
     return figure
 
 
 def curves_figure(
-    metric: str, curves: Mapping[tuple[str, int], Points], colours: Mapping[str, str]
+    metric: str, curves: Mapping[tuple[str, int], Points], colours: Mapping[str, str], *, part: str = "test"
 ) -> Figure:
-    """A metric on test data against student updates: per variant the mean over seeds in a band from lowest to highest.
+    """A metric on a part of the data against student updates: per variant the mean over seeds, in a band from lowest to
+    highest.
 
     `curves` maps (variant, seed) to (student updates, value) points. Seeds whose points lie at other
     updates are interpolated, over the range that all seeds of the variant have; one without such a range
@@ -94,7 +98,7 @@ def curves_figure(
         figure.legend(
             handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
         )
-    axes.set_ylabel(f"{metric} on test data, %")
+    axes.set_ylabel(f"{metric} on {part} data{_unit(metric)}")
     return figure
 
 
@@ -152,6 +156,11 @@ def _band(
         return None
     values = np.stack([np.interp(updates, run[:, 0], run[:, 1]) for run in runs])
     return updates, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
+
+
+def _unit(metric: str) -> str:
+    unit = form_of(metric).unit
+    return f", {unit}" if unit else ""
 
 
 def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figure, Axes]:

@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kdgan.errors import Held, Interrupted, RunError
-from kdgan.experiments.worker import Done, Killed, Worker
+from kdgan.experiments.worker import Done, Killed, Worker, carried_out
 from kdgan.interrupt import stop_on_signal
 
 Reporter = Callable[[float], None]
@@ -51,14 +52,14 @@ def run_jobs(
     done: Callable[[str, Any], None],
     prepare: Callable[[], None] | None = None,
 ) -> list[str]:
-    """Carries out the jobs and calls `done` with the name and value of each that ends well.
+    """Carries out the jobs and calls `done` with the name and value of each that ends well, in other processes or here.
 
     A job that fails with `RunError` takes those that need it with it, and lets the others go on. One that raises
     `Held`, as another command is at it, is looked at again later, after the others.
 
     Args:
         jobs: each after those that it needs.
-        workers: processes at a time.
+        workers: processes at a time; 0 for none, but this one, with the same bits.
         threads: of each process.
         console: where progress is shown.
         done: called in this process, in the order in which jobs end.
@@ -73,6 +74,15 @@ def run_jobs(
         OSError: if a job could not write.
     """
     schedule = _Schedule(jobs)
+    if not workers:
+        from kdgan.training.devices import (
+            computing_alike,
+        )  # with torch, which whoever works here has imported
+
+        with stop_on_signal() as stopping, _Picture(jobs, console) as picture, computing_alike(threads):
+            (prepare or _nothing)()
+            _carry_out_here(schedule, picture, stopping, done)
+        return schedule.failures
     with (
         stop_on_signal() as stopping,
         _Picture(jobs, console) as picture,
@@ -94,6 +104,27 @@ def run_jobs(
                     if said.error is None:
                         done(name, said.value)
     return schedule.failures
+
+
+def _carry_out_here(
+    schedule: _Schedule,
+    picture: _Picture,
+    stopping: Callable[[], bool],
+    done: Callable[[str, Any], None],
+) -> None:
+    """Carries out the jobs in this process, one after another."""
+    while schedule.unfinished:
+        if stopping():
+            raise Interrupted(STOPPED)
+        job = schedule.next()
+        if job is None:
+            time.sleep(0.2)
+            continue
+        ended = carried_out(job.work, job.arguments, partial(picture.update, job.name), stopping)
+        if schedule.is_over(job.name, ended.error):
+            picture.finish(job.name)
+            if ended.error is None:
+                done(job.name, ended.value)
 
 
 class _Crew:

@@ -27,7 +27,7 @@ class Record:
 
     Attributes:
         data: what data.
-        labels: labelled examples.
+        labels: labelled examples; 0 where the data have no length.
         method: the variant's name.
         seed: of the run.
         metrics: see `kdgan.tasks.Outcome`; each is a finite number.
@@ -36,6 +36,7 @@ class Record:
         pretraining_seconds: that of the shared teacher and discriminator it builds on.
         student_parameters: numbers in C.
         teacher_parameters: numbers in T.
+        unlabelled: examples without labels beside them; a column of its own, where there are any.
 
     Raises:
         UsageError: for numbers that are not finite, and text with line breaks.
@@ -51,6 +52,7 @@ class Record:
     pretraining_seconds: float | None
     student_parameters: int | None
     teacher_parameters: int | None
+    unlabelled: int = 0
 
     def __post_init__(self) -> None:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"} | dict(
@@ -76,10 +78,11 @@ def record_of(data: str, method: str, seed: int, outcome: Outcome) -> Record:
         pretraining_seconds=outcome.pretraining_seconds,
         student_parameters=outcome.student_parameters,
         teacher_parameters=outcome.teacher_parameters,
+        unlabelled=outcome.unlabelled,
     )
 
 
-_BEFORE = ("data", "labels", "method", "seed")
+_BEFORE, _UNLABELLED = ("data", "labels", "method", "seed"), "unlabelled"
 _AFTER = ("student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters")
 
 
@@ -87,10 +90,11 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     """Writes records as CSV, atomically. Numbers keep every bit; None, and a metric that a run lacks, are empty."""
     rows = list(records)
     metrics = list(dict.fromkeys(name for record in rows for name in record.metrics))
-    lines: list[list[Any]] = [[*_BEFORE, *metrics, *_AFTER]]
+    before = _columns_before(any(record.unlabelled for record in rows))
+    lines: list[list[Any]] = [[*before, *metrics, *_AFTER]]
     for record in rows:
         values = [record.metrics.get(name) for name in metrics]
-        lines.append([*_fields(record, _BEFORE), *values, *_fields(record, _AFTER)])
+        lines.append([*_fields(record, before), *values, *_fields(record, _AFTER)])
     write_csv(path, lines)
 
 
@@ -103,8 +107,9 @@ def read_records(path: Path) -> list[Record]:
     """
     hints = {name: hint for name, hint in get_type_hints(Record).items() if name != "metrics"}
     header, *rows = _cells(path) or [[]]
-    metrics = header[len(_BEFORE) : len(header) - len(_AFTER)]
-    if header != [*_BEFORE, *metrics, *_AFTER] or (rows and not metrics) or len(set(header)) < len(header):
+    before = _columns_before(_UNLABELLED in header)
+    metrics = header[len(before) : len(header) - len(_AFTER)]
+    if header != [*before, *metrics, *_AFTER] or (rows and not metrics) or len(set(header)) < len(header):
         expected = ",".join([*_BEFORE, "METRIC...", *_AFTER])
         raise UsageError(f"{path}, row 1: expected the columns {expected}; got {','.join(header)!r}")
     records = []
@@ -170,6 +175,11 @@ def write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
     csv.writer(buffer, lineterminator="\n").writerows(lines)
     with replacing(path) as temporary:
         temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
+
+
+def _columns_before(unlabelled: bool) -> tuple[str, ...]:
+    """The columns before the metrics."""
+    return (*_BEFORE[:2], _UNLABELLED, *_BEFORE[2:]) if unlabelled else _BEFORE
 
 
 def _fields(record: Record, names: Iterable[str]) -> list[Any]:

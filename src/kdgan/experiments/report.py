@@ -11,9 +11,10 @@ from pathlib import Path
 from kdgan.experiments import figures, tables
 from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.records import Curves, Record
-from kdgan.experiments.statistics import Interval, Row, rows_of, title_of
-from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, signed
+from kdgan.experiments.statistics import Interval, Row, best_name, rows_of, title_of
+from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, titled
 from kdgan.methods import CONTROL
+from kdgan.ship.forms import Form, form_of
 
 
 def write_report(
@@ -72,18 +73,28 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
     drawn = [
         Picture(
             figures.seeds_figure(metric, values, colours),
-            f"{metric[:1].upper()}{metric[1:]} on test data per method.",
+            f"{titled(metric)} on test data per method.",
             "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
             + (" Dotted line: the mean of the control." if CONTROL in values else ""),
         )
     ]
-    of_metric = {key: points for key, found in curves.items() if (points := found.get(metric))}
+    # Some runs look at test data once, at the end: then what validation data showed is drawn.
+    part, name = next(
+        (
+            (part, name)
+            for part, name in (("test", metric), ("validation", f"validation/{metric}"))
+            if any(found.get(name) for found in curves.values())
+        ),
+        ("", ""),
+    )
+    of_metric = {key: points for key, found in curves.items() if (points := found.get(name))}
     if of_metric:
         drawn.append(
             Picture(
-                figures.curves_figure(metric, of_metric, colours),
-                f"{metric[:1].upper()}{metric[1:]} while training.",
-                "Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a steep start.",
+                figures.curves_figure(metric, of_metric, colours, part=part),
+                f"{titled(metric)} while training.",
+                f"On {part} data. Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a "
+                "steep start.",
             )
         )
     best = {row.name: interval.mean for row in rows if (interval := row.mean(f"best_epoch/{metric}"))}
@@ -95,7 +106,7 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
             Picture(
                 figures.best_epoch_figure(metric, last, best, colours),
                 "How much picking the best epoch flatters.",
-                "Means over seeds; at the right the difference in points.",
+                "Means over seeds; at the right the difference.",
             )
         )
     return drawn
@@ -115,32 +126,41 @@ def _runs_table(runs: Sequence[Record], metrics: Sequence[str]) -> tables.Table:
         [
             run.method,
             str(run.seed),
-            *(NOTHING if name not in run.metrics else f"{run.metrics[name]:.2f}" for name in shown),
+            *(
+                NOTHING if name not in run.metrics else form_of(name).text(run.metrics[name])
+                for name in shown
+            ),
             seconds_text(run.seconds),
             seconds_text(run.pretraining_seconds),
             NOTHING if run.student_updates is None else f"{run.student_updates:,}",
         ]
         for run in runs
     ]
-    note = "On test data unless it says otherwise. teacher/…: T at the end. best_epoch/…: the highest evaluation."
+    note = (
+        "On test data unless it says otherwise. teacher/…: T at the end. best_epoch/…: the best evaluation."
+    )
     return tables.Table(columns, cells, note)
 
 
 def outcome(rows: Sequence[Row], metric: str) -> list[str]:
-    """Outcome of a comparison in plain sentences: the highest mean, KDGAN, the worth of distilling.
+    """Outcome of a comparison in plain sentences: the best mean, KDGAN, the worth of distilling.
 
     A difference counts only where its paired 95 % interval excludes zero. `rows` must not be empty.
     """
     means = {row.name: interval for row in rows if (interval := row.mean(metric))}
-    best = max((row for row in rows if row.name in means), key=lambda row: means[row.name].mean)
+    by_name, form = {name: interval.mean for name, interval in means.items()}, form_of(metric)
+    first = best_name(metric, by_name)
+    best = next(row for row in rows if row.name == first)
     where = f"On {best.cell}, {seeds_text(rows)}"
-    value = f"{means[best.name].mean:.2f} %{between(means[best.name], ' (95 % interval {} to {})')}"
+    ends = between(means[best.name], " (95 % interval {} to {})", form.text)
+    value = f"{form.with_unit(means[best.name].mean)}{ends}"
     if len(rows) == 1:
         alone = "there is nothing to compare it with"
         return [f"{where}: {best.name} reaches a mean {metric} on test data of {value}; {alone}."]
-    sentences = [f"{where}: {best.name} has the highest mean {metric} on test data, {value}."]
+    most = "lowest" if form.less_is_better else "highest"
+    sentences = [f"{where}: {best.name} has the {most} mean {metric} on test data, {value}."]
     trivial = best.mean(f"majority/{metric}")
-    if trivial is not None and means[best.name].mean <= trivial.mean:
+    if trivial is not None and means[first].mean <= trivial.mean:
         sentences.append(
             f"No method is better than always naming the largest class, which gives {trivial.mean:.2f} %."
         )
@@ -150,13 +170,16 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
     difference = subject.minus(baseline, metric)
     if difference is not None:
         verdicts = ("so it is ahead", "so it is behind", "so these runs do not tell the two apart")
-        sentences.append(_against(subject.name, difference, f"the {mark} baseline, {baseline}", verdicts))
+        sentences.append(
+            _against(subject.name, difference, form, f"the {mark} baseline, {baseline}", verdicts)
+        )
     control = next((row for row in rows if row.name == CONTROL), None)
     distilled = [row for row in rows if _has_teacher(row) and row.minus(CONTROL, metric) is not None]
     if control is None:
         sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")
     elif distilled:
-        sentences.append(_worth(max(distilled, key=lambda row: means[row.name].mean), control, metric))
+        ahead = best_name(metric, {row.name: by_name[row.name] for row in distilled})
+        sentences.append(_worth(next(row for row in distilled if row.name == ahead), control, metric))
     return sentences
 
 
@@ -174,7 +197,7 @@ def _worth(distilled: Row, control: Row, metric: str) -> str:
     )
     times = [_whole(row) for row in (distilled, control)]
     took = f"a run of {distilled.name} took {times[0]} s, one of the control {times[1]} s"
-    against = _against(distilled.name, difference, "the control without a teacher", verdicts)
+    against = _against(distilled.name, difference, form_of(metric), "the control without a teacher", verdicts)
     return f"{against} With pretraining, {took}."
 
 
@@ -182,15 +205,20 @@ def _whole(row: Row) -> str:
     return seconds_text((row.average("seconds") or 0) + (row.average("pretraining_seconds") or 0))
 
 
-def _against(method: str, difference: Interval, other: str, verdicts: tuple[str, str, str]) -> str:
+def _against(
+    method: str, difference: Interval, form: Form, other: str, verdicts: tuple[str, str, str]
+) -> str:
     ahead, behind, open_ = verdicts
     side = "above" if difference.mean >= 0 else "below"
-    text = f"{method} is {abs(difference.mean):.2f} points {side} {other}"
+    by = " ".join(filter(None, [form.text(abs(difference.mean)), form.points]))
+    text = f"{method} is {by} {side} {other}"
+    is_better = (difference.mean < 0) if form.less_is_better else (difference.mean > 0)
     if difference.low is None:
         return f"{text}; a single seed gives no interval, {open_}."
-    verdict = (ahead if difference.mean > 0 else behind) if difference.excludes_zero else open_
+    verdict = (ahead if is_better else behind) if difference.excludes_zero else open_
     zero = "excludes" if difference.excludes_zero else "includes"
-    return f"{text}; the paired 95 % interval{between(difference, ', {} to {},', signed)} {zero} zero, {verdict}."
+    ends = between(difference, ", {} to {},", form.signed)
+    return f"{text}; the paired 95 % interval{ends} {zero} zero, {verdict}."
 
 
 def caveats(rows: Sequence[Row]) -> list[str]:

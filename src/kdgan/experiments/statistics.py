@@ -1,6 +1,6 @@
 """The honest comparison of methods over paired seeds: pure functions on numbers.
 
-Metrics and their differences are in the units of their records, per cent and points for those of a task.
+Metrics and their differences are in the units of their records, see `kdgan.ship.forms`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 from kdgan.errors import UsageError
 from kdgan.experiments.records import Record
 from kdgan.methods import METHODS
+from kdgan.ship.forms import form_of
 from kdgan.tasks.config import BASELINES
 
 
@@ -103,7 +104,7 @@ class Row:
         return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
 
     def best_other(self, metric: str) -> str | None:
-        """The other variant with the highest mean, among those that are not KDGAN or a variant of it."""
+        """The other variant with the best mean, among those that are not KDGAN or a variant of it."""
         means = {
             name: mean_interval(values).mean
             for name, runs in self.others.items()
@@ -111,7 +112,7 @@ class Row:
             and not name.startswith("kdgan")
             and (values := _by_seed(runs, metric).values())
         }
-        return max(means, key=means.__getitem__, default=None)
+        return best_name(metric, means) if means else None
 
     def average(self, field: str) -> float | None:
         """The mean of a field of its records; None where not all of them have it."""
@@ -124,29 +125,32 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
 
     Args:
         records: the runs.
-        cell: the one that all of them belong to; None for one of each data set and number of labels.
+        cell: the one that all of them belong to; None for one of each data set and number of examples with labels, and
+            without.
 
     Raises:
         UsageError: where a run is there twice.
     """
-    cells: dict[tuple[str, int], dict[str, dict[int, Record]]] = {}
+    cells: dict[tuple[str, int, int], dict[str, dict[int, Record]]] = {}
     for record in records:
-        by_name = cells.setdefault(("", 0) if cell else (record.data, record.labels), {})
+        own = ("", 0, 0) if cell else (record.data, record.labels, record.unlabelled)
+        by_name = cells.setdefault(own, {})
         by_seed = by_name.setdefault(record.method, {})
         if record.seed in by_seed:
             run = f"{record.method}, seed {record.seed} on {record.data} with {record.labels} labels"
             raise UsageError(f"{run} is there twice; keep one of the rows")
         by_seed[record.seed] = record
     rows = []
-    for (data, labels), found in sorted(cells.items()):
+    for (data, labels, unlabelled), found in sorted(cells.items()):
         others = {name: tuple(run for _, run in sorted(found[name].items())) for name in ordered(found)}
-        where = cell or f"{data}, {labels:,} labels"
+        where = cell or _title(data, [labels], [unlabelled])
         rows += [Row(where, name, runs, others) for name, runs in others.items()]
     return rows
 
 
 def title_of(records: Sequence[Record]) -> str:
-    """Title of the runs of one comparison: its data, and how many labels, which may differ by seed.
+    """Title of the runs of one comparison: its data, and how many examples with labels, and without, which may differ
+    by seed, where known.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -154,10 +158,16 @@ def title_of(records: Sequence[Record]) -> str:
     data = sorted({record.data for record in records})
     if len(data) != 1:
         raise UsageError(f"a comparison is about one data set, got {', '.join(data) or 'no runs'}")
-    counts = sorted({record.labels for record in records})
-    return (
-        f"{data[0]}, {' to '.join(f'{count:,}' for count in dict.fromkeys([counts[0], counts[-1]]))} labels"
-    )
+    return _title(data[0], [record.labels for record in records], [record.unlabelled for record in records])
+
+
+def _title(data: str, labels: Sequence[int], unlabelled: Sequence[int]) -> str:
+    beside = f", {_from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
+    return f"{data}, {_from_to(labels)} labels{beside}" if any(labels) else data
+
+
+def _from_to(counts: Sequence[int]) -> str:
+    return " to ".join(f"{count:,}" for count in dict.fromkeys([min(counts), max(counts)]))
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -165,6 +175,11 @@ def ordered(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
     known = [name for name in (*BASELINES, *METHODS) if name in found]
     return known + [name for name in found if name not in known]
+
+
+def best_name(metric: str, means: Mapping[str, float]) -> str:
+    """The variant with the best mean of a metric, of equal ones the first; there must be one."""
+    return (min if form_of(metric).less_is_better else max)(means, key=means.__getitem__)
 
 
 def _by_seed(runs: Sequence[Record], metric: str) -> dict[int, float]:

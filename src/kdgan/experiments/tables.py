@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kdgan.experiments.statistics import Interval, Row
 from kdgan.methods import CONTROL
+from kdgan.ship.forms import PERCENT, Form, form_of
 
 NOTHING = "–"
 """Text of a cell that has no value."""
@@ -91,21 +92,15 @@ def _markdown_row(cells: Sequence[str]) -> str:
 # Numbers as text.
 
 
-def signed(value: float) -> str:
-    """A difference in points with its sign, e.g. "+1.20" or "−0.35"; "0.00" has none."""
-    text = f"{value:+.2f}".replace("-", "−")
-    return "0.00" if text in ("+0.00", "−0.00") else text
-
-
-def plus_minus(interval: Interval | None, difference: bool = False) -> str:
+def plus_minus(interval: Interval | None, form: Form = PERCENT, *, difference: bool = False) -> str:
     """Mean ± half-width of the interval, e.g. "91.20 ± 0.41"; the mean alone for a single value."""
     if interval is None:
         return NOTHING
-    mean = signed(interval.mean) if difference else f"{interval.mean:.2f}"
-    return mean if interval.half_width is None else f"{mean} ± {interval.half_width:.2f}"
+    mean = form.signed(interval.mean) if difference else form.text(interval.mean)
+    return mean if interval.half_width is None else f"{mean} ± {form.text(interval.half_width)}"
 
 
-def between(interval: Interval, pattern: str, number: Callable[[float], str] = "{:.2f}".format) -> str:
+def between(interval: Interval, pattern: str, number: Callable[[float], str]) -> str:
     """`pattern` with the ends of the interval in place of its two {}, or nothing where there is no interval."""
     if interval.low is None or interval.high is None:
         return ""
@@ -152,25 +147,27 @@ def mean(metric: str, header: str | None = None, *, interval: bool = True) -> Co
 
     def text(row: Row) -> str:
         found = row.mean(metric)
-        return plus_minus(found) if interval or found is None else f"{found.mean:.2f}"
+        return plus_minus(found, form) if interval or found is None else form.text(found.mean)
 
+    form = form_of(metric)
     return Column(header or metric, text)
 
 
 def minus(other: str, metric: str, header: str) -> Column:
-    """Difference to another variant, its own value minus the other's, in points, paired by seed."""
-    return Column(header, lambda row: plus_minus(row.minus(other, metric), difference=True))
+    """Difference to another variant, its own value minus the other's, paired by seed."""
+    form = form_of(metric)
+    return Column(header, lambda row: plus_minus(row.minus(other, metric), form, difference=True))
 
 
 def less_than(other: str, metric: str, header: str) -> Column:
-    """Difference to another variant, the other's value minus its own, in points, paired by seed."""
+    """Difference to another variant, the other's value minus its own, paired by seed."""
 
     def text(row: Row) -> str:
         found = row.minus(other, metric)
         if found is None:
             return NOTHING
         flipped = Interval(-found.mean, _negative(found.high), _negative(found.low), found.sd, found.n)
-        return plus_minus(flipped, difference=True)
+        return plus_minus(flipped, form_of(metric), difference=True)
 
     return Column(header, text)
 
@@ -181,17 +178,17 @@ def to_best_other(metric: str, header: str = "to best baseline") -> Column:
     def text(row: Row) -> str:
         best = row.best_other(metric)
         found = row.minus(best, metric)
-        return NOTHING if found is None else f"{plus_minus(found, difference=True)} {best}"
+        return NOTHING if found is None else f"{plus_minus(found, form_of(metric), difference=True)} {best}"
 
     return Column(header, text, words=True)
 
 
 def best_epoch(metric: str) -> Column:
-    """Points that choosing the best evaluation on test data would have added."""
+    """What choosing the best evaluation on test data would have added."""
 
     def text(row: Row) -> str:
         best, last = row.mean(f"best_epoch/{metric}"), row.mean(metric)
-        return NOTHING if best is None or last is None else signed(best.mean - last.mean)
+        return NOTHING if best is None or last is None else form_of(metric).signed(best.mean - last.mean)
 
     return Column("best epoch", text)
 
@@ -214,6 +211,11 @@ def parameters() -> Column:
         return NOTHING if count is None else f"{count:,}"
 
     return Column("parameters", text)
+
+
+def titled(metric: str) -> str:
+    """The name of a metric at the beginning of a sentence."""
+    return metric[:1].upper() + metric[1:]
 
 
 MOST = 3
@@ -241,13 +243,13 @@ def _compared(metrics: Sequence[str]) -> list[Column]:
 
 def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: bool = False) -> str:
     """The line under these tables: what the numbers are, their units, how many seeds."""
-    what = metrics[0][:1].upper() + metrics[0][1:]
-    trivial = rows[0].mean(f"majority/{metrics[0]}") if rows else None
+    form, trivial = form_of(metrics[0]), rows[0].mean(f"majority/{metrics[0]}") if rows else None
     notes = [
-        f"{what} on test data in % after the last step, {seeds_text(rows)}",
+        f"{titled(metrics[0])} on test data{form.in_unit} after the last step, {seeds_text(rows)}",
+        *(f"less {each} is better" for each in metrics if form_of(each).less_is_better),
         *([f"always naming the largest class gives {trivial.mean:.2f}"] if trivial else []),
         "± half of the 95 % interval",
-        "differences in points, paired by seed",
+        f"differences{f' in {form.points}' if form.points else ''}, paired by seed",
     ]
     if report:
         notes += [

@@ -34,8 +34,9 @@ from kdgan.files import locked, make_folder, write_json
 from kdgan.methods import METHODS, Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.references import fingerprint
 from kdgan.tasks.config import ClassesData, Config
+from kdgan.tasks.metrics import less_is_better
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.tasks.run import Outcome, run_of
+from kdgan.tasks.run import Outcome, run_of, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
 from kdgan.training.execution import Execution
@@ -103,8 +104,11 @@ def tune(
     variants = {name: Variant(method) for name, method in methods.items()}
     for config in Comparison(base, variants, checked[:1]).runs().values():
         # What is wrong is found before anything is written.
-        if not len(run_of(config, execution).task.validation):
+        run_of(config, execution)  # which finds what is wrong with it
+        task = task_of(config, execution.data_dir)
+        if not len(task.validation):
             raise UsageError("nothing is left to validate on: tune with fewer labels")
+    lowest = less_is_better(task.measured[0])
     own = {name: fingerprint(find(method)) for name, method in methods.items() if method not in METHODS}
     bind_folder(out, "study.json", {**base.shared(), "seeds": seeds, **({"code": own} if own else {})})
     make_folder(out)
@@ -112,7 +116,8 @@ def tune(
         console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
     with locked(out):
         studies = {
-            name: _study(name, methods[name], base, (known or {}).get(name, {}), out) for name in methods
+            name: _study(name, methods[name], base, (known or {}).get(name, {}), out, lowest=lowest)
+            for name in methods
         }
     for target in [*range(ROUND, trials, ROUND), trials]:
         with locked(out):  # another command in this folder works on the same trials, and not on more
@@ -135,15 +140,26 @@ def tune(
     return _write(studies, base, seeds, out)
 
 
-def _study(name: str, method: str | type[Method], base: Config, known: Mapping[str, Any], out: Path) -> Study:
-    """The study of a method, from its file in `out` if it was begun there."""
+def _study(
+    name: str,
+    method: str | type[Method],
+    base: Config,
+    known: Mapping[str, Any],
+    out: Path,
+    *,
+    lowest: bool,
+) -> Study:
+    """The study of a method, for the lowest or the highest value, from its file in `out` if it was begun there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = out / f"{name.replace(':', '.')}.optuna.log"
     _mend(journal)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal), _Lock(journal)))
         study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+            storage=storage,
+            study_name=name,
+            direction="minimize" if lowest else "maximize",
+            load_if_exists=True,
         )
     except (KeyError, TypeError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
         raise wrong(

@@ -42,7 +42,7 @@ class Variant:
         method: its name, reference or class; or one of `kdgan.tasks.config.BASELINES`.
         hyper: its hyperparameters that differ from the defaults.
         training: fields of `Training` that differ from the comparison's.
-        config: fields of the configuration that do, such as `student`.
+        config: fields of the configuration that do, such as `student`; of `data` those of its fields that do.
     """
 
     method: str | type[Method]
@@ -117,7 +117,8 @@ class Comparison:
             return Config(base.data, metrics=base.metrics, **given)
         # A method's own rate must not change the teacher that all of them share.
         shared = replace(base.training, pretraining_lr=base.training.first_lr)
-        return replace(base, training=replace(shared, **own["training"]), **given, **own["config"])
+        data = replace(base.data, **own["config"].pop("data", {}))
+        return replace(base, data=data, training=replace(shared, **own["training"]), **given, **own["config"])
 
     def check(self, execution: Execution) -> None:
         """Finds what is wrong before anything is written.

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from kdgan.experiments.pool import Job, Reporter
-from kdgan.methods import find
+from kdgan.methods import find, name_of
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.run import (
-    NetworkRun,
     Outcome,
+    Planned,
+    PlayersRun,
     data_of,
     outcome_in,
     pretraining_folder,
@@ -29,22 +30,22 @@ def run_name(name: str, seed: int) -> str:
     return f"{name} seed {seed}"
 
 
-def run_folder(store: Path, config: Config) -> Path:
+def run_folder(store: Path, config: Planned) -> Path:
     """Folder of the run of a configuration."""
     return store / "runs" / config.name
 
 
-def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -> list[Job]:
+def jobs_for(configs: Mapping[str, Planned], execution: Execution, store: Path) -> list[Job]:
     """Every run by its name, after the pretraining that it shares with others of its seed."""
     jobs: dict[str, Job] = {}
     players: dict[str, str] = {}
     for name, config in configs.items():
-        if config.method in BASELINES:
+        if isinstance(config.method, str) and config.method in BASELINES:
             cost = 1000 * float(find_object(BASELINES[config.method]).cost)
             jobs[name] = Job(name, carry_out, (config, execution, store), cost=cost)
             continue
         kind, training, needs = find(config.method), config.training, []
-        for role in training.pretrained(kind):
+        for role in config.pretrained:
             # Runs that differ in what the player depends on need another one of the same role and seed.
             needed = digest(config.pretraining(role))
             if needed not in players:
@@ -63,7 +64,7 @@ def jobs_for(configs: Mapping[str, Config], execution: Execution, store: Path) -
 
 
 def pretrain(
-    config: Config, execution: Execution, store: Path, role: str, report: Reporter, stop: Callable[[], bool]
+    config: Planned, execution: Execution, store: Path, role: str, report: Reporter, stop: Callable[[], bool]
 ) -> float:
     """Trains one player on the labels; its time in seconds.
 
@@ -73,12 +74,12 @@ def pretrain(
     folder, values = pretraining_folder(config, role, store / "pretrained")
     with own_folder(folder, "config.json", values, wait=False):
         run = run_of(config, _watched(execution, report, stop))
-        assert isinstance(run, NetworkRun)
+        assert isinstance(run, PlayersRun)
         return run.pretrain(role, store / "pretrained").seconds
 
 
 def carry_out(
-    config: Config, execution: Execution, store: Path, report: Reporter, stop: Callable[[], bool]
+    config: Planned, execution: Execution, store: Path, report: Reporter, stop: Callable[[], bool]
 ) -> Outcome:
     """Carries out one run.
 
@@ -91,7 +92,7 @@ def carry_out(
         finished = outcome_in(folder, config)
         if finished is not None:
             return finished
-        run = run_of(config, _watched(execution, report, stop, config.method))
+        run = run_of(config, _watched(execution, report, stop, name_of(config.method)))
         return run.train(folder, store / "pretrained")
 
 

@@ -166,7 +166,8 @@ def _begin(connection: Connection[Any, Any], threads: int, prepare: _Later) -> N
         deterministic(threads)
         prepare.get()()
         while (job := inbox.next()) is not None:
-            done = _carried_out(*job, inbox)
+            done = carried_out(*job, inbox.report, inbox.stop)
+            done = done if done.error is not None else _sendable(done)
             sys.stdout.flush()
             with contextlib.suppress(OSError):  # the other process has ended
                 connection.send(done)
@@ -175,14 +176,27 @@ def _begin(connection: Connection[Any, Any], threads: int, prepare: _Later) -> N
             connection.send(Done(error=KdganError(f"a worker process could not begin: {failed(error)}")))
 
 
-def _carried_out(work: Callable[..., Any], arguments: tuple[Any, ...], inbox: _Inbox) -> Done:
+def carried_out(
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    report: Callable[[float], None],
+    stop: Callable[[], bool],
+) -> Done:
+    """Does a job: what becomes of it, errors of code of one's own as one line."""
     try:
         with _as_run_error_only():
-            value = work(*arguments, inbox.report, inbox.stop)
-            ForkingPickler.dumps(value)
+            return Done(work(*arguments, report, stop))
     except (KdganError, OSError) as error:
         return Done(error=error)
-    return Done(value)
+
+
+def _sendable(done: Done) -> Done:
+    try:
+        with _as_run_error_only():
+            ForkingPickler.dumps(done.value)
+    except (KdganError, OSError) as error:
+        return Done(error=error)
+    return done
 
 
 @contextlib.contextmanager

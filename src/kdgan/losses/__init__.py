@@ -9,29 +9,42 @@ from kdgan.losses.adversarial import (
     discriminator_loss,
     generated_labels,
     generator_loss,
+    log_rejected,
 )
 from kdgan.losses.concrete import annealed, concrete, gumbel, pseudo_labels
 from kdgan.losses.distillation import DISTANCES, Distance, Loss, cross_entropy, distance, js, kl, l2
+from kdgan.losses.families import Bernoulli, Categorical, Family
+from kdgan.losses.features import FEATURE_LOSSES, FeatureLoss, attention, feature_loss, hint, relational
 
 __all__ = [
     "DISTANCES",
     "ESTIMATORS",
+    "FEATURE_LOSSES",
+    "Bernoulli",
+    "Categorical",
     "Distance",
     "Estimator",
     "EstimatorName",
+    "Family",
+    "FeatureLoss",
     "Loss",
     "annealed",
+    "attention",
     "check_estimator",
     "concrete",
     "cross_entropy",
     "discriminator_loss",
     "distance",
+    "feature_loss",
     "generated_labels",
     "generator_loss",
     "gumbel",
+    "hint",
     "js",
     "kl",
     "l2",
     "label_weights",
+    "log_rejected",
     "pseudo_labels",
+    "relational",
 ]

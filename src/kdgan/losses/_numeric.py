@@ -1,9 +1,13 @@
 """Preparation of the inputs of every loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, is_of_memory
 
 
 def widened(logits: Tensor) -> Tensor:
@@ -34,29 +38,70 @@ def label_weights(targets: Tensor, logits: Tensor) -> Tensor:
     check_targets(targets, logits)
     if targets.is_floating_point():
         return targets.to(logits.dtype)
-    try:
+    with classes_refused(logits):
         return torch.zeros_like(logits).scatter(-1, targets.long().unsqueeze(-1), 1.0)
-    except RuntimeError as error:
+
+
+def log_accepted(scores: Tensor, targets: Tensor) -> Tensor:
+    """E_{y ~ targets}[log sigmoid(scores(y))] of `scores` `(..., K)`: for class indices that of one score alone.
+
+    Raises:
+        UsageError: if the targets are not those of these scores.
+    """
+    if targets.is_floating_point():
+        return (label_weights(targets, scores.detach()) * F.logsigmoid(scores)).sum(-1)
+    check_targets(targets, scores)
+    with classes_refused(scores):
+        return F.logsigmoid(scores.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1))
+
+
+@contextmanager
+def classes_refused(logits: Tensor) -> Iterator[None]:
+    """Raises a UsageError for what torch says, within the block, of a target that is no class."""
+    try:
+        yield
+    except (IndexError, RuntimeError) as error:
+        if is_of_memory(error):
+            raise
         raise UsageError(
             f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
         ) from error
 
 
-def of_labels(values: Tensor, targets: Tensor) -> Tensor:
-    """E_{y ~ targets}[values(y)] of `values` `(..., K)`: for class indices the value there, without a one-hot label.
+def filled(targets: Tensor, labelled: Tensor | None, logits: Tensor) -> Tensor:
+    """Targets with 0 in the rows without a label, whose -1 or NaN must reach neither value nor gradient.
 
     Raises:
-        UsageError: if the targets are not those of these values.
+        UsageError: if `labelled` does not say for each row whether it has a label.
     """
-    if targets.is_floating_point():
-        return (label_weights(targets, values.detach()) * values).sum(-1)
-    check_targets(targets, values)
-    try:
-        return values.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
-    except RuntimeError as error:
+    if labelled is None:
+        return targets
+    check_labelled(labelled, logits)
+    rows = labelled.shape
+    if targets.shape[: len(rows)] != rows:
+        return targets  # refused, with its shape, where the loss takes it
+    return targets.masked_fill(~labelled.view((*rows, *[1] * (targets.ndim - len(rows)))), 0)
+
+
+def check_labelled(labelled: Tensor, logits: Tensor) -> None:
+    """Raises a UsageError unless `labelled` says for each row of the logits whether it has a label."""
+    rows = logits.shape[:-1]
+    if labelled.dtype != torch.bool or labelled.shape != rows:
         raise UsageError(
-            f"a target is none of the {values.shape[-1]} classes that are scored: {error}"
-        ) from error
+            f"labelled must be {tuple(rows)} of torch.bool, which rows have a label, not {tuple(labelled.shape)} "
+            f"of {labelled.dtype}"
+        )
+
+
+def over_labelled(values: Tensor, labelled: Tensor | None) -> Tensor:
+    """Values `(...)` of rows with a label times N / n, and 0 of the others: their mean is that of the n labelled.
+
+    Without any label all are 0. The device is not waited for.
+    """
+    if labelled is None:
+        return values
+    count = labelled.sum(dtype=values.dtype).clamp_min(1)
+    return values.masked_fill(~labelled, 0) * (labelled.numel() / count)
 
 
 def check_targets(targets: Tensor, logits: Tensor) -> None:
@@ -66,4 +111,13 @@ def check_targets(targets: Tensor, logits: Tensor) -> None:
         raise UsageError(
             f"targets of shape {tuple(targets.shape)} and {targets.dtype} do not belong to logits of shape "
             f"{tuple(logits.shape)}: give class indices (...) or label weights (..., K)"
+        )
+
+
+def check_class_weights(weights: Tensor, logits: Tensor) -> None:
+    """Raises a UsageError unless there is one weight for each of the K classes or labels, on their device."""
+    if weights.shape != logits.shape[-1:] or weights.device != logits.device:
+        raise UsageError(
+            f"class_weights {tuple(weights.shape)} on {weights.device} do not belong to logits "
+            f"{tuple(logits.shape)} on {logits.device}: give one for each of the {logits.shape[-1]}"
         )

@@ -16,13 +16,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.losses._numeric import of_labels, widened, widened_pair
+from kdgan.losses._many import MANY, Discriminator, Expectation
+from kdgan.losses._numeric import (
+    check_targets,
+    classes_refused,
+    filled,
+    log_accepted,
+    over_labelled,
+    widened,
+    widened_pair,
+)
 from kdgan.losses.concrete import concrete, one_hot_argmax, pseudo_labels
 
 EstimatorName = Literal["exact", "concrete", "reinforce", "reinforce-baseline"]
 
 
-def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(
+    scores: Tensor, targets: Tensor, fake: Tensor, *, labelled: Tensor | None = None
+) -> Tensor:
     """−E_{y~p_u}[log p_d] − E_{y~fake}[log(1 − p_d)], which D minimises (max over d in paper, Eqs. 1, 3).
 
     The expectation is linear in the fake labels, so one argument serves every game: for KDGAN
@@ -32,16 +43,21 @@ def discriminator_loss(scores: Tensor, targets: Tensor, fake: Tensor) -> Tensor:
         scores: g, `(..., K)`; receives gradient.
         targets: true class indices `(...)` or label weights `(..., K)`.
         fake: weights of the generated labels, `(..., K)`; detached.
+        labelled: which rows have a label, bool `(...)`; None for all. True labels are those of these rows alone, so
+            weighed that the mean over all rows is their mean; every row has a generated one.
 
     Returns:
         One value per example, `(...)`, in nats.
 
     Raises:
-        UsageError: if scores and fake differ in shape, or the targets are not those of these scores.
+        UsageError: if scores and fake differ in shape, or targets or `labelled` are not those of these scores.
     """
     scores, fake = widened_pair(scores, fake)
-    accepted, rejected = F.logsigmoid(scores), F.logsigmoid(-scores)
-    return -of_labels(accepted, targets) - (fake.detach() * rejected).sum(-1)
+    targets, fake = filled(targets, labelled, scores), fake.detach()
+    if scores.shape[-1] >= MANY and scores.dtype == fake.dtype and not targets.is_floating_point():
+        return _of_many(scores, targets, fake, labelled)
+    accepted = over_labelled(log_accepted(scores, targets), labelled)
+    return -accepted - (fake * F.logsigmoid(-scores)).sum(-1)
 
 
 def generator_loss(
@@ -51,6 +67,7 @@ def generator_loss(
     estimator: EstimatorName = "exact",
     tau: float = 1.0,
     generator: torch.Generator | None = None,
+    rejected: Tensor | None = None,
 ) -> Tensor:
     """E_{y~p}[log(1 − p_d(x, y))], which C and T minimise (paper, Eqs. 3 and 8).
 
@@ -60,6 +77,7 @@ def generator_loss(
         estimator: how the gradient of the expectation is estimated, see `ESTIMATORS`.
         tau: τ of the concrete distribution; the other estimators do not use it.
         generator: source of the samples.
+        rejected: `log_rejected(scores)`, where it is known: a D that judges two players needs it once.
 
     Returns:
         One value per example, `(...)`, in nats, at most 0: the expectation (`exact`) or an unbiased sample
@@ -75,7 +93,13 @@ def generator_loss(
     """
     check_estimator(estimator)
     logits, scores = widened_pair(logits, scores)
-    return ESTIMATORS[estimator](logits, F.logsigmoid(-scores.detach()), tau=tau, generator=generator)
+    values = log_rejected(scores) if rejected is None else rejected
+    return ESTIMATORS[estimator](logits, values, tau=tau, generator=generator)
+
+
+def log_rejected(scores: Tensor) -> Tensor:
+    """log(1 − p_d) of every label, `(..., K)`, without gradient: what a generator's loss needs of scores g."""
+    return F.logsigmoid(-widened(scores.detach()))
 
 
 def generated_labels(
@@ -119,6 +143,9 @@ def exact(
     logits: Tensor, values: Tensor, *, tau: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """The sum over all K labels: no sampling noise and no bias. `tau` and `generator` are not used."""
+    if logits.shape[-1] >= MANY and not values.requires_grad:
+        expectation: Tensor = Expectation.apply(logits, values)  # type: ignore[no-untyped-call]
+        return expectation
     return (logits.softmax(-1) * values).sum(-1)
 
 
@@ -160,6 +187,15 @@ ESTIMATORS: Mapping[str, Estimator] = MappingProxyType(
         "reinforce-baseline": reinforce_with_baseline,
     }
 )
+
+
+def _of_many(scores: Tensor, targets: Tensor, fake: Tensor, labelled: Tensor | None) -> Tensor:
+    """`discriminator_loss` of class indices in few passes."""
+    check_targets(targets, scores)
+    weight = over_labelled(torch.ones_like(scores[..., 0]), labelled).unsqueeze(-1)
+    with classes_refused(scores):
+        loss: Tensor = Discriminator.apply(scores, targets.long().unsqueeze(-1), weight, fake)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def _score_function(

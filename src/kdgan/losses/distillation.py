@@ -16,7 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.errors import KdganError, UsageError, failed
-from kdgan.losses._numeric import check_targets, label_weights, widened, widened_pair
+from kdgan.losses._many import MANY, CrossEntropy
+from kdgan.losses._numeric import (
+    check_class_weights,
+    check_targets,
+    classes_refused,
+    filled,
+    label_weights,
+    over_labelled,
+    widened,
+    widened_pair,
+)
 from kdgan.references import find_callable, is_reference
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -43,7 +53,8 @@ def l2(logits: Tensor, target_logits: Tensor) -> Tensor:
         tensor([2.])
     """
     logits, target_logits = widened_pair(logits, target_logits)
-    return (logits - target_logits.detach()).square().mean(-1)
+    # In one pass each way, and the mean's division is that of the sums: with many labels their number is what costs.
+    return F.mse_loss(logits, target_logits.detach(), reduction="none").sum(-1) / logits.shape[-1]
 
 
 def kl(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -93,32 +104,49 @@ def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
     return temperature**2 * 0.5 * (_kl(log_p, log_m) + _kl(log_q, log_m))
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """−E_{y ~ targets}[log p(y|x)], the supervised loss, one value per example.
+def cross_entropy(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+    labelled: Tensor | None = None,
+) -> Tensor:
+    """−Σ_y w_y · q(y) · log p(y|x), q the smoothed targets: the supervised loss, one value per example.
 
     Args:
         logits: `(..., K)`.
         targets: class indices `(...)` or label weights `(..., K)`.
         smoothing: share of the target spread evenly over the K labels, in [0, 1).
+        class_weights: w, `(K,)`, 1 without; not divided out again, so that their scale is that of the loss.
+        labelled: which rows have a label, bool `(...)`; None for all. Those without count 0, whatever their target,
+            and the others N / n, so that the mean over all N rows is the mean over the n labelled ones.
 
     Returns:
         One value per example, `(...)`, in nats.
 
     Raises:
-        UsageError: if the targets are not those of these logits.
+        UsageError: if targets, weights or `labelled` are not those of these logits.
+
+    Example:
+        >>> import torch
+        >>> cross_entropy(torch.zeros(2, 4), torch.tensor([3, -1]), labelled=torch.tensor([True, False]))
+        tensor([2.7726, 0.0000])
     """
     logits = widened(logits)
-    if not smoothing and not targets.is_floating_point():
-        check_targets(targets, logits)
-        if logits.ndim == 2:
-            return _of_indices(logits, targets.long())
-        return _of_indices(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).long()).view(
-            targets.shape
-        )
-    weights = label_weights(targets, logits.detach())
-    if smoothing:
-        weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
-    return -(weights * logits.log_softmax(-1)).sum(-1)
+    targets = filled(targets, labelled, logits)
+    check_targets(targets, logits)
+    if class_weights is not None:
+        check_class_weights(class_weights, logits)
+        class_weights = class_weights.to(logits.dtype)
+    if targets.is_floating_point() or (smoothing and logits.shape[-1] < MANY):
+        values = _of_weights(logits, targets, smoothing, class_weights)
+    elif logits.ndim == 2:
+        values = _of_indices(logits, targets.long(), smoothing, class_weights)
+    else:
+        rows = logits.reshape(-1, logits.shape[-1])
+        values = _of_indices(rows, targets.reshape(-1).long(), smoothing, class_weights).view(targets.shape)
+    return over_labelled(values, labelled)
 
 
 def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
@@ -145,22 +173,28 @@ def distance(chosen: Distance, *, temperature: float = 1.0) -> Loss:
 
 def _own(loss: Loss) -> Loss:
     def checked(logits: Tensor, target_logits: Tensor) -> Tensor:
-        try:
-            values = loss(logits, target_logits.detach())
-        except KdganError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise failed(
-                error, f"distillation loss {getattr(loss, '__qualname__', type(loss).__qualname__)}"
-            ) from error
-        if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
-            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise UsageError(
-                f"a distillation loss must give one value per example, {tuple(logits.shape[:-1])}, not {found}"
-            )
-        return values
+        return own_values(loss, logits, target_logits.detach(), "distillation loss")
 
     return checked
+
+
+def own_values(loss: Loss, logits: Tensor, other: Tensor, what: str) -> Tensor:
+    """Values `(...)` of a loss of one's own.
+
+    Raises:
+        UsageError: if it does not give one value per example.
+        RunError: saying what it raises.
+    """
+    try:
+        values = loss(logits, other)
+    except KdganError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failed(error, f"{what} {getattr(loss, '__qualname__', type(loss).__qualname__)}") from error
+    if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
+        found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise UsageError(f"a {what} must give one value per example, {tuple(logits.shape[:-1])}, not {found}")
+    return values
 
 
 DISTANCES: Mapping[str, Callable[..., Tensor]] = MappingProxyType({"l2": l2, "kl": kl, "js": js})
@@ -170,13 +204,28 @@ _NEVER = -(2**31)
 """No label: torch passes over one label without a word, -100 unless told otherwise."""
 
 
-def _of_indices(logits: Tensor, targets: Tensor) -> Tensor:
-    try:
-        return F.cross_entropy(logits, targets, reduction="none", ignore_index=_NEVER)
-    except IndexError as error:
-        raise UsageError(
-            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
-        ) from error
+def _of_indices(logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None) -> Tensor:
+    with classes_refused(logits):
+        if logits.shape[-1] >= MANY and not smoothing and class_weights is None:
+            loss: Tensor = CrossEntropy.apply(logits, targets.unsqueeze(-1))  # type: ignore[no-untyped-call]
+            return loss
+        return F.cross_entropy(
+            logits,
+            targets,
+            weight=class_weights,
+            reduction="none",
+            ignore_index=_NEVER,
+            label_smoothing=smoothing,
+        )
+
+
+def _of_weights(logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None) -> Tensor:
+    weights = label_weights(targets, logits.detach())
+    if smoothing:
+        weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
+    if class_weights is not None:
+        weights = weights * class_weights
+    return -(weights * logits.log_softmax(-1)).sum(-1)
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:

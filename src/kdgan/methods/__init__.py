@@ -19,6 +19,7 @@ from kdgan.methods.base import Signals as Signals
 from kdgan.methods.codis import Codis as Codis
 from kdgan.methods.codis import Codis3 as Codis3
 from kdgan.methods.distn import Distn as Distn
+from kdgan.methods.features import Features as Features
 from kdgan.methods.kdgan import KDGAN as KDGAN
 from kdgan.methods.mimic import Mimic as Mimic
 from kdgan.methods.mimic import Noisy as Noisy
@@ -29,6 +30,7 @@ from kdgan.methods.player import Player as Player
 from kdgan.methods.player import Terms as Terms
 from kdgan.methods.pretraining import DiscriminatorPretraining as DiscriminatorPretraining
 from kdgan.methods.pretraining import pretraining as pretraining
+from kdgan.methods.selftrain import SelfTrain as SelfTrain
 from kdgan.methods.supervised import Supervised as Supervised
 from kdgan.references import find_object, is_reference
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
-from kdgan.losses import annealed, check_estimator
+from kdgan.losses import Categorical, Family, annealed, check_estimator
+from kdgan.methods.features import Features, FeatureTerm
 from kdgan.methods.player import Losses, Optimization, Player, Terms, total
 
 Signals = Mapping[str, Tensor]
 """Logits or scores `(B, K)` of the other players, by role: the student learns from them beside the labels."""
+LossOf = dict[str, Tensor]
+"""The loss of each player by role, a single number."""
 Learning = Optimization | Mapping[str, Optimization | None]
 """Optimization of the players: one for all, or one for each role; None keeps that player as it is."""
 Parameter = tuple[float, float] | tuple[str, ...]
@@ -36,6 +40,8 @@ class Shared(TypedDict, total=False):
     Attributes:
         optimization: how the players learn.
         seed: of all that the method draws.
+        family: what logits are logits of, with the supervised loss: `kdgan.losses.Categorical`, the default, or
+            `Bernoulli`.
         epsilon: ε ≥ 0, the largest root mean square by which inputs are moved before a step, in units of the
             inputs, see `Method.perturbed`. 0, the default, moves nothing.
         teacher_every: players other than C learn in the first of so many updates, C in each: most of the time of an
@@ -44,6 +50,7 @@ class Shared(TypedDict, total=False):
 
     optimization: Learning
     seed: int
+    family: Family
     epsilon: float
     teacher_every: int
 
@@ -60,6 +67,7 @@ class Method:
 
     Attributes:
         players: each role's `Player`.
+        family: its losses of labels.
         generator: source of all that the method draws, on the players' device.
 
     Raises:
@@ -88,6 +96,8 @@ class Method:
     """Steps of C in each update."""
     uses_unlabelled: bool = True
     """Whether it learns from examples without labels; one that does not is given labelled ones alone."""
+    features: FeatureTerm | None = None
+    """What `add_features` added."""
 
     def __init__(self, *modules: nn.Module, **shared: Unpack[Shared]) -> None:
         if len(modules) != len(self.roles):
@@ -111,6 +121,7 @@ class Method:
         if not self.players[main].learns:
             raise UsageError(f"the {main} must learn: it has no optimization")
         device = next((p.device for module in modules for p in module.parameters()), torch.device("cpu"))
+        self.family = shared.get("family", Categorical()).to(device)
         self.generator = torch.Generator(device).manual_seed(shared.get("seed", 0))
         self._updates = 0
 
@@ -129,19 +140,91 @@ class Method:
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
-        losses = self.step(self.perturbed(batch, progress) if self.epsilon else batch, progress)
+        batch = self.perturbed(batch, progress) if self.epsilon else batch
+        with self.watching(batch):
+            losses = self.step(batch, progress)
         self._updates += 1
         return losses
+
+    def add_features(self, features: Features, sample: Batch, *, seed: int = 0) -> None:
+        """Adds a term to C's loss: layers of C learn from layers of T, see `kdgan.methods.Features`.
+
+        The perturbation of inputs by ε goes on to follow the method's own terms.
+
+        Args:
+            features: which layers, and how.
+            sample: some examples, on the players' device, that show how large features are.
+            seed: of what is drawn for it.
+
+        Raises:
+            UsageError: if the method has no teacher, or layers do not fit.
+        """
+        check_teaches(type(self))
+        self.features = FeatureTerm(features, self.student, self.players["teacher"], sample, seed=seed)
+
+    def watching(self, batch: Batch) -> AbstractContextManager[None]:
+        """A block in which C and T are called on the batch, and what their layers give is seen if it is needed."""
+        return nullcontext() if self.features is None else self.features.watching(batch)
 
     @property
     def updates_teacher(self) -> bool:
         """Whether this is an update in which the other players learn, too; see `teacher_every`."""
         return self._updates % self.teacher_every == 0
 
+    def losses(self, batch: Batch, progress: float = 0.0, *, roles: Iterable[str] | None = None) -> LossOf:
+        """The losses of players without a step, for a loop that updates by itself (Lightning, Accelerate).
+
+        Each reaches its own player alone, so that one backward pass through their sum gives every player its gradient.
+        To keep the order of Algorithm 1, ask for the loss of one role after the other's step.
+
+        Args:
+            batch: on the device of the players.
+            progress: share of training that is done, in [0, 1).
+            roles: whose; None for all that learn.
+
+        Returns:
+            By role, the mean of the loss over the batch, a single number with gradient.
+
+        Raises:
+            UsageError: for a role that does not learn here.
+        """
+        if self.teacher_every > 1:
+            raise UsageError(
+                f"teacher_every is {self.teacher_every}, and losses() gives those of an update in which all learn: "
+                "leave it 1, and ask for the student's alone when only the student shall learn"
+            )
+        wanted = [role for role, player in self.players.items() if player.learns]
+        for role in () if roles is None else roles:
+            if role not in wanted:
+                raise UsageError(f"the {role} does not learn here: {', '.join(wanted)} do")
+        chosen = wanted if roles is None else list(roles)
+        with self.watching(batch):
+            return {
+                role: total(self.players[role].all_terms(self.loss_of(role, batch, progress))).mean()
+                for role in chosen
+            }
+
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The terms of a player's loss, with what the others say now: here of C alone."""
+        if role != "student":
+            raise NotImplementedError(f"{type(self).__name__} trains no {role}")
+        return self.student_loss(self.student(batch), batch, self.signals(batch), progress)
+
+    def supervised(self, logits: Tensor, batch: Batch, smoothing: float = 0.0) -> Tensor:
+        """The supervised loss `(B,)`, of labelled examples alone: the others count 0, and these so much more that the
+        mean over the batch is that over them.
+
+        Args:
+            logits: `(B, K)`; receive gradient.
+            batch: the labels.
+            smoothing: label smoothing in place of the family's, where it is above 0.
+        """
+        own = None if not smoothing or self.family.loss is not None else smoothing
+        return self.family.supervised(logits, batch.targets, labelled=batch.labelled, smoothing=own)
+
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of every player that learns, on the batch as it is: here of C alone, down `student_loss`."""
-        logits = self.student(batch)
-        return self.student.learn(self.student_loss(logits, batch, self.signals(batch), progress), progress)
+        return self.student.learn(self.loss_of("student", batch, progress), progress)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """Loss of C.
@@ -191,6 +274,7 @@ class Method:
             "players": {role: player.state_dict() for role, player in self.players.items()},
             "generator": self.generator.get_state(),
             "updates": self._updates,
+            **({} if self.features is None else {"features": self.features.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -199,6 +283,17 @@ class Method:
             player.load_state_dict(state["players"][role])
         self.generator.set_state(state["generator"].cpu())
         self._updates = int(state["updates"])
+        if self.features is not None:
+            self.features.load_state_dict(state["features"])
+
+
+def check_teaches(kind: type[Method]) -> None:
+    """Raises a UsageError unless a method has a student and a teacher, whose features it can be given to match."""
+    if not {"student", "teacher"} <= {*kind.roles}:
+        raise UsageError(
+            f"method {kind.name or kind.__qualname__} has no teacher to take features from: choose one that has, such "
+            "as distn"
+        )
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

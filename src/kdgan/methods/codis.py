@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import Distance, cross_entropy, distance
+from kdgan.losses import Distance
 from kdgan.methods.base import RATES, Method, SearchSpace, Shared, Signals, check_range
 from kdgan.methods.player import Losses, Terms
 
@@ -63,7 +63,7 @@ class Codis(Method):
         check_range("gamma", gamma, 0)
         super().__init__(*modules, **shared)
         self.beta, self.gamma = beta, gamma
-        self.distance = distance(distillation, temperature=temperature)
+        self.distance = self.family.distance(distillation, temperature=temperature)
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of every network, or of C alone, on predictions from before it."""
@@ -84,6 +84,13 @@ class Codis(Method):
                 losses |= {f"{role}_{name}": mean for name, mean in player.learn(terms, progress).items()}
         return losses
 
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The labels, and the other networks, as they are now."""
+        with torch.no_grad():
+            others = [player(batch) for other, player in self.players.items() if other != role]
+        weight = self.beta if role == "student" else self.gamma
+        return self._follow(self.players[role](batch), batch, others, weight)
+
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The labels, and the other networks."""
         return self._follow(logits, batch, list(signals.values()), self.beta)
@@ -92,7 +99,7 @@ class Codis(Method):
         """The loss of a network that learns from the labels and follows the others, by their mean distance."""
         distances = torch.stack([self.distance(mine, theirs) for theirs in others])
         return {
-            "label": (1.0, cross_entropy(mine, batch.targets)),
+            "label": (1.0, self.supervised(mine, batch)),
             "distillation": (weight, distances.mean(0)),
         }
 

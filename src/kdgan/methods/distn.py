@@ -8,7 +8,7 @@ from typing import Unpack
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import Distance, cross_entropy, distance
+from kdgan.losses import Distance
 from kdgan.methods.base import RATES, Method, Shared, Signals, check_range
 from kdgan.methods.player import Terms
 
@@ -43,11 +43,11 @@ class Distn(Method):
     ) -> None:
         check_range("weight", weight, 0, 1)
         super().__init__(student, teacher, **shared)
-        self.weight, self.distance = weight, distance(distillation, temperature=temperature)
+        self.weight, self.distance = weight, self.family.distance(distillation, temperature=temperature)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The labels, and the teacher's softened ones."""
         return {
-            "label": (1 - self.weight, cross_entropy(logits, batch.targets)),
+            "label": (1 - self.weight, self.supervised(logits, batch)),
             "distillation": (self.weight, self.distance(logits, signals["teacher"])),
         }

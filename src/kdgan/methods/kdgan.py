@@ -9,16 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import (
-    Distance,
-    EstimatorName,
-    annealed,
-    cross_entropy,
-    discriminator_loss,
-    distance,
-    generated_labels,
-    generator_loss,
-)
+from kdgan.losses import Distance, EstimatorName, annealed
 from kdgan.methods.base import Method, Shared, Signals, check_game, check_range
 from kdgan.methods.codis import PEERS
 from kdgan.methods.player import Losses, Terms
@@ -108,7 +99,7 @@ class KDGAN(Method):
         super().__init__(student, teacher, discriminator, **shared)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.adversarial, self.supervision = adversarial, supervision
-        self.distance = distance(distillation, temperature=temperature)
+        self.distance = self.family.distance(distillation, temperature=temperature)
         self.estimator, self.tau = estimator, (tau_start, tau_end)
         self.d_steps, self.t_steps, self.c_steps = d_steps, t_steps, c_steps
 
@@ -126,9 +117,7 @@ class KDGAN(Method):
 
         # D: true labels up, those of C and T down.
         for _ in range(self.d_steps if self.plays and D.learns else 0):
-            z = self.alpha * self._labels(c) + (1 - self.alpha) * self._labels(t)
-            loss = discriminator_loss(D(batch), batch.targets, z)
-            losses |= D.learn({"discriminator": (1.0, loss)}, progress)
+            losses |= D.learn(self._judging(c, t, batch), progress)
         if self.plays:
             with torch.no_grad():
                 signals["discriminator"] = D(batch)
@@ -137,7 +126,7 @@ class KDGAN(Method):
         for step in range(self.t_steps if self.updates_teacher and T.learns else 0):
             t = T(batch) if step else t
             g = signals.get("discriminator")
-            terms = self._terms(t, batch, c, g, progress, game=1 - self.alpha, follow=self.gamma)
+            terms = self._teaching(t, c, g, batch, progress)
             losses |= {f"teacher_{name}": mean for name, mean in T.learn(terms, progress).items()}
         if self.updates_teacher and T.learns:
             with torch.no_grad():
@@ -148,6 +137,28 @@ class KDGAN(Method):
             c = C(batch) if step else c
             losses |= C.learn(self.student_loss(c, batch, signals, progress), progress)
         return losses
+
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The loss of C, T or D, against the others as they are now."""
+        if role == "student":
+            return super().loss_of(role, batch, progress)
+        with torch.no_grad():
+            others = {other: player(batch) for other, player in self.players.items() if other != role}
+        if role == "discriminator":
+            return self._judging(others["student"], others["teacher"], batch)
+        g = others["discriminator"] if self.plays else None
+        return self._teaching(self.players[role](batch), others["student"], g, batch, progress)
+
+    def _judging(self, c: Tensor, t: Tensor, batch: Batch) -> Terms:
+        """The loss of D: true labels of the examples that have one up, labels of C and T down."""
+        z = self._labels(c).mul_(self.alpha).add_(self._labels(t).mul_(1 - self.alpha))
+        g = self.players["discriminator"](batch)
+        loss = self.family.discriminator_loss(g, batch.targets, z, labelled=batch.labelled)
+        return {"discriminator": (1.0, loss)}
+
+    def _teaching(self, t: Tensor, c: Tensor, g: Tensor | None, batch: Batch, progress: float) -> Terms:
+        """The loss of T."""
+        return self._terms(t, batch, c, g, progress, game=1 - self.alpha, follow=self.gamma)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """α·E_{y~p_c}[log(1 − p_d(x, y))], β·L_DS^c, and the label."""
@@ -182,12 +193,14 @@ class KDGAN(Method):
         terms = {}
         if scores is not None:
             tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-            loss = generator_loss(logits, scores, estimator=self.estimator, tau=tau, generator=self.generator)
+            loss = self.family.generator_loss(
+                logits, scores, estimator=self.estimator, tau=tau, generator=self.generator
+            )
             terms["adversarial"] = (self.adversarial * game, loss)
         terms["distillation"] = (follow, self.distance(logits, other))
         if self.supervision:
-            terms["label"] = (self.supervision, cross_entropy(logits, batch.targets))
+            terms["label"] = (self.supervision, self.supervised(logits, batch))
         return terms
 
     def _labels(self, logits: Tensor) -> Tensor:
-        return generated_labels(logits, estimator=self.estimator, generator=self.generator)
+        return self.family.generated_labels(logits, estimator=self.estimator, generator=self.generator)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import l2
 from kdgan.methods.base import RATES, Method, Shared, Signals, check_range
 from kdgan.methods.player import Terms
 
@@ -24,7 +23,7 @@ class Mimic(Method):
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The squared difference."""
-        return {"distillation": (1.0, l2(logits, signals["teacher"]))}
+        return {"distillation": (1.0, self.family.distance("l2")(logits, signals["teacher"]))}
 
 
 class Noisy(Mimic):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Unpack
 
+import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.losses import EstimatorName, annealed, discriminator_loss, generated_labels, generator_loss
+from kdgan.losses import EstimatorName, annealed
 from kdgan.methods.base import RATES, Method, Shared, Signals, check_game
 from kdgan.methods.player import Losses, Terms
 
@@ -62,18 +63,33 @@ class NaGAN(Method):
         losses: Losses = {}
         c = C(batch)
         for _ in range(self.d_steps if self.updates_teacher and D.learns else 0):
-            z = generated_labels(c, estimator=self.estimator, generator=self.generator)
-            loss = discriminator_loss(D(batch), batch.targets, z)
-            losses |= D.learn({"discriminator": (1.0, loss)}, progress)
+            losses |= D.learn(self._judging(c, batch), progress)
         signals = self.signals(batch)
         for step in range(self.c_steps):
             c = C(batch) if step else c
             losses |= C.learn(self.student_loss(c, batch, signals, progress), progress)
         return losses
 
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The loss of C or D, against the other as it is now."""
+        if role == "student":
+            return super().loss_of(role, batch, progress)
+        with torch.no_grad():
+            c = self.student(batch)
+        return self._judging(c, batch)
+
+    def _judging(self, logits: Tensor, batch: Batch) -> Terms:
+        """The loss of D: true labels up, those of C down."""
+        z = self.family.generated_labels(logits, estimator=self.estimator, generator=self.generator)
+        g = self.players["discriminator"](batch)
+        loss = self.family.discriminator_loss(g, batch.targets, z, labelled=batch.labelled)
+        return {"discriminator": (1.0, loss)}
+
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """E_{y~p_c}[log(1 − p_d(x, y))]."""
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
         g = signals["discriminator"]
-        loss = generator_loss(logits, g, estimator=self.estimator, tau=tau, generator=self.generator)
+        loss = self.family.generator_loss(
+            logits, g, estimator=self.estimator, tau=tau, generator=self.generator
+        )
         return {"adversarial": (1.0, loss)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -129,6 +129,7 @@ class Player:
         self.role, self.module, self.optimization = role, module, optimization
         self.optimizer: torch.optim.Optimizer | None = None
         self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+        self.adds: Callable[[], Terms] | None = None  # terms beside those of its method
         self._share = torch.empty(0)
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         if optimization is None:
@@ -189,6 +190,7 @@ class Player:
             group["lr"] = self.optimization.rate(progress)
         for parameter in self._parameters:
             parameter.grad = None
+        terms = self.all_terms(terms)
         loss = total(terms)
         if (self._share.shape, self._share.dtype, self._share.device) != (
             loss.shape,
@@ -211,6 +213,16 @@ class Player:
         # Autocast keeps its copies of the weights to the end of its block: what comes next must see the new ones.
         torch.clear_autocast_cache()
         return {name: value.detach().mean() for name, (_, value) in terms.items()}
+
+    def all_terms(self, terms: Terms) -> Terms:
+        """The terms that a method has for this player, and those that are added to any method's."""
+        if self.adds is None:
+            return terms
+        added = self.adds()
+        check_terms(terms)
+        for name in sorted(terms.keys() & added.keys()):
+            raise UsageError(f"the method has a loss term {name} of its own: call it otherwise")
+        return {**terms, **added}
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers and the state of optimizer and scheduler."""
@@ -299,9 +311,11 @@ def arguments(role: str, batch: Batch, sees: str = "both") -> tuple[tuple[Tensor
         sees: `both`, `inputs` or `privileged`, for all but the student.
 
     Raises:
-        UsageError: if a name is in both.
+        UsageError: if a name is in both, or there is nothing that it sees.
     """
     inputs, known = batch.inputs, batch.privileged
+    if known is None and sees == "privileged" and role != "student":
+        raise UsageError(f"the {role} sees privileged information alone, and there is none")
     if role == "student" or known is None or sees == "inputs":
         return _called(inputs)
     if sees == "privileged":

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
-import torch
 from torch import nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
-from kdgan.losses import discriminator_loss
 from kdgan.methods.base import Method, Shared
-from kdgan.methods.player import Losses
+from kdgan.methods.player import Losses, Terms
 from kdgan.methods.supervised import Supervised
 
 
@@ -26,10 +24,15 @@ class DiscriminatorPretraining(Method):
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of D."""
-        discriminator = self.players["discriminator"]
-        g = discriminator(batch)
-        loss = discriminator_loss(g, batch.targets, torch.full_like(g, 1 / g.shape[-1]))
-        return discriminator.learn({"discriminator": (1.0, loss)}, progress)
+        return self.players["discriminator"].learn(self.loss_of("discriminator", batch, progress), progress)
+
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """True labels up, all labels alike down."""
+        g = self.players[role](batch)
+        loss = self.family.discriminator_loss(
+            g, batch.targets, self.family.uniform(g), labelled=batch.labelled
+        )
+        return {"discriminator": (1.0, loss)}
 
 
 def pretraining(role: str, module: nn.Module, *, smoothing: float = 0.0, **shared: Unpack[Shared]) -> Method:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import UsageError
-from kdgan.losses import cross_entropy
 from kdgan.methods.base import RATES, Method, Shared, Signals
 from kdgan.methods.player import Losses, Terms
 
@@ -44,9 +43,12 @@ class Supervised(Method):
 
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of the network."""
-        player = self.players[self.role]
-        return player.learn(self.student_loss(player(batch), batch, {}, progress), progress)
+        return self.players[self.role].learn(self.loss_of(self.role, batch, progress), progress)
+
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The loss of the network, whatever its role."""
+        return self.student_loss(self.players[role](batch), batch, {}, progress)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The cross entropy."""
-        return {"label": (1.0, cross_entropy(logits, batch.targets, smoothing=self.smoothing))}
+        return {"label": (1.0, self.supervised(logits, batch, self.smoothing))}

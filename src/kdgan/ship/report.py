@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
+from kdgan.files import save_json
 from kdgan.ship.cost import Cost
+from kdgan.ship.forms import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,8 @@ class Report:
         majority: the accuracy of always naming the largest class.
         evaluation_seconds: of all evaluations, on the way and for this report.
         data: which the metrics are of.
-        chosen: updates after which student and control were best on validation data and are given, by role; none where
-            they are those of the last update.
+        chosen: updates after which student and control were best on validation data, by role, and as which they are
+            given; none where they are those of the last update.
         ended: updates of student and control, by role, where training ended before all of them.
     """
 
@@ -41,10 +46,30 @@ class Report:
     chosen: Mapping[str, int] = field(default_factory=dict)
     ended: Mapping[str, int] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as values that JSON can hold; None stands for a metric that is infinite."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "metrics": {
+                role: {name: value if math.isfinite(value) else None for name, value in found.items()}
+                for role, found in self.metrics.items()
+            },
+            "costs": {role: asdict(found) for role, found in self.costs.items()},
+            **{name: dict(getattr(self, name)) for name in ("seconds", "chosen", "ended")},
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Writes `to_dict()` as JSON, whole or not at all.
+
+        Raises:
+            UsageError: if the file cannot be written.
+        """
+        save_json(path, self.to_dict())
+
     def __str__(self) -> str:
         """A table for people."""
-        shown = list(self.metrics["student"])
-        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in shown)
+        forms = {name: form_of(name) for name in self.metrics["student"]}
+        head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in forms)
         lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>13}{'ms':>9}"]
         names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
         unjudged = [role for role in self.costs if role not in self.metrics]
@@ -52,7 +77,8 @@ class Report:
             c = self.costs["student" if role == "control" else role.removesuffix(" before")]
             found = self.metrics.get(role, {})
             values = "".join(
-                f"{f'{found[name]:.2f}' if found else '-':>{max(10, len(name) + 2)}}" for name in shown
+                f"{form.text(found[name]) if found else '-':>{max(10, len(name) + 2)}}"
+                for name, form in forms.items()
             )
             flops = "not counted" if c.flops is None else f"{c.flops / 1e6:.2f}"
             numbers = f"{c.parameters:>13,}{c.bytes / 2**20:>9.2f}{flops:>13}{c.milliseconds:>9.3f}"
@@ -60,27 +86,58 @@ class Report:
         lines += [
             f"{role}: needs privileged information, which validation does not have." for role in unjudged
         ]
-        updates = "updates of student and control alike" if not self.ended else "updates of the student"
-        lines.append(
-            f"Accuracy in %, on {self.data}; one example at a time; {self.updates:,} {updates}, from one seed; always "
-            f"naming the largest class gives {self.majority:.2f} %."
-        )
+        return "\n".join([*lines, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """What the numbers are, and what they say."""
+        student, control = self.metrics["student"], self.metrics.get("control")
+        trivial = ""
+        if "accuracy" in student:
+            trivial = f"; always naming the largest class gives an accuracy of {self.majority:.2f} %"
+        notes = [
+            f"{_units([*student])}, on {self.data}; one example at a time; {self.updates:,} updates of "
+            f"{'the student' if self.ended else 'student and control alike'}, from one seed{trivial}."
+        ]
         if self.chosen:
-            lines.append(f"Chosen on validation data, at its best there: {_after(self.chosen)}.")
+            notes.append(f"Chosen as what was best on validation data: {_after(self.chosen)}.")
         if self.ended:
-            lines.append(f"Training ended early, as nothing got better: {_after(self.ended)}.")
-        if self.metrics["student"]["accuracy"] <= self.majority:
-            lines.append(
+            notes.append(f"Training ended early, as nothing got better: {_after(self.ended)}.")
+        whole = self.evaluation_seconds + sum(self.seconds.values())
+        if self.evaluation_seconds > 0:
+            notes.append(f"Evaluation took {100 * self.evaluation_seconds / whole:.1f} % of the time.")
+        if student.get("accuracy", math.inf) <= self.majority:
+            notes.append(
                 "The student is no better than naming the largest class: it has learned nothing of use."
             )
-        below = self.metrics.get("control", {}).get("accuracy", 0.0) - self.metrics["student"]["accuracy"]
-        if below > 0:
-            lines.append(
-                f"The student is {below:.2f} points below its control, so the method did not help here. A teacher that "
-                "is very sure of itself (logits far apart) can do this: one trained with label smoothing teaches more."
+        first = next(iter(student))
+        form = form_of(first)
+        ahead = 0.0 if control is None else student[first] - control[first]
+        if (ahead > 0) if form.less_is_better else (ahead < 0):
+            by = " ".join(filter(None, [form.text(abs(ahead)), form.points]))
+            side = "above" if form.less_is_better else "below"
+            notes.append(
+                f"The student is {by} {side} its control{'' if first == 'accuracy' else f' in {first}'}, so the method "
+                "did not help here. A teacher that is very sure of itself (logits far apart) can do this: one trained "
+                "with label smoothing teaches more."
             )
-        return "\n".join(lines)
+        return notes
 
 
 def _after(updates: Mapping[str, int]) -> str:
     return ", ".join(f"the {role} after {count:,} updates" for role, count in updates.items())
+
+
+def _units(metrics: Sequence[str]) -> str:
+    """In a sentence, e.g. "Accuracy and ece in %, log_loss in nats; less is better for log_loss and ece"."""
+    by_unit: dict[str, list[str]] = {}
+    for name in metrics:
+        by_unit.setdefault(form_of(name).in_unit, []).append(name)
+    units = [f"{_joined(names)}{unit}" for unit, names in by_unit.items() if unit]
+    less = [name for name in metrics if form_of(name).less_is_better]
+    better = [f"less is better for {_joined(less)}"] if less else []
+    text = "; ".join([*filter(None, [", ".join(units)]), *better]) or "Metrics"
+    return text[:1].upper() + text[1:]
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -76,7 +76,7 @@ class TagExamples:
         features: `(N, F)` float32.
         targets: bool `(N, K)`.
         tokens: int64 `(N, L)`, padded with 0: the words of the text and the photo's tags that are no targets.
-        rows: of the photos in each part.
+        rows: of the photos in each part, and those of the training part whose tags are hidden: `unlabelled`.
         names: of all photos.
     """
 
@@ -143,6 +143,8 @@ def choose(
     held_out: int | None = None,
     length: int = 32,
     vocabulary: int = 20_000,
+    labels: int | None = None,
+    unlabelled: bool = False,
 ) -> TagExamples:
     """Target tags, and the photos that have one of them and some text beside it.
 
@@ -160,9 +162,13 @@ def choose(
             most 1,000.
         length: most tokens of a text, L.
         vocabulary: most words that are known.
+        labels: training photos whose tags are known, drawn by seed: of fewer, the first of more. None for all. Which
+            tags are the target ones does not change with it, nor do the photos of the other parts.
+        unlabelled: whether the others are learned from, with their text; words count where they are learned from.
 
     Raises:
-        UsageError: if there are fewer such tags than `count`, too few photos, or other tags than these in the table.
+        UsageError: if there are fewer such tags than `count`, too few photos, or other tags than these in the table; or
+            if more photos are to be labelled than there are for training.
     """
     photos.has(choice)
     if count < 1:
@@ -192,7 +198,8 @@ def choose(
     for row in kept:
         targets[row, [place[tag] for tag in photos.tags[row] if tag in place]] = True
     rows = _split(photos, kept, min(1000, len(kept) // 6) if held_out is None else held_out, chance)
-    counted = Counter(word for row in rows["train"] for word in words[row])
+    rows |= _some_labelled(photos.name, rows["train"], labels, unlabelled, seed)
+    counted = Counter(word for row in (*rows["train"], *rows["unlabelled"]) for word in words[row])
     known_words = sorted(counted, key=lambda word: (-counted[word], word))[:vocabulary]
     return TagExamples(
         tags=tuple(chosen),
@@ -243,6 +250,21 @@ def _split(
         "validation": np.sort(others[:held_out]),
         "test": kept[aside],
     }
+
+
+def _some_labelled(
+    name: str, rows: NDArray[np.int64], labels: int | None, unlabelled: bool, seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Training photos whose tags are known, and others that are learned from; each in the order of the table."""
+    if labels is not None and not 1 <= labels <= len(rows) - unlabelled:
+        raise UsageError(
+            f"{labels} labelled photos asked for, but {name} has {len(rows)} for training"
+            f"{', of which some are to have no label' if unlabelled else ''}"
+        )
+    order = np.random.default_rng(mixed(seed, "labelled photos")).permutation(rows)
+    known = rows if labels is None else np.sort(order[:labels])
+    rest = np.sort(order[labels:]) if unlabelled and labels is not None else rows[:0]
+    return {"train": known, "unlabelled": rest}
 
 
 def _tags(column: pl.Series, path: Path, name: str) -> list[list[str]]:

@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
+from kdgan.data.semi import Semi
+from kdgan.data.targets import Kind
 from kdgan.errors import UsageError
 from kdgan.references import is_reference
 from kdgan.ship.student import Student
+from kdgan.tasks.choice import check, evaluated, in_order, named
 from kdgan.tasks.config import Config
-from kdgan.tasks.metrics import Metric, evaluated, own_metrics
+from kdgan.tasks.metrics import Metric, metric
 from kdgan.training.evaluate import logits_of
 
 
@@ -41,17 +44,22 @@ class Task(ABC):
 
     Attributes:
         config: of the run.
-        train: the examples to learn from, on the CPU.
+        train: the labelled examples to learn from, on the CPU.
+        unlabelled: others without labels, or None.
         validation: others, for choosing and watching; may be empty.
         test: for the one measurement at the end.
         labels: names of the K labels.
         augment: other views of inputs, or None.
-        metrics: names of what `metrics_of` gives; the first is the one that comparisons are about.
+        kind: of the task, for ready-made metrics.
+        metrics: names of what tables show.
+        recorded: names of what results hold beside them.
         count_shown: how many test examples `shown` gives.
         about: what the task is, for a page, where that needs words.
     """
 
+    kind: ClassVar[Kind] = "classes"
     metrics: tuple[str, ...]
+    recorded: ClassVar[tuple[str, ...]] = ()
     count_shown: ClassVar[int] = 0
     about: str = ""
     config: Config
@@ -60,6 +68,17 @@ class Task(ABC):
     test: Batch
     labels: tuple[str, ...]
     augment: Augmentation | None = None
+    unlabelled: Batch | None = None
+
+    @property
+    def examples(self) -> Batch | Semi:
+        """All examples to learn from."""
+        return self.train if self.unlabelled is None else Semi(self.train, self.unlabelled)
+
+    @property
+    def count_unlabelled(self) -> int:
+        """How many of them have no label."""
+        return 0 if self.unlabelled is None else len(self.unlabelled)
 
     @staticmethod
     @abstractmethod
@@ -72,7 +91,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Metrics of logits `(N, K)`, by name, in per cent."""
+        """Metrics of logits `(N, K)`, by name: `metrics` and `recorded`."""
 
     def trivial(self) -> dict[str, float]:
         """What takes no model at all to reach on test data, by name; nothing where no such number says much."""
@@ -83,18 +102,35 @@ class Task(ABC):
         """A trained student with all that it takes to use it."""
 
     def measure(self, module: nn.Module, data: Batch, *, role: str = "student") -> dict[str, float]:
-        """Metrics of a player on examples, by name: those of the task, then those of one's own."""
-        logits = logits_of(module, data, role=role)
-        return {**self.metrics_of(logits, data.targets), **evaluated(self.own_metrics, logits, data.targets)}
+        """All metrics of a player on examples, by name."""
+        return self.measured_from(logits_of(module, data, role=role), data.targets)
+
+    def measured_from(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
+        """All metrics of logits `(N, K)`, by name: those of `measured` in their order, then `recorded`."""
+        found = {**self.metrics_of(logits, targets), **evaluated(self.further_metrics, logits, targets)}
+        return {name: found[name] for name in in_order(self.measured, self.recorded)}
 
     @cached_property
-    def own_metrics(self) -> Mapping[str, Metric]:
-        """Metrics of one's own by name.
+    def measured(self) -> tuple[str, ...]:
+        """Names of the metrics that tables show; the first is the one that comparisons are about, see `in_order`."""
+        return in_order(named(self.config.metrics, self.metrics), self.metrics)
+
+    @cached_property
+    def further_metrics(self) -> Mapping[str, Metric]:
+        """Metrics that the configuration names and `metrics_of` does not give, by name.
 
         Raises:
-            UsageError: if there is none of those that the configuration names.
+            UsageError: if there is none of that name, or it is not defined for these data.
         """
-        return own_metrics(self.config.metrics, taken=self.metrics)
+        known = (*self.metrics, *self.recorded)
+        asked = named(self.config.metrics, self.metrics)
+        given = {name: function for name, function in asked.items() if name not in known}
+        found = {name: own or metric(name, self.kind, len(self.labels)) for name, own in given.items()}
+        ready = {name: found[name] for name, own in given.items() if own is None}
+        for part in (self.test, self.validation):
+            if len(part):
+                check(ready, len(self.labels), part.targets)
+        return found
 
     def save(self, module: nn.Module, path: Path) -> None:
         """Writes a trained student into a file of its own."""

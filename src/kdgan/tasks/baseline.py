@@ -11,7 +11,6 @@ import torch
 from kdgan.errors import UsageError
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.tasks.metrics import evaluated
 from kdgan.tasks.run import Outcome, Run, likeliest, task_of
 from kdgan.tasks.tags import Tags
 from kdgan.training.execution import Execution
@@ -33,7 +32,7 @@ class BaselineRun(Run):
         task = task_of(config, execution.data_dir)
         assert isinstance(task, Tags), "a configuration has baselines for tags alone"
         self.task = self.tags = task
-        self.metrics = (*task.metrics, *task.own_metrics)
+        self.metrics = task.measured
         try:
             self.baseline: Any = find_object(BASELINES[config.method])(**config.hyper)
         except TypeError as error:
@@ -46,10 +45,10 @@ class BaselineRun(Run):
         self.baseline.fit(data.features[train], data.targets[train])
         seconds = time.perf_counter() - began
         scores = torch.as_tensor(self.baseline.scores(data.features[test]))
-        own = evaluated(self.task.own_metrics, scores, self.task.test.targets)
         return Outcome(
-            metrics={**self.task.metrics_of(scores, self.task.test.targets), **own},
+            metrics=self.task.measured_from(scores, self.task.test.targets),
             labels=len(train),
+            unlabelled=self.task.count_unlabelled,
             seconds=round(seconds, 3),
             examples=likeliest(scores[: self.task.count_shown], self.task),
         )

@@ -9,17 +9,15 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
 from kdgan.data.source import Source
-from kdgan.data.split import split
+from kdgan.data.split import Unlabelled, split
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Task
+from kdgan.tasks.choice import UNEVEN
 from kdgan.tasks.config import ClassesData, Config
-from kdgan.tasks.metrics import accuracy, balanced_accuracy, majority
+from kdgan.tasks.metrics import majority, metric
 from kdgan.tasks.sources import unchanged
-
-UNEVEN = 1.5
-"""Classes are uneven where the largest has more than so many times its share."""
 
 
 class Classes(Task):
@@ -34,6 +32,7 @@ class Classes(Task):
     """
 
     metrics: tuple[str, ...] = ("accuracy",)
+    recorded = ("log_loss", "ece")
 
     def __init__(self, config: Config, source: Source) -> None:
         assert isinstance(config.data, ClassesData)
@@ -43,8 +42,12 @@ class Classes(Task):
             )
         augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
         self.config = config
-        self.split = split(source, labels=config.data.labels, seed=config.seed)
+        beside: Unlabelled = (
+            "rest" if config.data.unlabelled == "rest" else "own" if config.data.more else "none"
+        )
+        self.split = split(source, labels=config.data.labels, seed=config.seed, unlabelled=beside)
         self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
+        self.unlabelled = self.split.unlabelled
         self.labels = self.split.classes
         if self.trivial()["majority/accuracy"] > UNEVEN * 100 / len(self.labels):
             self.metrics = ("accuracy", "balanced_accuracy")
@@ -63,9 +66,8 @@ class Classes(Task):
         return build(network, self.split.shape, len(self.labels), privileged=privileged)
 
     def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """The accuracy and, where classes are uneven, its mean over them."""
-        known = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
-        return {name: known[name](logits, targets) for name in self.metrics}
+        """The accuracy and, where classes are uneven, its mean over them; and how good the probabilities are."""
+        return {name: metric(name, self.kind)(logits, targets) for name in (*self.metrics, *self.recorded)}
 
     def trivial(self) -> dict[str, float]:
         """The share of the largest class."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
 
-from kdgan.errors import UsageError, printable
+from kdgan.errors import UsageError, printable, wrong
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
 from kdgan.stored import as_kind
@@ -32,6 +32,9 @@ class ClassesData:
         sha256: of what was read, see `kdgan.data.Source`, so that a run depends on its configuration alone; None where
             the name says it all.
         labels: labelled examples; None for all outside validation.
+        unlabelled: what is learned from without labels: `rest` for examples of the data that have none, and those whose
+            labels are hidden as `labels` are fewer; or the path of a file or folder, see `kdgan.data.load`, for its
+            examples beside those of the data that have none. None, or `none`, for none.
         target: label column of a table.
         privileged: privileged columns of a table.
         exclude: columns of a table that are left out.
@@ -44,6 +47,7 @@ class ClassesData:
     source: str
     sha256: str | None = None
     labels: int | None = None
+    unlabelled: str | None = None
     target: str | None = None
     privileged: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -51,21 +55,36 @@ class ClassesData:
     image_size: int | None = None
     skip_damaged: bool = False
 
+    def __post_init__(self) -> None:
+        if self.unlabelled == "none":
+            object.__setattr__(self, "unlabelled", None)
+
     @property
     def title(self) -> str:
         """Its name in results."""
         return _title(self.source)
 
     @property
+    def more(self) -> str | None:
+        """The path of further examples without labels; None where there is none."""
+        return None if self.unlabelled == "rest" else self.unlabelled
+
+    @property
+    def as_read(self) -> ClassesData:
+        """The same without what matters only once the files are read."""
+        return replace(self, labels=None, unlabelled=self.more)
+
+    @property
     def files(self) -> tuple[object, ...]:
         """Key of the data as they are read from their files."""
-        return self.kind, *(getattr(self, each.name) for each in fields(self) if each.name != "labels")
+        return self.kind, *(getattr(self.as_read, each.name) for each in fields(self))
 
     @property
     def reading(self) -> dict[str, Any]:
         """Arguments of `kdgan.data.load` beside the source."""
         names = ("target", "privileged", "exclude", "missing", "image_size", "skip_damaged")
-        return {name: getattr(self, name) for name in names}
+        own = {"unlabelled": self.more}
+        return own | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,11 @@ class TagsData:
     Attributes:
         source: a Parquet file, or `scenes` for generated ones.
         sha256: of the file's content.
+        labels: photos of the training part whose tags are known, drawn by seed; None for all.
+        unlabelled: `rest` to learn from the others, too, with their text but without their tags. None, or `none`, for
+            the labelled ones alone.
+        text: whether teacher and discriminator see the texts. Without, they are the same networks on texts without
+            words, on the same photos: that shows what the text is worth.
         choice: whether the most `popular` tags are the labels, or `random` ones.
         count: how many tags.
         text_encoder: how texts are read: `lstm`, or `bag` for words without an order.
@@ -86,6 +110,9 @@ class TagsData:
     kind: ClassVar = "tags"
     source: str
     sha256: str | None = None
+    labels: int | None = None
+    unlabelled: Literal["rest", "none"] | None = None
+    text: bool = True
     choice: Literal["popular", "random"] = "popular"
     count: int = 200
     text_encoder: Literal["lstm", "bag"] = "lstm"
@@ -99,11 +126,20 @@ class TagsData:
                 raise UsageError(f"{name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must be in [0, 1), not {self.dropout!r}")
+        if self.unlabelled not in ("rest", "none", None):
+            raise wrong(f"unlabelled photos are rest or none, not {self.unlabelled!r:.60}")
+        if self.unlabelled == "none":
+            object.__setattr__(self, "unlabelled", None)
+        if self.unlabelled is not None and self.labels is None:
+            raise UsageError(
+                "unlabelled photos are those beside some that keep their tags: say with labels how many do"
+            )
 
     @property
     def title(self) -> str:
         """Its name in results."""
-        return f"{_title(Path(self.source).stem)}, {self.choice} tags"
+        without = "" if self.text else ", no text"
+        return f"{_title(Path(self.source).stem)}, {self.choice} tags{without}"
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -160,6 +196,11 @@ class Config:
         method = self.method.rpartition(":")[2]
         return f"{method}-seed{self.seed}-{digest(self.identity())}"
 
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The players that are trained on the labels before the method begins."""
+        return () if self.method in BASELINES else self.training.pretrained(find(self.method))
+
     def network(self, role: str) -> str:
         """The network that plays a role."""
         if role == "student":
@@ -194,7 +235,8 @@ class Config:
         }
         if portable:
             data = shared["data"]
-            names = {name: Path(data[name]).name for name in ("source", "embeddings") if data.get(name)}
+            paths = ("source", "embeddings", "unlabelled")
+            names = {name: Path(data[name]).name for name in paths if data.get(name)}
             shared["data"] = {**data, **names}
         return shared
 

@@ -67,7 +67,8 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
             raise wrong(
                 f"{execution.data_dir or now.source} is no longer what it was when {folder} was configured"
             )
-    task = task_of(config if trust else replace(config, metrics=()), execution.data_dir)
+    known = tuple(name for name in config.metrics if not is_reference(name))
+    task = task_of(config if trust else replace(config, metrics=known), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
     metrics = task.measure(module, task.test)
     return Evaluated(config, metrics, task.trivial(), len(task.test), count_parameters(module))

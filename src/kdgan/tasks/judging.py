@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from kdgan.data.own import HeldOut
 from kdgan.data.parts import rows_of, shuffled_evenly
 from kdgan.errors import UsageError, wrong
+from kdgan.tasks.choice import check
+from kdgan.tasks.metrics import METRICS, less_is_better
 from kdgan.tasks.own import OwnTask
+from kdgan.training.choice import Choice
 from kdgan.training.config import Training, plain_number
 
 SHARE = 0.02
@@ -29,21 +33,21 @@ class Judge:
     """Held-out examples by what they are for, and what was found on them.
 
     Attributes:
-        task: how players are judged.
-        way: examples that a student is looked at on its way: in all evaluations but the last or, where one is chosen,
-            in all.
-        last: those of the evaluation after the last update; None for those of the way.
-        report: those of the report.
+        whole: judges by all of validation.
+        way: judges by those that a student is looked at on its way: in all evaluations but the last or, where one is
+            chosen, in all.
+        last: by those of the evaluation after the last update; None for those of the way.
+        report: by those of the report.
         name: what the report says that they are.
         evaluations: how many there are.
         rows: where the report is of a part of validation: which, bool `(N,)`.
         seconds: time that was spent here, without that of the evaluations that loops count themselves.
     """
 
-    task: OwnTask
-    way: HeldOut
-    last: HeldOut | None
-    report: HeldOut
+    whole: OwnTask
+    way: OwnTask
+    last: OwnTask | None
+    report: OwnTask
     name: str
     evaluations: int
     rows: Tensor | None = None
@@ -59,7 +63,7 @@ class Judge:
         seed: int,
         chooses: bool,
         given: bool,
-        test: HeldOut | None,
+        test: OwnTask | None,
     ) -> Judge:
         """Says what each of the held-out examples is for.
 
@@ -78,17 +82,19 @@ class Judge:
         Raises:
             UsageError: if validation has too few examples to be split.
         """
-        whole, targets = task.validation, task.validation.targets
+        targets = task.validation.targets
         # In examples, and of the student's updates alone: what other players learn makes it only cheaper.
         most = SHARE / FORWARD * training.steps * training.batch
         if not chooses:
             count = max(LEAST, int(most / training.evaluations))
-            way = whole
+            way = task
             if count < len(targets):
-                way = rows_of(whole, _first(shuffled_evenly(targets, seed), count))
-            report, name = (whole, "validation data") if test is None else (test, "test data")
-            return cls(task, way, whole, report, name, training.evaluations)
-        choosing, rows, name = whole, None, "test data"
+                # Where a metric needs more than there is in a part, all are looked at.
+                with suppress(UsageError):
+                    way = _part(task, _first(shuffled_evenly(targets, seed), count))
+            report, name = (task, "validation data") if test is None else (test, "test data")
+            return cls(task, way, task, report, name, training.evaluations)
+        choosing, rows, name = task, None, "test data"
         if test is not None:
             report = test
         else:
@@ -97,21 +103,27 @@ class Judge:
                     "validation has one example, which cannot choose a student and report on it too: give test="
                 )
             rows = ~_first(shuffled_evenly(targets, seed), len(targets) // 2)
-            choosing, report = rows_of(whole, ~rows), rows_of(whole, rows)
+            choosing, report = _part(task, ~rows), _part(task, rows)
             name = "the half of validation data that chose nothing"
-        fit = max(LEAST_TO_CHOOSE, int(most / len(choosing)))
+        fit = max(LEAST_TO_CHOOSE, int(most / len(choosing.validation)))
         evaluations = training.evaluations if given else min(training.evaluations, fit)
         return cls(task, choosing, None, report, name, evaluations, rows)
 
+    def choice(self, *, keep: bool, patience: int | None) -> Choice:
+        """The choice of a student by the first metric."""
+        first = next(iter(self.whole.metrics))
+        better = operator.lt if less_is_better(first) else operator.gt
+        return Choice(first, better, keep, patience)
+
     def on_the_way(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics of an evaluation."""
-        return self.task.measure(role, module, self.way)
+        return self.way.measure(role, module)
 
     def at_last(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics of the evaluation after the last update."""
         if self.last is None:
             return self.on_the_way(role, module)
-        found = self.task.measure(role, module, self.last)
+        found = self.last.measure(role, module)
         if self.last is self.report:
             self._found[role] = found
         return found
@@ -122,18 +134,34 @@ class Judge:
         `teacher before` is a teacher that nothing was changed of since it was first looked at.
         """
         player = role.removesuffix(" before")
-        if not self.task.judges(player, self.report):
+        if not self.report.judges(player):
             return None
         began = time.perf_counter()
         if role not in self._found:
-            logits = self.task.first.get(player) if role.endswith(" before") else None
-            if logits is not None and self.rows is not None:
-                logits = logits[self.rows.to(logits.device)]
-            if logits is None or len(logits) != len(self.report) or self.name == "test data":
-                logits = self.task.logits(module, self.report, player)
-            self._found[role] = self.task.metrics_of(logits, self.report.targets)
+            logits = self._first_logits(player) if role.endswith(" before") else None
+            if logits is None:
+                logits = self.report.logits(player, module)
+            self._found[role] = self.report.metrics_of(logits)
         self.seconds += time.perf_counter() - began
         return self._found[role]
+
+    def _first_logits(self, role: str) -> Tensor | None:
+        """Logits of a player on the examples of the report, if it was asked for them before anything was trained."""
+        logits = self.whole.first.get(role)
+        if logits is None or self.report is self.whole:
+            return logits
+        return None if self.rows is None else logits[self.rows.to(logits.device)]
+
+
+def _part(task: OwnTask, rows: Tensor) -> OwnTask:
+    """The task that judges by some of its examples.
+
+    Raises:
+        UsageError: for a metric that is not defined for so few.
+    """
+    part = rows_of(task.validation, rows)
+    check({name: each for name, each in task.metrics.items() if name in METRICS}, task.classes, part.targets)
+    return replace(task, validation=part, first={})
 
 
 def check_choice(keep: object, patience: object) -> int | None:

@@ -1,109 +1,211 @@
-"""Metrics: numbers from logits and targets."""
+"""Ready-made metrics by name: numbers from logits and targets of each kind of task."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
-from kdgan.errors import wrong
-from kdgan.references import find_callable
-from kdgan.training.loop import BOOKKEEPING
+from kdgan.data.targets import Kind
+from kdgan.errors import RunError, UsageError, wrong
+from kdgan.ship.forms import FORMS, form_of
+from kdgan.tasks import scores
 
 Metric: TypeAlias = Callable[[Tensor, Tensor], float]
-"""Logits `(N, K)` and targets, class indices `(N,)` or label weights `(N, K)`, to a number; more is better."""
+"""Logits `(N, K)` and targets to a number, of examples that have a label. Of one's own: more is better."""
 
 
-RESERVED = (
-    *BOOKKEEPING,
-    *("data", "labels", "method", "seed", "student_updates"),
-    *("pretraining_seconds", "student_parameters", "teacher_parameters"),
+@dataclass(frozen=True, slots=True)
+class ReadyMade:
+    """A ready-made metric.
+
+    Attributes:
+        functions: what computes it, see `kdgan.tasks.scores`, for each kind of task that it makes sense for.
+        unit: `%`, `nats`; empty for a plain number.
+        digits: behind the point, for people.
+        less_is_better: whether the lower of two values is the better one.
+        least: classes that it takes at least.
+    """
+
+    functions: Mapping[str, Metric]
+    unit: str
+    digits: int
+    less_is_better: bool
+    least: int = 1
+
+
+def _as_two(of_classes: Metric) -> Metric:
+    """The metric of one logit as that of two classes, no and yes, of which no has the logit 0."""
+
+    def of_one(logits: Tensor, targets: Tensor) -> float:
+        two = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        return of_classes(two, torch.cat([1 - targets, targets], dim=1))
+
+    return of_one
+
+
+def _ready_made(
+    name: str,
+    classes: Metric,
+    binary: Metric | None = None,
+    multilabel: Metric | None = None,
+    least: int = 1,
+) -> ReadyMade:
+    found = {"classes": classes, "binary": binary, "multilabel": multilabel}
+    functions = {kind: function for kind, function in found.items() if function is not None}
+    form = FORMS[name]
+    return ReadyMade(MappingProxyType(functions), form.unit, form.digits, form.less_is_better, least)
+
+
+_OF: Mapping[str, tuple[Metric, Metric] | tuple[Metric, Metric, Metric]] = {
+    "accuracy": (scores.accuracy, scores.bits_accuracy, scores.bits_accuracy),
+    "balanced_accuracy": (scores.balanced_accuracy, _as_two(scores.balanced_accuracy)),
+    "f1_macro": (scores.f1_macro, _as_two(scores.f1_macro), scores.bits_f1_macro),
+    "auroc": (scores.auroc, scores.bits_auroc, scores.bits_auroc),
+    "average_precision": (
+        scores.average_precision,
+        scores.bits_average_precision,
+        scores.bits_average_precision,
+    ),
+    "log_loss": (scores.log_loss, scores.bits_log_loss, scores.bits_log_loss),
+    "brier": (scores.brier, scores.bits_brier, scores.bits_brier),
+    "ece": (scores.ece, scores.bits_ece, scores.bits_ece),
+}
+METRICS: Mapping[str, ReadyMade] = MappingProxyType(
+    {
+        **{name: _ready_made(name, *functions) for name, functions in _OF.items()},
+        "top5": _ready_made("top5", scores.top5, least=6),
+    }
 )
-"""Names in histories and results that are of no metric."""
+"""The ready-made metrics by name.
+
+| name | what | of several labels |
+|---|---|---|
+| `accuracy` | % of examples whose likeliest class is true | % of labels that are right |
+| `balanced_accuracy` | its mean over the classes that occur | – |
+| `f1_macro` | F1 in %, mean over the classes that occur | over the labels that occur |
+| `auroc` | area under the ROC curve in %, one class against the rest, mean over those with both | likewise |
+| `average_precision` | in %, one class against the rest, mean over the classes that occur | likewise |
+| `log_loss` | cross-entropy in nats | its mean over the labels |
+| `brier` | squared error of the probabilities, summed over the classes (0 to 2) | mean over the labels (0 to 1) |
+| `ece` | expected calibration error in %, 15 bins (Guo et al., 2017) | over all labels of all examples |
+| `top5` | % of examples whose true class is among the five likeliest | – |
+
+One logit stands for two classes, no and yes; its `auroc` and `average_precision` are those of yes, and its `brier` is
+the mean of the squares (0 to 1).
+"""
+DEFAULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "classes": ("accuracy", "log_loss", "ece"),
+        "binary": ("accuracy", "auroc", "average_precision", "log_loss"),
+        "multilabel": ("average_precision", "f1_macro", "log_loss"),
+    }
+)
+"""Metrics that a report shows where none are named, by kind of task; the first is always shown."""
 
 
-def accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Per cent of examples whose highest-scored label is true; for label weights: one of those with the largest."""
-    best = logits.argmax(-1)
-    if targets.ndim == 1:
-        return 100 * (best == targets).double().mean().item()
-    right = targets.gather(1, best.unsqueeze(1)).squeeze(1) == targets.amax(1)
-    return 100 * right.double().mean().item()
+def metric(name: str, kind: Kind, classes: int | None = None) -> Metric:
+    """The function of a ready-made metric, of logits and targets; rows without a label are left out.
+
+    Args:
+        name: one of `METRICS`.
+        kind: of the task.
+        classes: K, where it is known.
+
+    Raises:
+        UsageError: for an unknown name, and a metric that makes no sense for such a task; and by the function for what
+            it is not defined for.
+        RunError: by the function, for logits that are NaN.
+
+    Example:
+        >>> import torch
+        >>> log_loss = metric("log_loss", "binary")
+        >>> round(log_loss(torch.zeros(4, 1), torch.tensor([0.0, 1.0, 1.0, 0.0])), 4)
+        0.6931
+    """
+    fitting = [each for each, found in METRICS.items() if _fits(found, kind, classes)]
+    if name not in METRICS:
+        raise wrong(
+            f"there is no metric {name!r:.60}: take {', '.join(fitting)}, or module:function of your own"
+        )
+    if name not in fitting:
+        what = {"binary": "one logit", "multilabel": "several labels"}.get(kind, f"{classes} classes")
+        raise wrong(f"metric {name} makes no sense for {what}: take {', '.join(fitting)}")
+    return partial(_value, name, kind)
 
 
-def majority(targets: Tensor) -> float:
-    """The accuracy of always naming the label that is most often right: what any model must beat."""
+def _fits(found: ReadyMade, kind: Kind, classes: int | None) -> bool:
+    return kind in found.functions and (classes is None or kind != "classes" or classes >= found.least)
+
+
+def _value(name: str, kind: Kind, logits: Tensor, targets: Tensor) -> float:
+    try:
+        return METRICS[name].functions[kind](*_ready(kind, *labelled(logits, targets)))
+    except UsageError as error:
+        raise wrong(f"metric {name}: {error}") from error
+
+
+def _ready(kind: Kind, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets as `kdgan.tasks.scores` takes them, of a form and within bounds."""
+    if kind == "binary" and targets.ndim == 1:
+        targets = targets.unsqueeze(1)
+    indices = kind == "classes" and targets.ndim == 1
+    if logits.ndim != 2 or (targets.shape != logits.shape[: 1 if indices else 2]):
+        raise wrong(f"targets {tuple(targets.shape)} do not fit logits {tuple(logits.shape)}")
+    if indices and targets.is_floating_point():
+        raise wrong(f"class indices are whole numbers, not {targets.dtype}")
+    most = logits.shape[1] - 1 if indices else 1
+    if targets.min() < 0 or targets.max() > most:
+        raise wrong(f"targets must be from 0 to {most}")
+    if logits.isnan().any() or (kind == "classes" and logits.amax(1).min() == -math.inf):
+        raise RunError("a network gives logits that are no numbers (NaN)")
+    return logits, targets if indices else targets.double()
+
+
+def labelled(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows that have a label: whose class is not -1, or whose weights are not NaN.
+
+    Raises:
+        UsageError: where there is none, or a row has some weights and lacks others.
+    """
+    if targets.is_floating_point():
+        missing = targets.isnan()
+        if targets.ndim > 1:
+            some, missing = missing.any(1), missing.all(1)
+            if not torch.equal(some, missing):
+                raise wrong("a row of targets is NaN in part: without a label is one that is NaN as a whole")
+    else:
+        missing = targets == -1 if targets.ndim == 1 else torch.zeros(len(targets), dtype=torch.bool)
+    if missing.all():
+        raise wrong("no example has a label, so there is nothing to measure")
+    return (logits[~missing], targets[~missing]) if missing.any() else (logits, targets)
+
+
+def majority(targets: Tensor, kind: Kind = "classes") -> float:
+    """The accuracy of always naming the label that is most often right: what any model must beat.
+
+    Of bits, for each label whichever of yes and no is the more frequent.
+    """
+    targets = labelled(targets, targets)[1]
+    if kind != "classes":
+        share = (targets > 0.5).double().reshape(len(targets), -1).mean(0)
+        return 100 * torch.maximum(share, 1 - share).mean().item()
     if targets.ndim == 1:
         return 100 * targets.bincount().amax().item() / len(targets)
     return 100 * (targets == targets.amax(1, keepdim=True)).double().mean(0).amax().item()
 
 
-def balanced_accuracy(logits: Tensor, targets: Tensor) -> float:
-    """Mean over the classes of the per cent of their examples that are named so; of classes that occur.
-
-    Args:
-        logits: `(N, K)`.
-        targets: class indices `(N,)`.
-    """
-    each = [
-        accuracy(logits[targets == label], targets[targets == label])
-        for label in targets.bincount().nonzero()
-    ]
-    return sum(each) / len(each)
+def less_is_better(name: str) -> bool:
+    """Whether the lower of two values of a metric is the better one, by its name in results."""
+    return form_of(name).less_is_better
 
 
-def own_metrics(given: Iterable[str] | Mapping[str, Metric], taken: Iterable[str] = ()) -> dict[str, Metric]:
-    """Metrics of one's own by name: of references `module:function`, the function's name.
-
-    Args:
-        given: references, or functions by name.
-        taken: names that are those of other metrics.
-
-    Raises:
-        UsageError: for a reference that leads to nothing that can be called, or a name that another metric has.
-    """
-    functions: list[tuple[str, Metric]]
-    if not isinstance(given, Mapping) and (
-        not isinstance(given, Iterable)
-        or isinstance(given, str)
-        or not all(isinstance(each, str) for each in given)
-    ):
-        raise wrong("metrics must be functions by name, {name: function}, or a list of module:function")
-    if isinstance(given, Mapping):
-        functions = list(given.items())
-    else:
-        functions = [(reference.rpartition(":")[2], find_callable(reference)) for reference in given]
-    found: dict[str, Metric] = {}
-    for name, metric in functions:
-        if not isinstance(name, str) or not name or not name.isprintable():
-            raise wrong(f"the name of a metric must be a word, not {name!r:.60}")
-        if not callable(metric):
-            raise wrong(f"metric {name} is no function of logits and targets, but {type(metric).__name__}")
-        if name in RESERVED or "/" in name:
-            raise wrong(
-                f"metric {name} has the name of something that results hold anyway: call it otherwise"
-            )
-        if name in (*found, *taken):
-            raise wrong(f"metric {name} has the name of another one: call it otherwise")
-        found[name] = metric
-    return found
-
-
-def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """The numbers that metrics of one's own give.
-
-    Raises:
-        UsageError: for one that is no finite number.
-    """
-    found = {}
-    for name, metric in metrics.items():
-        try:
-            # A metric that writes into what it is given must not change what the others see.
-            found[name] = float(metric(logits.clone(), targets.clone()))
-        except (Exception, SystemExit) as error:  # of any kind: it is the user's code
-            raise wrong(f"metric {name} fails ({type(error).__name__}: {error})") from error
-        if not math.isfinite(found[name]):
-            raise wrong(f"metric {name} gives {found[name]}, which is no finite number")
-    return found
+def best(name: str, values: Iterable[float]) -> float:
+    """The best of the values of a metric."""
+    return min(values) if less_is_better(name) else max(values)

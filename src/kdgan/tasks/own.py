@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,15 +11,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch, checked, labelled_rows
-from kdgan.data.own import Data, HeldOut, Inputs, held_out, sample_of, training_data
+from kdgan.data.heldout import HeldOut, held_out
+from kdgan.data.kept import sample_of
+from kdgan.data.own import Data, Inputs, training_data
+from kdgan.data.recorded import Recorded
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
-from kdgan.data.stream import Recorded, Stream
+from kdgan.data.stream import Stream
 from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
+from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
-from kdgan.tasks.metrics import Metric, accuracy, evaluated
+from kdgan.tasks.choice import check, chosen, evaluated
+from kdgan.tasks.metrics import METRICS, Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.players import is_trained
@@ -35,8 +40,8 @@ class OwnTask:
         validation: what players are judged by. It has privileged information only where training has.
         kind: of task.
         classes: K, the logits of each player.
-        metrics: beside accuracy, by name.
-        first: logits on the validation examples of players before anything was trained, by role.
+        metrics: by name; the first is the one that counts.
+        first: logits on the judged examples of players before anything was trained, by role.
         eval_batch: examples per forward pass where players are judged; None for as many as are surely not too many.
     """
 
@@ -55,7 +60,7 @@ class OwnTask:
         train: Data,
         validation: Data,
         players: Mapping[str, nn.Module],
-        metrics: Mapping[str, Metric],
+        metrics: Mapping[str, Metric | None],
         device: torch.device,
         *,
         size: int,
@@ -97,36 +102,88 @@ class OwnTask:
         check_batch(sample, classes, "train", kind)
         form = _Form(kind, classes, device, size, seed, augment)
         if isinstance(data, Semi):
+            others = data.unlabelled if isinstance(data.unlabelled, Batch) else data.unlabelled.like
+            if others is not None:
+                check_players(players, others[:2].to(device), "unlabelled")
             data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
         else:
             data = form.put(data, sample)
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        task = cls(data, sample, judged, kind, classes, metrics, eval_batch=eval_batch)
-        task = replace(task, validation=task.judged(judged, device))
-        task.check_judged(players, task.validation)
+        task = cls(data, sample, judged, kind, classes, {}, eval_batch=eval_batch).judging_on(judged, players)
+        return replace(task, metrics=chosen(metrics, kind, classes, judged.targets))
+
+    def judging_on(self, judged: HeldOut, players: Mapping[str, nn.Module]) -> OwnTask:
+        """The same that judges players by other examples, such as those of a test.
+
+        Raises:
+            UsageError: if players do not fit them.
+        """
+        judged = judged.of_kind(self.kind, self.classes).map(lambda batch: batch.to(self.sample.device))
+        if self.sample.privileged is None:
+            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
+        task = replace(self, validation=judged, first={})
+        able = {role: each for role, each in players.items() if task.judges(role)}
+        check_players(able, judged.sample, judged.what, self.kind)
+        check(
+            {name: each for name, each in self.metrics.items() if name in METRICS},
+            self.classes,
+            judged.targets,
+        )
         return task
 
-    def judged(self, data: HeldOut, device: torch.device) -> HeldOut:
-        """Held-out examples in the form that players are judged by."""
-        found = data.of_kind(self.kind, self.classes).map(lambda batch: batch.to(device))
-        if self.sample.privileged is None:
-            found = found.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
-        return found
+    def family(
+        self, loss: Loss | None, class_weights: Tensor | Sequence[float] | str | None, smoothing: float
+    ) -> Family:
+        """What logits are logits of, with what the caller says of the supervised loss.
 
-    def check_judged(self, players: Mapping[str, nn.Module], data: HeldOut) -> None:
-        """Raises a UsageError unless those players that can be judged by these examples fit them."""
-        can = {role: each for role, each in players.items() if self.judges(role, data)}
-        check_players(can, data.sample, data.what, self.kind)
+        Raises:
+            UsageError: for weights that are not those of the classes, or settings that make no sense.
+        """
+        kind = Categorical if self.kind == "classes" else Bernoulli
+        if isinstance(class_weights, str):
+            if class_weights != "balanced":
+                raise wrong(f"class_weights must be numbers or 'balanced', not {class_weights!r:.60}")
+            class_weights = self._balanced()
+        elif class_weights is not None:
+            try:
+                class_weights = torch.as_tensor(class_weights, dtype=torch.float32)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise wrong(f"class_weights must be numbers, not {class_weights!r:.60}") from error
+        if class_weights is not None and class_weights.shape != (self.classes,):
+            raise wrong(
+                f"class_weights must be one for each of {self.classes} classes, not {tuple(class_weights.shape)}"
+            )
+        return kind(class_weights=class_weights, smoothing=smoothing, loss=loss)
 
-    def judges(self, role: str, data: HeldOut | None = None) -> bool:
-        """Whether held-out examples, by default validation, have what a player in that role looks at; privileged
-        information may exist for training alone."""
+    def _balanced(self) -> Tensor:
+        """Weights with which every class counts the same; a label as much where it is on as where it is off."""
+        known = labelled_part(self.train)
+        if not isinstance(known, Batch):
+            raise UsageError(
+                "class_weights='balanced' counts all labels, and train is read anew in every pass: give numbers"
+            )
+        targets = known.targets
+        if targets.ndim == 1:
+            targets = torch.nn.functional.one_hot(targets, self.classes)
+        count = targets.double().sum(0)
+        if not bool((count > 0).all()):
+            missing = int((count == 0).nonzero()[0])
+            raise UsageError(
+                f"class_weights='balanced' needs examples of every class: there is none of {missing}"
+            )
+        total = float(len(targets))
+        weights = total / (self.classes * count) if self.kind == "classes" else (total - count) / count
+        return weights.float()
+
+    def judges(self, role: str) -> bool:
+        """Whether validation has what a player in that role looks at; privileged information may exist for training
+        alone."""
         return (
             role in ("student", "control")
             or self.sample.privileged is None
-            or (self.validation if data is None else data).sample.privileged is not None
+            or self.validation.sample.privileged is not None
         )
 
     def check_last_batch(self, method: Method) -> None:
@@ -144,22 +201,30 @@ class OwnTask:
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
         if self.judges(role):
-            self.first[role] = logits = self.logits(module, self.validation, role)
+            self.first[role] = logits = self.logits(role, module)
             return is_trained(logits, self.validation.targets, self.kind)
         known = labelled_rows(self.sample)
-        return is_trained(self.logits(module, known, role), known.targets, self.kind)
+        logits = logits_of(module, known, role=role, size=self.eval_batch)
+        return is_trained(logits, known.targets, self.kind)
 
-    def logits(self, module: nn.Module, data: HeldOut | Batch, role: str) -> Tensor:
-        """Logits `(N, K)` of a player in that role."""
-        return logits_of(module, data, role="student" if role == "control" else role, size=self.eval_batch)
+    def logits(self, role: str, module: nn.Module) -> Tensor:
+        """Logits `(N, K)` of a player in that role on the validation data."""
+        as_student = "student" if role == "control" else role
+        return logits_of(module, self.validation, role=as_student, size=self.eval_batch)
 
-    def measure(self, role: str, module: nn.Module, data: HeldOut) -> dict[str, float]:
-        """Metrics on held-out examples."""
-        return self.metrics_of(self.logits(module, data, role), data.targets)
+    def measure(self, role: str, module: nn.Module) -> dict[str, float]:
+        """Metrics on the validation data."""
+        return self.metrics_of(self.logits(role, module))
 
-    def metrics_of(self, logits: Tensor, targets: Tensor) -> dict[str, float]:
-        """Metrics of logits; the first chooses, where one does."""
-        return {"accuracy": accuracy(logits, targets), **evaluated(self.metrics, logits, targets)}
+    def metrics_of(self, logits: Tensor) -> dict[str, float]:
+        """Metrics of logits of the validation data."""
+        targets = self.validation.targets
+        return evaluated(self.metrics, logits, targets)
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of always naming the largest class."""
+        return majority(self.validation.targets, self.kind)
 
     def cost(self, role: str, module: nn.Module) -> Cost:
         """Cost of a player at inference."""
@@ -180,9 +245,10 @@ class _Form:
     def put(self, data: Batch | Stream, sample: Batch | None) -> Batch | Stream:
         """The data with targets as losses take them, on the device; a stream that is held to its first batch's form."""
         if isinstance(data, Batch):
+            data = in_kind(data, self.kind)
             check_batch(data, self.classes, "train", self.kind)
-            return in_kind(data, self.kind).to(self.device)
-        like = sample if sample is not None else data.like
+            return data.to(self.device)
+        like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)
 
 

@@ -92,7 +92,8 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     """The configuration of runs on classes, of the control with seed 0.
 
     Args:
-        data: fields of `ClassesData`; None for what was not given.
+        data: fields of `ClassesData`; None for what was not given. Data that have examples without labels are learned
+            from with them (`unlabelled="rest"`), unless it says otherwise.
         given: fields of `Config` and `Training`, likewise: the data's preset has what is None there.
         data_dir: where the files of mnist or cifar10 are.
 
@@ -101,6 +102,8 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     """
     own = {name: value for name, value in data.items() if value is not None}
     examples, found = identified(ClassesData(**{**own, "source": str(data["source"])}), data_dir)
+    if "unlabelled" not in own and found is not None and found.unlabelled is not None:
+        examples = replace(examples, unlabelled="rest")
     known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else _kind(found)]
     if examples.labels is None and "labels" in known:
         examples = replace(examples, labels=known["labels"])

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from kdgan.data.seeds import mixed
 from kdgan.files import write_json
-from kdgan.methods import find
+from kdgan.methods import Method, find
 from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.training.config import bind_folder, check_kept, digest, own_folder
+from kdgan.tasks.metrics import best
+from kdgan.training.config import Training, bind_folder, check_kept, digest, own_folder
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import BOOKKEEPING, Loop
@@ -35,12 +37,13 @@ class Outcome:
     """Outcome of a run.
 
     Attributes:
-        metrics: by name, in per cent unless it is one of your own: of the student on test data after the last step
+        metrics: by name, in the units of `kdgan.ship.forms`: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
-            the highest of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
+            the best of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
             have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
+        unlabelled: further examples to learn from, without labels; not every method does.
         student_updates: of C, pretraining included; None without a network, as in the next but two.
         seconds: of training, over all attempts, without evaluation and without pretraining of T and D.
         pretraining_seconds: of training T and D, which methods share.
@@ -58,6 +61,37 @@ class Outcome:
     student_parameters: int | None = None
     teacher_parameters: int | None = None
     examples: list[list[str]] = field(default_factory=list)
+    unlabelled: int = 0
+
+
+class Planned(Protocol):
+    """A run that nothing is made of yet: a `Config`, or one with players and data of a caller's own."""
+
+    @property
+    def method(self) -> str | type[Method]:
+        """Its name, reference or class; or one of `BASELINES`."""
+
+    @property
+    def seed(self) -> int:
+        """Of all that is left to chance."""
+
+    @property
+    def training(self) -> Training:
+        """How players are trained."""
+
+    @property
+    def name(self) -> str:
+        """A name for the run's folder that no other run has."""
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The players that are trained on the labels before the method begins."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that its outcome depends on, as plain values."""
+
+    def pretraining(self, role: str) -> dict[str, Any]:
+        """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
 
 
 class Run(ABC):
@@ -66,12 +100,10 @@ class Run(ABC):
     Attributes:
         config: what to train.
         execution: where and how.
-        task: the data of its seed.
     """
 
-    config: Config
+    config: Planned
     execution: Execution
-    task: Task
 
     def train(self, folder: Path, pretrained: Path) -> Outcome:
         """Trains in `folder`, or takes the outcome that is there; T and D come from `pretrained`.
@@ -100,32 +132,112 @@ class Run(ABC):
         """All that is missing, in a folder that is this run's alone."""
 
 
-class NetworkRun(Run):
-    """A run of one of `kdgan.methods`.
+class OwnPlanned(ABC):
+    """A planned run that knows itself what it is made of."""
+
+    @abstractmethod
+    def run(self, execution: Execution) -> Run:
+        """The run."""
+
+
+class PlayersRun(Run):
+    """A run of one of `kdgan.methods` whose players and data are there.
+
+    Attributes:
+        trainer: of the players.
+        labels: labelled examples.
+    """
+
+    trainer: Trainer
+    labels: int
+    unlabelled: int = 0
+
+    def pretrain(self, role: str, pretrained: Path) -> Loop:
+        """Trains one player on the labels alone, in a folder of its own that other methods of the seed share."""
+        return self.trainer.pretrain(role, self._pretraining_folder(role, pretrained))
+
+    def carry_out(self, folder: Path, pretrained: Path) -> Outcome:
+        """Line 1 of Algorithm 1, then the method."""
+        trainer = self.trainer
+
+        def folder_of(what: str) -> Path | None:
+            if what in trainer.kind.pretrained:
+                return self._pretraining_folder(what, pretrained)
+            return self.place(folder)
+
+        trained = trainer.train(folder_of)
+        student, teacher = trainer.modules["student"], trainer.method.players.get("teacher")
+        metrics = self.judged(trained.history)
+        self.keep(student, folder)
+        own, last = ("student", trainer.name), trained.history[-1]
+        return Outcome(
+            metrics=metrics,
+            curves={
+                name: [(record["step"], record[name]) for record in trained.history if name in record]
+                for name in last
+                if name not in BOOKKEEPING
+            },
+            labels=self.labels,
+            unlabelled=self.unlabelled,
+            student_updates=trained.updates,
+            seconds=round(sum((v for what, v in trained.seconds.items() if what in own), 0.0), 3),
+            pretraining_seconds=round(
+                sum((v for what, v in trained.seconds.items() if what not in own), 0.0), 3
+            ),
+            student_parameters=count_parameters(student),
+            teacher_parameters=None if teacher is None else count_parameters(teacher.module),
+            examples=self.examples(student),
+        )
+
+    def place(self, folder: Path) -> Path | None:
+        """Where the method's checkpoints go; None keeps none."""
+        return folder
+
+    @abstractmethod
+    def judged(self, history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Metrics after the last step, by name; `history` is what was recorded on the way."""
+
+    def keep(self, student: nn.Module, folder: Path) -> None:
+        """Writes what stays of the run beside its outcome."""
+
+    def examples(self, student: nn.Module) -> list[list[str]]:
+        """The likeliest labels of the first test examples, where any are shown."""
+        return []
+
+    def _pretraining_folder(self, role: str, pretrained: Path) -> Path:
+        folder, values = pretraining_folder(self.config, role, pretrained)
+        bind_folder(folder, "config.json", values)
+        return folder
+
+
+class NetworkRun(PlayersRun):
+    """A run whose networks and data a configuration names.
 
     Args:
         config: what to train.
         execution: where.
 
     Attributes:
+        task: the data of its seed.
         modules: the players by role, freshly initialised.
-        trainer: of these.
 
     Raises:
         UsageError: if the configuration does not fit the data.
     """
 
     def __init__(self, config: Config, execution: Execution) -> None:
-        self.config, self.execution, device = config, execution, execution.device
+        self.config: Config = config
+        self.execution, device = execution, execution.device
         self.task = task_of(config, execution.data_dir)
-        self.kind, self.metrics = find(config.method), (*self.task.metrics, *self.task.own_metrics)
+        self.kind, self.metrics = find(config.method), self.task.measured
         self.test, self.validation = self.task.test, self.task.validation
+        self.labels, self.unlabelled = len(self.task.train), self.task.count_unlabelled
         roles = sorted({*self.kind.roles, *self.kind.pretrained})
         self.modules = {role: self._build(role) for role in roles}
         self.trainer = Trainer(
             config.method,
             self.modules,
-            self.task.train.to(device),
+            self.task.examples.to(device),
             config.training,
             seed=config.seed,
             hyper=config.hyper,
@@ -135,54 +247,26 @@ class NetworkRun(Run):
             probe=None if config.probe is None else find_callable(config.probe),
         )
 
-    def pretrain(self, role: str, pretrained: Path) -> Loop:
-        """Trains one player on the labels alone, in a folder of its own that other methods of the seed share."""
-        return self.trainer.pretrain(role, self._pretraining_folder(role, pretrained))
-
-    def carry_out(self, folder: Path, pretrained: Path) -> Outcome:
-        """Line 1 of Algorithm 1, then the method."""
-
-        def folder_of(what: str) -> Path:
-            return self._pretraining_folder(what, pretrained) if what in self.kind.pretrained else folder
-
-        trained = self.trainer.train(folder_of)
-        student, teacher = self.modules["student"], self.modules.get("teacher")
-        last, primary = trained.history[-1], self.task.metrics[0]
-        metrics = {name: last[name] for name in self.metrics}
+    def judged(self, history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Metrics on test data, and on validation data what was recorded last."""
+        teacher, last, primary = self.modules.get("teacher"), history[-1], self.task.measured[0]
+        metrics = {name: last[name] for name in (*self.metrics, *self.task.recorded)}
         if teacher is not None:
             taught = self.task.measure(teacher, self.test, role="teacher")
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
         metrics |= self.task.trivial()
-        metrics[f"best_epoch/{primary}"] = max(record[primary] for record in trained.history)
-        self.task.save(student, folder / "student.safetensors")
-        own = ("student", self.config.method)
-        return Outcome(
-            metrics=metrics,
-            curves={
-                name: [(record["step"], record[name]) for record in trained.history if name in record]
-                for name in last
-                if name not in BOOKKEEPING
-            },
-            labels=len(self.task.train),
-            student_updates=trained.updates,
-            seconds=round(sum((v for what, v in trained.seconds.items() if what in own), 0.0), 3),
-            pretraining_seconds=round(
-                sum((v for what, v in trained.seconds.items() if what not in own), 0.0), 3
-            ),
-            student_parameters=count_parameters(student),
-            teacher_parameters=None if teacher is None else count_parameters(teacher),
-            examples=self._examples(student),
-        )
+        metrics[f"best_epoch/{primary}"] = best(primary, (record[primary] for record in history))
+        return metrics
 
-    def _examples(self, student: nn.Module) -> list[list[str]]:
+    def keep(self, student: nn.Module, folder: Path) -> None:
+        """Writes the student into a file of its own."""
+        self.task.save(student, folder / "student.safetensors")
+
+    def examples(self, student: nn.Module) -> list[list[str]]:
+        """The likeliest labels of the test examples that the task shows."""
         shown = self.test[: self.task.count_shown]
         return likeliest(logits_of(student, shown), self.task) if len(shown) else []
-
-    def _pretraining_folder(self, role: str, pretrained: Path) -> Path:
-        folder, values = pretraining_folder(self.config, role, pretrained)
-        bind_folder(folder, "config.json", values)
-        return folder
 
     def _build(self, role: str) -> nn.Module:
         """A player with initial weights that depend on seed and role alone, so that methods start alike."""
@@ -192,25 +276,28 @@ class NetworkRun(Run):
         return module.to(self.execution.device)
 
     def _measure(self) -> dict[str, float]:
-        student, primary = self.modules["student"], self.task.metrics[0]
+        student, primary = self.modules["student"], self.task.measured[0]
         metrics = self.task.measure(student, self.test)
         if len(self.validation):
             metrics[f"validation/{primary}"] = self.task.measure(student, self.validation)[primary]
         return metrics
 
 
-def pretraining_folder(config: Config, role: str, pretrained: Path) -> tuple[Path, dict[str, Any]]:
+def pretraining_folder(config: Planned, role: str, pretrained: Path) -> tuple[Path, dict[str, Any]]:
     """Folder of a pretrained player among those that runs share, and all that the player depends on."""
     values = config.pretraining(role)
     return pretrained / f"{role}-seed{config.seed}-{digest(values)}", values
 
 
-def run_of(config: Config, execution: Execution) -> Run:
-    """The run of a configuration.
+def run_of(config: Planned, execution: Execution) -> Run:
+    """The run of a configuration, or of what a caller planned.
 
     Raises:
         UsageError: if the configuration does not fit the data.
     """
+    if isinstance(config, OwnPlanned):
+        return config.run(execution)
+    assert isinstance(config, Config)
     if config.method in BASELINES:
         run: Run = find_object(_BASELINE_RUN)(config, execution)
         return run
@@ -246,7 +333,7 @@ def likeliest(scores: Tensor, task: Task, most: int = 5) -> list[list[str]]:
     return [[task.labels[place] for place in row] for row in places.tolist()]
 
 
-def outcome_in(folder: Path, config: Config) -> Outcome | None:
+def outcome_in(folder: Path, config: Planned) -> Outcome | None:
     """Outcome of the run of that configuration, if it is finished.
 
     Raises:

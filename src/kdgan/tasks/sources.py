@@ -16,15 +16,15 @@ from kdgan.tasks.config import ClassesData, Config
 def identified(data: ClassesData, data_dir: Path | None) -> tuple[ClassesData, Source | None]:
     """The data with a hash of what their files hold, and what was read for it.
 
-    Nothing is read of what is known by its name: bundled data, and downloads, whose checksum is known.
+    Nothing is read of what is known by its name alone: bundled data, and downloads, whose checksum is known.
 
     Raises:
         UsageError: for data that cannot be read.
     """
-    if data.source in KNOWN and data_dir is None:
+    if data.source in KNOWN and data_dir is None and data.more is None:
         return data, None
     read.cache_clear()  # files may have changed since
-    source = read(replace(data, labels=None), data_dir)
+    source = read(replace(data.as_read, sha256=None), data_dir)
     return replace(data, sha256=_sha256(source)), source
 
 
@@ -34,7 +34,7 @@ def unchanged(data: ClassesData, data_dir: Path | None) -> Source:
     Raises:
         UsageError: for data that cannot be read, or are not those that the run was configured with.
     """
-    source = read(replace(data, labels=None, sha256=None), data_dir)
+    source = read(replace(data.as_read, sha256=None), data_dir)
     if data.sha256 is not None and _sha256(source) != data.sha256:
         raise wrong(f"{data_dir or data.source} is no longer what it was when this run was configured")
     return source
@@ -43,9 +43,9 @@ def unchanged(data: ClassesData, data_dir: Path | None) -> Source:
 def notes_of(config: Config, data_dir: Path | None) -> tuple[str, ...]:
     """What reading did that is not plain, for people."""
     data = config.data
-    if not isinstance(data, ClassesData) or data.source in KNOWN:
+    if not isinstance(data, ClassesData) or (data.source in KNOWN and data.more is None):
         return ()
-    return read(replace(data, labels=None, sha256=None), data_dir).notes
+    return read(replace(data.as_read, sha256=None), data_dir).notes
 
 
 def _sha256(source: Source) -> str | None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kdgan.data.augment import augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.split import Scale
+from kdgan.data.unlabelled import without_labels
 from kdgan.errors import UsageError
 from kdgan.nets import ImageText, TextEncoder, build, hidden_widths
 from kdgan.nets.build import check_size
@@ -35,6 +36,10 @@ SCENES = "scenes"
 _ABOUT = (
     "At training time each photo comes with the text that its owner wrote; later there is the photo alone. Teacher and "
     "discriminator see both, the student sees the photo, and so do the baselines."
+)
+_NO_TEXT = (
+    "There is the photo alone, at training time and later: teacher and discriminator are the networks that would read "
+    "its text, and have none."
 )
 _GENERATED = " These scenes are generated: nothing here is a photograph."
 SIDE = 160
@@ -63,15 +68,27 @@ class Tags(Task):
                 f"augmentation {config.augment!r} is for images, and these are features: use none or noise"
             )
         self.config, self.settings, self.photos = config, config.data, photos
-        self.data: TagExamples = choose(photos, config.data.choice, count=config.data.count, seed=config.seed)
+        self.data: TagExamples = choose(
+            photos,
+            config.data.choice,
+            count=config.data.count,
+            seed=config.seed,
+            labels=config.data.labels,
+            unlabelled=config.data.unlabelled is not None,
+        )
         self.labels = self.data.tags
-        self.about = _ABOUT + (_GENERATED if config.data.source == SCENES else "")
+        self.about = (_ABOUT if config.data.text else _NO_TEXT) + (
+            _GENERATED if config.data.source == SCENES else ""
+        )
         known = torch.from_numpy(self.data.features)
-        self.scale = Scale.of(known[torch.from_numpy(self.data.rows["train"])])
+        learned = [known[torch.from_numpy(self.data.rows[part])] for part in ("train", "unlabelled")]
+        self.scale = Scale.of(*learned)
         self.augment = augmentation(config.augment, torch.zeros(1))
         self.train, self.validation, self.test = (
             self._part(part) for part in ("train", "validation", "test")
         )
+        if config.data.unlabelled is not None:
+            self.unlabelled = without_labels(self._part("unlabelled"))
 
     @staticmethod
     def read(config: Config, data_dir: Path | None) -> Photos:
@@ -82,10 +99,11 @@ class Tags(Task):
     def _part(self, part: str) -> Batch:
         rows = self.data.rows[part]
         targets = torch.from_numpy(self.data.targets[rows]).float()
+        tokens = torch.from_numpy(self.data.tokens[rows])
         return Batch(
             inputs=self.scale(torch.from_numpy(self.data.features[rows])),
             targets=targets / targets.sum(1, keepdim=True),
-            privileged=torch.from_numpy(self.data.tokens[rows]),
+            privileged=tokens if self.settings.text else torch.zeros_like(tokens[:, :1]),
         )
 
     @cached_property

@@ -104,7 +104,7 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
     except RunError as error:
         shapes = " and ".join(f"{tuple(part.shape)}" for part in (*positional, *named.values()))
         raise wrong(
-            f"the {role} fails on a batch of shape {shapes}: {type(error.__cause__).__name__}: "
+            f"the {role} fails on a batch of shape {shapes} of {what}: {type(error.__cause__).__name__}: "
             f"{one_line(str(error.__cause__))}{_types(module, few)}"
         ) from error
     return logits.shape[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -43,3 +45,20 @@ def deterministic(threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def computing_alike(threads: int) -> Iterator[None]:
+    """`deterministic` for the block; afterwards the process computes as before."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    benchmark, many = torch.backends.cudnn.benchmark, torch.get_num_threads()
+    deterministic(threads)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_num_threads(many)

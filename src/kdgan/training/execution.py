@@ -27,7 +27,7 @@ class Execution:
     Attributes:
         device: of the players.
         data_dir: folder with the files of mnist or cifar10; None downloads them once.
-        workers: processes at a time, where there are several runs.
+        workers: processes at a time, where there are several runs; 0 for none but this one.
         threads: of each process.
         checkpoint_seconds: time between two checkpoints.
         progress: called with how far training is.

@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from kdgan.data.own import HeldOut
+from kdgan.data.heldout import HeldOut
 from kdgan.errors import wrong
 from kdgan.files import locked
-from kdgan.methods import METHODS, hyperparameters
+from kdgan.methods import METHODS, Method, hyperparameters
+from kdgan.references import find_callable, is_reference
 from kdgan.training import checkpoint, identity
 from kdgan.training.config import bind_folder
 from kdgan.training.trainer import Trainer
@@ -109,6 +110,8 @@ def described(
             for field in fields(trainer.choice)
         },
         "seed": seed,
+        "family": identity.of_family(trainer.family),
+        "features": _features(trainer.method),
         "augment": identity.of_object(trainer.augment),
         "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
         "data": [learned_from, identity.of_held_out(validation)],
@@ -117,6 +120,16 @@ def described(
         },
         "players": {role: identity.of_form(module) for role, module in trainer.modules.items()},
     }
+
+
+def _features(method: Method) -> dict[str, Any] | None:
+    """What the student is to learn from layers of the teacher."""
+    if method.features is None:
+        return None
+    settings = method.features.settings
+    loss = settings.loss
+    known = find_callable(loss) if isinstance(loss, str) and is_reference(loss) else loss
+    return {"layers": settings.layers, "loss": identity.of_object(known), "weight": settings.weight}
 
 
 def _start_alike(student: nn.Module, file: Path) -> None:

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.forms import Form, leaves
-from kdgan.data.own import HeldOut
+from kdgan.data.heldout import HeldOut
 from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
+from kdgan.losses import Family
 from kdgan.references import fingerprint, is_installed, reference_to
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
@@ -46,7 +47,10 @@ def of_data(data: Batch) -> str:
 
 def of_held_out(data: HeldOut) -> str:
     """A hash of the batches."""
-    return " ".join(of_data(batch) for batch in data)
+    found = [of_data(batch) for batch in data]
+    return (
+        found[0] if len(found) == 1 else hashlib.blake2b("".join(found).encode(), digest_size=8).hexdigest()
+    )
 
 
 def of_examples(data: Examples, size: int, updates: Mapping[int, int]) -> Any:
@@ -91,6 +95,12 @@ def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
             "if it never stopped: leave folder out, or draw views from torch's, numpy's or Python's global generators "
             "and remember nothing from one reading to the next"
         )
+
+
+def of_family(family: Family) -> list[Any]:
+    """What logits are logits of, and the settings of the supervised loss."""
+    weights = None if family.class_weights is None else of_tensors([family.class_weights])
+    return [family.name, family.smoothing, weights, of_object(family.loss)]
 
 
 def of_tensors(tensors: Iterable[Tensor]) -> str:

@@ -158,6 +158,7 @@ class Loop:
                 self.progress(done)
                 now = time.perf_counter()
                 if evaluating:
+                    self._check_weights(done)
                     self.seconds += now - began
                     self._record(done)
                     began = now = time.perf_counter()

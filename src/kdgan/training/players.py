@@ -61,23 +61,29 @@ def is_trained(logits: Tensor, targets: Tensor, kind: Kind = "classes") -> bool:
         targets: of labelled examples, as losses take them.
         kind: of task.
     """
-    if kind == "classes":
-        logits = logits.double().log_softmax(1).unsqueeze(1)  # one decision, K outcomes
-        weights = nn.functional.one_hot(targets, logits.shape[2]) if targets.ndim == 1 else targets
-        weights = weights.double().unsqueeze(1)
+    logits = logits.double()
+    if kind == "classes" and targets.ndim == 1:
+        # The same as of weights, which would be many for many classes.
+        share = torch.bincount(targets, minlength=logits.shape[1]).double().unsqueeze(0) / len(targets)
+        loss = nn.functional.cross_entropy(logits.clamp_min(-1e30), targets).item()
+        right, most = (logits.argmax(1) == targets).double().mean().item(), share.max().item()
     else:
-        # A decision about each label, with two outcomes.
-        logits = torch.stack(
-            [nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)], 2
-        ).double()
-        weights = torch.stack([targets, 1 - targets], 2).double()
-    share = weights.mean(0)
+        if kind == "classes":
+            logits, weights = (
+                logits.log_softmax(1).unsqueeze(1),
+                targets.unsqueeze(1),
+            )  # one decision, K outcomes
+        else:  # a decision about each label, with two outcomes
+            logits = torch.stack([nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)], 2)
+            weights = torch.stack([targets, 1 - targets], 2)
+        weights = weights.double()
+        share = weights.mean(0)
+        loss = -(weights * logits.clamp_min(-1e30)).sum(2).mean().item()
+        # As accuracy and majority count: whatever weighs as much as any other is right.
+        likeliest = (weights == weights.amax(2, keepdim=True)).double()
+        right = likeliest.gather(2, logits.argmax(2, keepdim=True)).mean().item()
+        most = likeliest.mean(0).amax(1).mean().item()
     entropy = -(share * share.clamp_min(1e-12).log()).sum(1).mean().item()
-    loss = -(weights * logits.clamp_min(-1e30)).sum(2).mean().item()
-    # As accuracy and majority count: whatever weighs as much as any other is right.
-    likeliest = (weights == weights.amax(2, keepdim=True)).double()
-    right = likeliest.gather(2, logits.argmax(2, keepdim=True)).mean().item()
-    most = likeliest.mean(0).amax(1).mean().item()
     return loss < 0.9 * entropy or right > most + (1 - most) / 2
 
 

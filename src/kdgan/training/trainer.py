@@ -17,6 +17,7 @@ from kdgan.data.seeds import mixed, seed_everything
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
 from kdgan.files import locked
+from kdgan.losses import Categorical, Family
 from kdgan.methods import Method, Optimization, create, find, name_of, pretraining
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory
 from kdgan.training.callbacks import Callback, Evaluation
@@ -86,6 +87,7 @@ class Trainer:
         hyper: hyperparameters of the method that differ from its defaults.
         execution: where and how.
         augment: other views of the inputs, or None.
+        family: what logits are logits of, see `kdgan.losses.Family`.
         measure: gives the student's metrics by name; asked at every evaluation.
         probe: what else to measure then, once the method is at work.
         trained: roles that are not trained on the labels first, since they are trained.
@@ -113,6 +115,7 @@ class Trainer:
         hyper: Mapping[str, Any] | None = None,
         execution: Execution | None = None,
         augment: Augmentation | None = None,
+        family: Family | None = None,
         measure: Callable[[], dict[str, float]] | None = None,
         probe: Probe | None = None,
         trained: Iterable[str] = (),
@@ -126,6 +129,7 @@ class Trainer:
         self.modules, self.training, self.seed = modules, training, seed
         self.data: Examples = train
         self.execution, self.augment = execution or Execution(), augment
+        self.family = family or Categorical()
         self.measure, self.measure_last, self.probe = measure, measure_last, probe
         self.choice, self.own, self.called = choice, own or Own(), called
         learning = {
@@ -138,6 +142,7 @@ class Trainer:
             hyper,
             optimization=learning,
             seed=mixed(seed, self.name),
+            family=self.family,
             epsilon=training.epsilon,
             teacher_every=training.teacher_every,
         )
@@ -213,6 +218,7 @@ class Trainer:
             smoothing=training.smoothing if role in ("teacher", "peer") else 0.0,
             optimization=self.own.of(role, training.pretraining_optimization(role)),
             seed=mixed(self.seed, role, "pretraining"),
+            family=self.family,
             # As in the updates that follow, and in those of every other method.
             epsilon=training.epsilon if is_student else 0.0,
         )
@@ -252,8 +258,8 @@ class Trainer:
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
         teacher = self.method.players.get("teacher")
-        if teacher is None or teacher.learns or self.augment is not None:
-            return data  # every view is new, and the teacher must look
+        if teacher is None or teacher.learns or self.augment is not None or self.method.features is not None:
+            return data  # every view is new, or features are taken, and the teacher must look
         if isinstance(data, Semi):
             return Semi(
                 self._told(data.labelled, teacher.module), self._told(data.unlabelled, teacher.module)

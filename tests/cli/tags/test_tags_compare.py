@@ -201,3 +201,19 @@ def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path:
     assert all(line.isprintable() for line in printed.splitlines())
     assert {row["data"] for row in rows(out / "results.csv")} == {r"t\udcff\x1b[31m\n, popular tags"}
     assert (out / "report.html").is_file()
+
+
+def test_photos_whose_tags_are_hidden(typed: Command, tmp_path: Path) -> None:
+    command = [*SHORT, "--methods", "supervised,mimic", "--baselines", "knn", "--text-encoder", "bag"]
+    command += ["--labels", 60, "--unlabelled", "rest"]
+    code, printed, errors = typed(*command, "--out", tmp_path / "a")
+    assert (code, errors) == (0, "")
+    assert "scenes, popular tags, 60 labels, " in printed
+    found = rows(tmp_path / "a" / "results.csv")
+    assert {(row["labels"], int(row["unlabelled"]) > 1000) for row in found} == {("60", True)}
+    code, printed, errors = typed(*command, "--no-text", "--out", tmp_path / "b")
+    assert (code, errors) == (0, "")
+    assert "scenes, popular tags, no text, 60 labels, " in printed
+    blind = rows(tmp_path / "b" / "results.csv")
+    for before, after in zip(found, blind, strict=True):
+        assert (before["MAP"] == after["MAP"]) == (before["method"] != "mimic")

@@ -44,7 +44,7 @@ class CompareTags:
                 raise wrong(f"unknown baseline {name!r}: choose from {', '.join(BASELINES)}")
         for name in ("report.html", "results.csv"):
             check_output(self.out / name)
-        variants = self.compared.variants(baselines)
+        variants = self.compared.variants(baselines, unlabelled=self.data.unlabelled == "rest")
         execution = self.training.execution(None, self.compared.workers)
         config = self.data.config(self.training, execution)
         if self.data.embeddings is not None:

@@ -1,0 +1,91 @@
+"""Batches out of single examples: torch's own way, and what it has none for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from kdgan.data.batch import NO_LABEL
+from kdgan.data.parsing import LABELS
+from kdgan.errors import UsageError
+
+
+def batched(data: Dataset[Any], size: int, *, shuffle: bool = False) -> DataLoader[Any]:
+    """Batches of a Dataset: a last one of a single example is left out, as nothing can be normalised over it."""
+    alone = shuffle and 1 < size < len(data) and len(data) % size == 1  # type: ignore[arg-type]
+    return DataLoader(data, size, shuffle=shuffle, collate_fn=collate, drop_last=alone)
+
+
+def collate(examples: list[Any]) -> Any:
+    """torch's own way, but for privileged information that is None, labels that are, and lists of numbers.
+
+    Raises:
+        UsageError: if examples differ in size.
+    """
+    if all(isinstance(each, list | tuple) and len(each) == 3 and each[2] is None for each in examples):
+        examples = [each[:2] for each in examples]
+    examples = [_with_tensors(each) for each in _with_labels(examples)]
+    try:
+        return default_collate(examples)
+    except RuntimeError as error:
+        if "equal size" in str(error):
+            raise UsageError(
+                "examples differ in size: give a DataLoader whose collate_fn pads them, each batch to its own length"
+            ) from error
+        raise
+
+
+def _with_labels(examples: list[Any]) -> list[Any]:
+    """The examples with a number in the place of each label that is None."""
+    first = examples[0]
+    place: Any = 1
+    if isinstance(first, Mapping):
+        place = next((name for name in LABELS if name in first), None)
+    elif not isinstance(first, list | tuple) or len(first) not in (2, 3):
+        return examples
+    if place is None or all(each[place] is not None for each in examples):
+        return examples
+    labels = _numbers([each[place] for each in examples])
+    if isinstance(first, Mapping):
+        return [{**each, place: label} for each, label in zip(examples, labels, strict=True)]
+    return [(each[0], label, *each[2:]) for each, label in zip(examples, labels, strict=True)]
+
+
+def _numbers(labels: Sequence[Any]) -> list[Tensor]:
+    """The labels as tensors, those that are None as the others would say it."""
+    known = [None if label is None else default_collate([_tensor(label)])[0] for label in labels]
+    first = next((label for label in known if label is not None), torch.tensor(NO_LABEL[0]))
+    real = first.is_floating_point()
+    none = torch.full_like(first, float("nan") if real else NO_LABEL[0], dtype=None if real else torch.long)
+    # Bits and small integers have no number for none.
+    return [none if label is None else label.to(none.dtype) for label in known]
+
+
+def _with_tensors(example: Any) -> Any:
+    """The example with tensors in the place of lists of numbers, of which torch makes a batch for each column."""
+    if isinstance(example, Mapping):
+        if not any(isinstance(each, list | tuple | Mapping) for each in example.values()):
+            return example
+        return {name: _tensor(each) for name, each in example.items()}
+    if isinstance(example, list | tuple) and any(
+        isinstance(each, list | tuple | Mapping) for each in example
+    ):
+        return tuple(map(_tensor, example))
+    return example
+
+
+def _tensor(part: Any) -> Any:
+    return torch.tensor(part) if _is_list_of_numbers(part) else _with_tensors(part)
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(each, int | float | np.number) for each in value) or all(
+        map(_is_list_of_numbers, value)
+    )

@@ -1,0 +1,149 @@
+"""Labelled examples to judge players by, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kdgan.data import kept as keeping
+from kdgan.data.batch import PARTS, Batch, checked, labelled_rows
+from kdgan.data.collate import batched
+from kdgan.data.forms import fits, kind_of
+from kdgan.data.join import join
+from kdgan.data.kept import AT_ONCE, all_labelled, bytes_of, source_of
+from kdgan.data.own import Data
+from kdgan.data.stream import Stream, one_pass
+from kdgan.data.targets import Kind, check_batch, in_kind
+from kdgan.errors import UsageError
+
+
+class HeldOut:
+    """Labelled examples to judge players by, in batches; read anew each time where they are too many to be kept.
+
+    Args:
+        batches: all of them, each with a label for every example, or what they are read from.
+        what: its name in messages.
+        seed: of random views.
+        change: what is done to each batch that is read anew.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Batch] | Stream,
+        what: str,
+        *,
+        seed: int = 0,
+        change: Callable[[Batch], Batch] | None = None,
+    ) -> None:
+        self.batches, self.what, self.seed, self.change = batches, what, seed, change
+        self._targets: Tensor | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not isinstance(self.batches, Stream):
+            yield from self.batches
+            return
+        found: list[Tensor] = []
+        for batch in one_pass(self.batches, self.what, self.seed):
+            known = labelled_rows(batch)
+            if len(known):
+                known = known if self.change is None else self.change(known)
+                found.append(known.targets)
+                yield known
+        if not found:
+            raise UsageError(f"{self.what} gives no example with a label")
+        targets = torch.cat(found)
+        if self._targets is not None and not torch.equal(targets, self._targets):
+            raise UsageError(
+                f"{self.what} gives other examples when it is read again, so that nobody knows which logits belong to "
+                "a label: let it give the same in every pass"
+            )
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @cached_property
+    def sample(self) -> Batch:
+        """The first batch."""
+        return next(iter(self))
+
+    @property
+    def targets(self) -> Tensor:
+        """Of all examples."""
+        if self._targets is None:
+            found = [batch.targets for batch in self]
+            self._targets = torch.cat(found)
+        return self._targets
+
+    def map(self, change: Callable[[Batch], Batch]) -> HeldOut:
+        """The same with each batch changed."""
+        if not isinstance(self.batches, Stream):
+            return HeldOut([change(batch) for batch in self.batches], self.what, seed=self.seed)
+        before = self.change
+        both = change if before is None else lambda batch: change(before(batch))
+        return HeldOut(self.batches, self.what, seed=self.seed, change=both)
+
+    def of_kind(self, kind: Kind, classes: int) -> HeldOut:
+        """The same with targets of that kind of task, to which all of them are held.
+
+        Raises:
+            UsageError: for a target that is none of it.
+        """
+        if isinstance(self.batches, Stream):
+            stream = replace(self.batches, like=in_kind(self.sample, kind), classes=classes, kind=kind)
+            return HeldOut(stream, self.what, seed=self.seed, change=self.change)
+        found = self.map(lambda batch: in_kind(batch, kind))
+        for batch in found:
+            check_batch(batch, classes, self.what, kind)
+        return found
+
+
+def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
+    """Data to judge players by, on the CPU; random views are those of the seed.
+
+    Batches stay as a loader gives them where they differ in size, so that no padding is needed.
+
+    Raises:
+        UsageError: for data without examples or labels, numbers that are not finite, and another form.
+    """
+    source = source_of(data, what)
+    if isinstance(source, Batch):
+        return HeldOut([all_labelled(checked(source, what), what)], what)
+    stream = Stream(source if isinstance(source, DataLoader) else batched(source, AT_ONCE))
+    kept: list[Batch] = []
+    size = count = 0
+    for part in one_pass(stream, what, seed):
+        found = labelled_rows(checked(part, what, count))
+        count += len(part)
+        size += bytes_of(found)
+        if size > keeping.MOST_BYTES:
+            return HeldOut(stream, what, seed=seed)
+        if len(found):
+            kept.append(found)
+    if not kept:
+        raise UsageError(f"{what} gives no example with a label")
+    _check_alike(kept, what)
+    first = kept[0]
+    one = all(fits(first.inputs, other.inputs) and fits(first.privileged, other.privileged) for other in kept)
+    return HeldOut([join(kept)] if one else kept, what)
+
+
+def _check_alike(batches: Sequence[Batch], what: str) -> None:
+    """Raises a UsageError unless all batches have the same form, and targets for as many labels."""
+    first = batches[0]
+    for batch in batches[1:]:
+        for name, mine, other in zip(PARTS, batch.parts(), first.parts(), strict=True):
+            if kind_of(mine) != kind_of(other):
+                raise UsageError(
+                    f"{what}: {name} are {kind_of(mine)}, but {kind_of(other)} in the first batch"
+                )
+        if batch.targets.shape[1:] != first.targets.shape[1:]:
+            raise UsageError(
+                f"{what}: targets weigh {batch.targets.shape[1]} labels, but {first.targets.shape[1]} in the first "
+                "batch"
+            )

@@ -1,0 +1,165 @@
+"""Tensors where data give the same in every pass and fit in memory, else what is read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from kdgan.data.batch import Batch, checked, has_labels, labelled_rows
+from kdgan.data.collate import batched, collate
+from kdgan.data.forms import Pieces, equal, leaves
+from kdgan.data.join import join
+from kdgan.data.parsing import as_batch
+from kdgan.data.semi import make_feed
+from kdgan.data.stream import Stream, one_pass, own_data
+from kdgan.errors import UsageError, wrong
+
+MOST_BYTES = 2**30
+"""Data up to this size are kept as tensors; larger ones are read anew each time."""
+_LOOKED_AT, _LOOKS = 32, 4
+"""Examples of a Dataset that are looked at, so many times each, to see whether its views are random."""
+AT_ONCE = 256
+"""Examples of a Dataset that are read at a time."""
+_SOUGHT = 1000
+"""Batches of a stream in which an example with a label is looked for."""
+
+
+def source_of(data: Any, what: str) -> Batch | Dataset[Any] | DataLoader[Any]:
+    """All examples, or what gives them one by one or in batches.
+
+    Raises:
+        UsageError: if it is none of the forms of `Data`.
+    """
+    if isinstance(data, TensorDataset):
+        return as_batch(data.tensors, what)
+    if isinstance(data, Dataset | DataLoader):
+        return data
+    return Listed(data) if gives_examples(data) else as_batch(data, what)
+
+
+def gives_examples(data: Any) -> bool:
+    """Whether it is a list of examples, or something like a Dataset that is none of torch's."""
+    if isinstance(data, list):
+        return bool(data) and all(isinstance(each, tuple | list | Mapping) for each in data)
+    is_all = isinstance(data, Batch | Mapping | tuple | Tensor)
+    return not is_all and all(hasattr(data, name) for name in ("__len__", "__getitem__", "set_format"))
+
+
+class Listed(Dataset[Any]):
+    """Examples in a list, or in something like one."""
+
+    def __init__(self, examples: Sequence[Any]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, row: int) -> Any:
+        return self.examples[row]
+
+
+def read_or_kept(
+    source: Batch | Dataset[Any] | DataLoader[Any], what: str, seed: int, beside: Batch | None = None
+) -> Batch | Stream:
+    """Tensors, or a stream of what is read anew.
+
+    Args:
+        source: the data.
+        what: its name in messages.
+        seed: of what is looked at.
+        beside: labelled examples, where these are inputs alone.
+
+    Raises:
+        UsageError: for data without examples, numbers that are not finite, and examples that do not fit together.
+    """
+    if isinstance(source, Batch):
+        return in_one(checked(source, what), what)
+    stream = Stream(source, beside=beside)
+    if isinstance(source, DataLoader | IterableDataset):
+        return stream
+    with own_data(what):
+        count = len(source)  # type: ignore[arg-type]
+        if not count:
+            raise UsageError(f"{what} has no examples")
+        size = bytes_of(stream.checked(collate([source[0]]), what)) * count
+        spread = sorted({round(place * (count - 1) / (_LOOKED_AT - 1)) for place in range(_LOOKED_AT)})
+        if size > MOST_BYTES:
+            return stream
+        for place in spread:
+            looks = [stream.checked(collate([source[place]]), what) for _ in range(_LOOKS)]
+            if any(_differ(looks[0], look) for look in looks[1:]):
+                return stream
+    parts = list(one_pass(Stream(batched(source, AT_ONCE), beside=beside), what, seed))
+    try:
+        found = join(parts)
+    except RuntimeError as error:
+        raise wrong(f"{what} gives examples that do not fit together: {error}") from error
+    return in_one(checked(found, what), what)
+
+
+def in_one(batch: Batch, what: str) -> Batch:
+    """The batch, if its examples lie in one form, so that they can be drawn in any order.
+
+    Raises:
+        UsageError: if they do not.
+    """
+    if isinstance(batch.inputs, Pieces) or isinstance(batch.privileged, Pieces):
+        raise UsageError(
+            f"{what} gives examples that differ in size or type: give a DataLoader whose collate_fn makes them alike, "
+            "each batch to its own length"
+        )
+    return batch
+
+
+def sample_of(data: Batch | Stream, device: torch.device, *, size: int, seed: int = 0) -> Batch:
+    """All examples of a batch, or the first batch of a stream in which one has a label, on the device."""
+    if isinstance(data, Batch):
+        return data.to(device)
+    feed = make_feed(
+        data, size, seed=seed, device=device, what="train" if data.beside is None else "unlabelled"
+    )
+    for step in range(_SOUGHT):
+        batch = feed(step)
+        if data.beside is not None:
+            return batch
+        if has_labels(batch):
+            check_signs(batch, "train")
+            return batch
+    raise UsageError(
+        f"train has no example with a label in its first {_SOUGHT:,} batches: give those that have one as train, and "
+        "the others as unlabelled"
+    )
+
+
+def all_labelled(batch: Batch, what: str) -> Batch:
+    """The examples that have a label.
+
+    Raises:
+        UsageError: if none has.
+    """
+    found = labelled_rows(batch)
+    if not len(found):
+        raise UsageError(f"{what} has no example with a label")
+    check_signs(batch, what)
+    return found
+
+
+def check_signs(batch: Batch, what: str) -> None:
+    """Raises a UsageError if labels are -1 and 1, of which the first would be taken for none."""
+    targets = batch.targets
+    if targets.ndim == 1 and bool((targets == -1).any()) and bool(((targets == -1) | (targets == 1)).all()):
+        raise UsageError(f"{what}: targets are -1 and 1, and -1 stands for no label: give 0 and 1")
+
+
+def bytes_of(batch: Batch) -> int:
+    """Of what it has, in memory."""
+    return sum(leaf.nbytes for part in batch.parts() if part is not None for leaf in leaves(part))
+
+
+def _differ(one: Batch, other: Batch) -> bool:
+    """Whether two looks at one example are not the same."""
+    return not all(equal(a, b) for a, b in zip(one.parts(), other.parts(), strict=True))

@@ -1,0 +1,39 @@
+"""How numbers of metrics read."""
+
+import pytest
+
+from kdgan.ship.forms import FORMS, Form, form_of
+from kdgan.tasks.metrics import METRICS
+from kdgan.tasks.tags import Tags
+
+
+def test_every_metric_of_kdgan_has_a_form() -> None:
+    assert FORMS.keys() == {*METRICS, *Tags.metrics}
+    for name, found in METRICS.items():
+        assert Form(found.unit, found.digits, found.less_is_better) == form_of(name)
+
+
+def test_a_metric_keeps_its_form_whoever_was_measured() -> None:
+    assert form_of("teacher/log_loss") == form_of("best_epoch/log_loss") == form_of("log_loss")
+    assert form_of("mine") == Form("", 2, less_is_better=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text", "signed"),
+    [
+        ("accuracy", 91.234, "91.23 %", "+91.23"),
+        ("log_loss", 0.00004, "0.0000 nats", "0.0000"),
+        ("log_loss", -0.12345, "-0.1235 nats", "−0.1235"),
+        ("brier", 0.5, "0.5000", "+0.5000"),
+        ("mine", float("inf"), "inf", "+inf"),
+    ],
+)
+def test_values_and_differences(name: str, value: float, text: str, signed: str) -> None:
+    form = form_of(name)
+    assert form.with_unit(value) == text
+    assert form.signed(value) == signed
+
+
+def test_units() -> None:
+    assert [form_of(name).points for name in ("ece", "log_loss", "brier")] == ["points", "nats", ""]
+    assert [form_of(name).in_unit for name in ("ece", "log_loss", "brier")] == [" in %", " in nats", ""]
