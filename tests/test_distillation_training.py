@@ -291,6 +291,11 @@ def test_the_time_of_evaluations_is_told() -> None:
     assert re.search(r"validation data; one example", str(report))
 
 
+def test_features_are_of_whole_batches() -> None:
+    with refused("features are compared over a whole batch", "accumulate"):
+        run(features={"1": "1"}, training=Training(accumulate=2))
+
+
 def test_a_small_network_in_parts_learns_what_it_learns_whole() -> None:
     for method in ("distn", "kdgan", "codis3", "nagan"):
         one, parts = (

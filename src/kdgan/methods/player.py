@@ -131,19 +131,19 @@ class Player:
         self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         self.adds: Callable[[], Terms] | None = None  # terms beside those of its method
         self._share = torch.empty(0)
-        self._parameters = [p for p in module.parameters() if p.requires_grad]
         if optimization is None:
             module.eval()  # with every layer in it
             return
-        _check_learner(role, module, self._parameters)
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        _check_learner(role, module, parameters)
         if optimization.optimizer is not None:
-            self.optimizer = own_optimizer(optimization.optimizer, self._parameters, role)
+            self.optimizer = own_optimizer(optimization.optimizer, parameters, role)
         else:
             self.optimizer = torch.optim.AdamW(
-                self._parameters,
+                parameters,
                 lr=optimization.lr,
                 weight_decay=optimization.weight_decay,
-                fused=_fused(self._parameters),
+                fused=_fused(parameters),
             )
         if optimization.scheduler is not None:
             self.scheduler = own_scheduler(optimization.scheduler, self.optimizer, role)
@@ -188,7 +188,8 @@ class Player:
         if not self.optimization.is_own:
             (group,) = self.optimizer.param_groups
             group["lr"] = self.optimization.rate(progress)
-        for parameter in self._parameters:
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        for parameter in parameters:
             parameter.grad = None
         terms = self.all_terms(terms)
         loss = total(terms)
@@ -202,7 +203,7 @@ class Player:
             # The gradient of the mean, without two more operations in the graph: small networks feel them.
             loss.backward(self._share)  # type: ignore[no-untyped-call]
             if self.optimization.clip is not None:
-                nn.utils.clip_grad_norm_(self._parameters, self.optimization.clip)
+                nn.utils.clip_grad_norm_(parameters, self.optimization.clip)
             self.optimizer.step()
             if self.scheduler is not None:
                 self.scheduler.step()
