@@ -497,7 +497,7 @@ def test_networks_that_cannot_be_copied() -> None:
 
 def test_a_mode_comes_back_though_the_call_fails() -> None:
     teacher = nn.Sequential(big(), nn.Dropout(0.5)).train()
-    with pytest.raises(RuntimeError, match="diverged"):
+    with pytest.raises(RuntimeError, match=r"diverged|no numbers"):
         run(teacher=teacher, teacher_trained=True, lr=1e38, method="supervised")
     assert all(part.training for part in teacher.modules())
 
@@ -514,7 +514,7 @@ def test_folders_that_are_none(folder: Any, tmp_path: Path) -> None:
 def test_soft_labels_that_tie_and_labels_of_every_precision() -> None:
     tied = torch.full((30, 3), 1 / 3)
     result = run(validation=Batch(VALIDATION.inputs, tied))
-    assert result.report.metrics["student"] == {"accuracy": 100.0}
+    assert result.report.metrics["student"]["accuracy"] == 100.0
     assert result.report.majority == 100.0
     assert not result.report.teacher_trained
     two = torch.zeros(30, 3)

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset
 
 from kdgan.data import Batch
+from kdgan.data.parsing import as_batch
 from kdgan.data.seeds import RandomState
-from kdgan.data.stream import LoaderFeed, Stream, as_batch
+from kdgan.data.stream import LoaderFeed, Stream
 from support import refused
 
 CPU = torch.device("cpu")

@@ -454,6 +454,12 @@ def test_methods_without_a_teacher() -> None:
             with_features(name, all_players())
 
 
+def test_features_are_added_once() -> None:
+    method = with_features("distn", all_players())
+    with refused("the method has features already"):
+        method.add_features(Features(HIDDEN), batch())
+
+
 def test_names_of_layers() -> None:
     modules = {"student": images(0, 4), "teacher": Words(4, "tuple")}
     with refused("'' is the whole student"):

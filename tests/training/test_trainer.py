@@ -92,7 +92,7 @@ def same_through_both(config: Config, folder: Path) -> None:
         discriminator=modules.get("discriminator"),
         training=config.training,
         hyper=config.hyper,
-        metrics={} if isinstance(task, Classes) else {"mine": lambda *pair: task.metrics_of(*pair)["MAP"]},
+        metrics={} if isinstance(task, Classes) else {"own": lambda *pair: task.metrics_of(*pair)["MAP"]},
         augment=task.augment,
         teacher_trained=False,
         control=False,
@@ -106,8 +106,8 @@ def same_through_both(config: Config, folder: Path) -> None:
             ours = result.teacher if role == "teacher" else modules[role]
             assert torch.equal(weights(ours), weights(run.modules[role])), role
     primary = task.metrics[0]
-    mine = primary if isinstance(task, Classes) else "mine"
-    seen = [(record["step"], record[mine]) for record in result.history]
+    name = primary if isinstance(task, Classes) else "own"
+    seen = [(record["step"], record[name]) for record in result.history]
     theirs = outcome.curves[f"validation/{primary}"]
     # The one call looks at a part of many examples on the way, and at all in the end.
     assert seen[-1] == theirs[-1]

@@ -157,9 +157,11 @@ class Method:
             seed: of what is drawn for it.
 
         Raises:
-            UsageError: if the method has no teacher, or layers do not fit.
+            UsageError: if the method has no teacher, or features already, or layers do not fit.
         """
         check_teaches(type(self))
+        if self.features is not None:
+            raise UsageError("the method has features already: name all layers at once")
         self.features = FeatureTerm(features, self.student, self.players["teacher"], sample, seed=seed)
 
     def watching(self, batch: Batch) -> AbstractContextManager[None]:

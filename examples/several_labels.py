@@ -1,0 +1,42 @@
+"""Several labels of an example: a digit may be even, a prime, above four, and drawn with a loop.
+
+Targets are bits `(N, K)`, so that the losses are those of independent sigmoids, for the game against the discriminator,
+too.
+
+    python examples/several_labels.py
+"""
+
+import torch
+from sklearn.datasets import load_digits
+
+import kdgan
+from kdgan.data import AffineElastic
+
+NAMES = {
+    "even": {0, 2, 4, 6, 8},
+    "prime": {2, 3, 5, 7},
+    "above four": {5, 6, 7, 8, 9},
+    "with a loop": {0, 6, 8, 9},
+}
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+images, digits = load_digits(return_X_y=True)
+x = torch.tensor(images).float().view(-1, 1, 8, 8) / 16
+y = torch.tensor([[digit in those for those in NAMES.values()] for digit in digits])
+order = torch.randperm(len(x))
+train, validation = order[:200], order[200:900]
+
+result = kdgan.distill(
+    kdgan.nets.mlp(64, [32], len(NAMES)),
+    kdgan.nets.build("lenet-16-32-128", (1, 8, 8), len(NAMES)),
+    (x[train], y[train]),
+    (x[validation], y[validation]),
+    method="kdgan",
+    steps=1000,
+    augment=AffineElastic(background=torch.zeros(1)),
+)
+print(result.report)
+probabilities = result.student(x[validation[:3]]).sigmoid()
+for digit, row in zip(digits[validation[:3]], probabilities, strict=True):
+    print(digit, {name: round(value, 2) for name, value in zip(NAMES, row.tolist(), strict=True)})
