@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,8 @@ def modules_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     yield
     for name in set(sys.modules) - before:
         module = sys.modules[name]
-        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        within = getattr(module, "__path__", ())  # a number, in what stands in for tensorflow
+        places = [getattr(module, "__file__", None), *(within if isinstance(within, Iterable) else ())]
         if any(isinstance(place, str) and place.startswith(folder) for place in places):
             del sys.modules[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
+from kdgan.data.heldout import held_out
 from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples
@@ -19,21 +21,24 @@ from kdgan.errors import UsageError, wrong
 from kdgan.losses import FeatureLoss, Loss
 from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
 from kdgan.methods.base import check_teaches
+from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
 from kdgan.ship.report import Report
 from kdgan.tasks.choice import named
+from kdgan.tasks.judging import Judge, check_choice
 from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.teachers import Teacher, as_teacher
+from kdgan.training.callbacks import Callback, as_one
 from kdgan.training.check import check_choices, check_modules, check_players
 from kdgan.training.class_map import ClassMap
-from kdgan.training.config import Training, plain_number, whole_seed
+from kdgan.training.config import Training, plain_number, whole_number, whole_seed
 from kdgan.training.devices import find_device, precision_on
-from kdgan.training.display import training_bars
-from kdgan.training.execution import Execution, unseen
+from kdgan.training.display import Shown, training_bars
+from kdgan.training.execution import Execution
 from kdgan.training.faces import is_network, networks
 from kdgan.training.home import Home, described
 from kdgan.training.players import build_players, copied, on_device
-from kdgan.training.trainer import Trained, Trainer
+from kdgan.training.trainer import Own, Trained, Trainer
 
 DEFAULT, DEFAULT_FOR_KEPT = "kdgan", "distn"
 """The methods of a call that names none: with a teacher that is trained here, and with a trained one that is kept."""
@@ -71,13 +76,22 @@ def distill(
     method: str | type[Method] | None = None,
     discriminator: nn.Module | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
     teacher_lr: float | None = None,
     teacher_every: int | None = None,
     labelled_share: float | None = None,
     training: Training | None = None,
+    optimizers: OptimizerFactory | Mapping[str, OptimizerFactory] | None = None,
+    schedulers: SchedulerFactory | Mapping[str, SchedulerFactory] | None = None,
     hyper: Mapping[str, Any] | None = None,
+    test: Data | None = None,
+    keep: Literal["last", "best"] = "last",
+    patience: int | None = None,
+    evaluations: int | None = None,
+    eval_batch: int | None = None,
+    on_evaluation: Callback | Iterable[Callback] | None = None,
     task: str = "auto",
     loss: Loss | None = None,
     class_weights: Tensor | Sequence[float] | str | None = None,
@@ -127,8 +141,10 @@ def distill(
             example may lack a label (-1, None, or a row of NaN). Datasets are kept as tensors on the device where
             they fit and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws
             from torch, numpy or random depends on `seed` and the pass alone: the control sees the same.
-        validation: the same; for the report and the history, nothing is trained or chosen by it. It may lack
-            privileged information, which exists for training alone: then the teacher is not judged.
+        validation: the same; for the report and the history, nothing is trained by it, and nothing is chosen by it
+            unless `keep` or `patience` says so. Where it is large, evaluations on the way look at a part of it, the
+            same each time, and the last at all of it: all on the way cost about 2 % of training. It may lack privileged
+            information, which exists for training alone: then the teacher is not judged.
         unlabelled: examples without labels, in the same forms: inputs, or (inputs, privileged). Every method but
             supervised, the control, learns from them: whoever follows the teacher follows it on them, too.
         method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`;
@@ -136,6 +152,8 @@ def distill(
             trained teacher: it is kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
+        epochs: passes, in place of steps: updates that see so many times as many examples as there are, those without
+            labels counted.
         batch: examples per update, see `kdgan.training.Training`; a DataLoader has its own.
         lr: highest learning rate of what is trained.
         teacher_lr: that of a teacher that goes on learning.
@@ -144,8 +162,27 @@ def distill(
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         training: all settings at once; those above are put in its place where they are given. Its own `teacher_lr` is
             for a teacher that is trained here: a trained one goes on learning only by the argument above.
+        optimizers: a function that makes an optimizer of a list of parameters, for all players or by role (`student`,
+            which is the control's, too, `teacher`, `peer`, `discriminator`); in groups, if it likes. It keeps the rates
+            that it is made with, whatever `lr` and the schedule say, unless a scheduler changes them. A trained teacher
+            goes on learning where one is given for its role, as with `teacher_lr`. Default: AdamW.
+        schedulers: a function that makes a learning rate scheduler of an optimizer, for all players or by role; it is
+            stepped after each step of its player. A player that is trained on the labels first has another for that.
+            Default: a linear rise over a tenth of all updates, then a cosine to 0.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a
             function of two logits `(B, K)` that gives one value per example `(B,)`.
+        test: data like validation that the report is of; then validation only watches and chooses.
+        keep: `best` gives student and control as each was at the evaluation with the best first metric on validation.
+            The report is then of `test` or, without it, of a half of validation that chose nothing, drawn by the seed
+            with its share of each class. `last`, the default, chooses nothing.
+        patience: evaluations without a better first metric after which student and control, each by itself, end their
+            training; it chooses as `keep` does, so that the report is of data apart. None: they have all updates.
+        evaluations: of the student on its way. Default: as in `training`; where a student is chosen, fewer if they
+            would cost more than 2 % of training, but at least 10.
+        eval_batch: examples per forward pass in evaluations. Default: at most 1,000, fewer where they are large.
+        on_evaluation: called with a `kdgan.training.callbacks.Evaluation` after each evaluation of student and control,
+            one or several; there are ready ones for TensorBoard, MLflow and Weights & Biases. A call that goes on in
+            its folder tells again of evaluations after its last checkpoint.
         task: classes (one of K; softmax), binary (one logit, 0 or 1) or multilabel (K sigmoids, any of K labels);
             auto for what the form of the targets says: class indices `(N,)` are classes, or binary where the student
             gives one logit; rows `(N, K)` that sum to 1 weights of classes, other rows of 0 to 1 labels.
@@ -171,7 +208,8 @@ def distill(
         device: `auto`, `cpu`, `cuda`.
         folder: where checkpoints go, so that the same call continues after a stop, with the same bits; None keeps
             nothing. A DataLoader is known by what it gives, so that a pass of it is read before training.
-        progress: show bars on stderr, where that is a terminal.
+        progress: show bars with the time left on a terminal or in a notebook and, where stderr is neither, a line every
+            ten seconds.
 
     Returns:
         The trained student with a report.
@@ -199,6 +237,10 @@ def distill(
     taught.check(kind, rate=teacher_lr, trained=teacher_trained, discriminator=discriminator)
     seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
     # What is wrong with the settings is found before the data are read.
+    if steps is not None and epochs is not None:
+        raise wrong(f"steps={steps!r:.60} and epochs={epochs!r:.60} both say how long: give one of them")
+    epochs, eval_batch = whole_number("epochs", epochs), whole_number("eval_batch", eval_batch)
+    patience = check_choice(keep, patience)
     settings = settings_of(
         training,
         where,
@@ -208,7 +250,11 @@ def distill(
         teacher_lr=teacher_lr,
         teacher_every=teacher_every,
         labelled_share=labelled_share,
+        evaluations=evaluations,
     )
+    by_role = factories_by_role(optimizers, "optimizers"), factories_by_role(schedulers, "schedulers")
+    told = as_one(on_evaluation)
+    goes_on = teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers)
     asked = _features(features, feature_loss, feature_weight)
     modules = {"student": student, "teacher": taught.face}
     if discriminator is not None and "discriminator" in kind.roles:
@@ -222,11 +268,12 @@ def distill(
             )
         for role in ("student", "teacher"):
             asked.find(role, modules[role])
-    with apart(where, seed, modules), training_bars() if progress else nullcontext(unseen) as shown:
+    with apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
+        called = {role: each for role, each in modules.items() if role != "teacher" or taught.looks}
         work = OwnTask.read(
             train,
             validation,
-            {role: each for role, each in modules.items() if role != "teacher" or taught.looks},
+            called,
             own,
             where,
             size=settings.batch,
@@ -235,40 +282,57 @@ def distill(
             unlabelled=unlabelled,
             asked=task,
             logits=taught.rows,
+            eval_batch=eval_batch,
         )
         taught.settle(work)
+        tested = None
+        if test is not None:
+            with seeded(seed % 2**32, where):  # what reading draws is no part of what training draws
+                tested = work.judging_on(held_out(test, "test", seed=seed), called)
         family = work.family(loss, class_weights, label_smoothing).to(where)
+        began = time.perf_counter()
         trained = not taught.may_learn
         if taught.may_learn:
             trained = work.is_trained(taught.face) if teacher_trained is None else bool(teacher_trained)
+        looked = time.perf_counter() - began
         if method is None:
-            kept = trained and teacher_lr is None and discriminator is None and not hyper
+            kept = trained and not goes_on and discriminator is None and not hyper
             method = DEFAULT_FOR_KEPT if kept or not taught.may_learn else DEFAULT
             kind = find(method)
         if "teacher" in kind.roles:
             work = taught.recorded(work, where, shown)
-        frozen = trained and (teacher_lr is None or "teacher" not in kind.trains)
+        frozen = trained and (not goes_on or "teacher" not in kind.trains)
         players = build_players(kind, student, taught.face, discriminator, keep_teacher=frozen, device=where)
         looking = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
         check_players(looking, work.sample, "train", work.kind)
-        if steps is None and training is None:
+        if epochs is not None:
+            settings = replace(settings, steps=_updates_of(epochs, work.train, settings.batch))
+        elif steps is None and training is None:
             settings = replace(settings, steps=default_steps(work.train, settings.batch))
+        chooses = keep == "best" or patience is not None
+        judge = Judge.of(
+            work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=tested
+        )
+        judge.seconds += looked
+        settings = replace(settings, evaluations=judge.evaluations)
         shared = {
             "seed": seed,
             "augment": augment,
             "execution": Execution(where, progress=shown),
             "family": family,
+            "own": Own(*by_role, told, shown.evaluated),
+            "choice": judge.choice(keep=keep == "best", patience=patience) if chooses else None,
         }
-        call = Call(work, settings, home, asked, shared)
+        call = Call(work, judge, settings, home, asked, shared)
         trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        ahead = work.measured({"teacher before": taught.face} if trained and not frozen else {})
-        if "teacher" in kind.roles and not taught.looks:
-            # What fails on these data does so before training.
-            ahead = work.measured({"teacher": taught.face})
-        done, beside = call.train(
+        if trained and "teacher" in kind.roles:
+            # While it is as it was; and what fails on these data does so before training.
+            judge.measured("teacher before", taught.face)
+        done, beside, alone = call.train(
             trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
         )
-        report = replace(call.report(trainer, done, beside, ahead, trained=trained), notes=taught.notes)
+        report = call.report(trainer, (done, alone), beside, trained=trained, frozen=frozen)
+        report = replace(report, notes=taught.notes)
     last = players["teacher"]
     if last is not taught.face:
         last.eval()
@@ -283,7 +347,8 @@ class Call:
     """A call whose data are read and whose settings are known.
 
     Attributes:
-        task: the data, and how players are judged.
+        task: the data.
+        judge: how players are judged.
         settings: of training.
         home: where it is kept.
         features: of the teacher, that the student learns from; None for none.
@@ -291,6 +356,7 @@ class Call:
     """
 
     task: OwnTask
+    judge: Judge
     settings: Training
     home: Home
     features: Features | None
@@ -314,7 +380,7 @@ class Call:
             hyper=hyper,
             trained=("teacher",) if trained else (),
             frozen=("teacher",) if frozen else (),
-            measure=lambda: self.task.measure("student", players["student"]),
+            **self.looks("student", players["student"]),
             **self.shared,
         )
         self.task.check_last_batch(made.method)
@@ -322,9 +388,17 @@ class Call:
             made.method.add_features(self.features, self.task.sample, seed=made.seed)
         return made
 
+    def looks(self, role: str, module: nn.Module) -> dict[str, Any]:
+        """How a student, or its control, is looked at on its way."""
+        return {
+            "measure": lambda: self.judge.on_the_way(role, module),
+            "measure_last": lambda: self.judge.at_last(role, module),
+            "called": role,
+        }
+
     def train(
         self, trainer: Trainer, hyper: Mapping[str, Any], *, control: bool, trained: bool
-    ) -> tuple[Trained, nn.Module | None]:
+    ) -> tuple[Trained, nn.Module | None, Trained | None]:
         """Trains the student with its method and then, where it is asked for, a copy of it alone."""
         student = trainer.modules["student"]
 
@@ -342,6 +416,7 @@ class Call:
                 ],
             )
 
+        alone = None
         with self.home.open(told, student):
             beside = copied(student, "student", "give control=False") if control else None
             done = trainer.train(self.home.places(trainer.name, "student"))
@@ -350,41 +425,62 @@ class Call:
                 for what, value in done.seconds.items()
             }
             if beside is not None:
-                as_long = replace(self.settings, steps=done.updates)
-                alone = Trainer(CONTROL, {"student": beside}, self.task.train, as_long, **self.shared)
-                seconds["control"] = alone.train(self.home.places(CONTROL, "control")).seconds[CONTROL]
+                as_long = replace(self.settings, steps=trainer.planned)
+                # Nobody looks at its way, unless it is chosen on it, or someone is told.
+                looks = self.looks("control", beside) if self.is_watched else {}
+                other = Trainer(
+                    CONTROL, {"student": beside}, self.task.train, as_long, **looks, **self.shared
+                )
+                alone = other.train(self.home.places(CONTROL, "control"))
+                seconds["control"] = alone.seconds[CONTROL]
                 beside.eval()
-        return replace(done, seconds=seconds), beside
+        return replace(done, seconds=seconds), beside, alone
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether evaluations are for more than the history of the student."""
+        return self.shared["choice"] is not None or self.shared["own"].on_evaluation is not None
 
     def report(
         self,
         trainer: Trainer,
-        done: Trained,
+        done: tuple[Trained, Trained | None],
         beside: nn.Module | None,
-        before: Mapping[str, Mapping[str, float]],
         *,
         trained: bool,
+        frozen: bool,
     ) -> Report:
         """What students, and a teacher where there is one, can do and cost."""
-        judged = {"student": trainer.modules["student"]}
-        taught = {"teacher": trainer.modules["teacher"]} if "teacher" in trainer.kind.roles else {}
-        beside_it = {} if beside is None else {"control": beside}
+        modules = {"student": trainer.modules["student"]}
+        if beside is not None:
+            modules["control"] = beside
+        if "teacher" in trainer.kind.roles:
+            modules["teacher"] = trainer.modules["teacher"]
+        metrics = {}
+        for role, module in modules.items():
+            before = self.judge.measured("teacher before", module) if role == "teacher" and trained else None
+            if before is not None and not frozen:
+                metrics["teacher before"] = before
+            found = before if frozen and before is not None else self.judge.measured(role, module)
+            if found is not None:
+                metrics[role] = found
+        runs = {role: run for role, run in zip(("student", "control"), done, strict=True) if run is not None}
         return Report(
             trainer.name,
-            {
-                **self.task.measured(judged | beside_it),
-                **(before if taught else {}),
-                **self.task.measured({} if "teacher" in before else taught),
-            },
+            metrics,
             {
                 role: self.task.cost(role, module)
-                for role, module in (judged | taught).items()
-                if is_network(module)
+                for role, module in modules.items()
+                if role != "control" and is_network(module)
             },
-            done.updates,
-            done.seconds,
+            done[0].updates,
+            done[0].seconds,
             trained,
-            self.task.majority,
+            self.judge.report.majority,
+            evaluation_seconds=self.judge.seconds + sum(run.evaluation_seconds for run in runs.values()),
+            data=self.judge.name,
+            chosen={role: run.best for role, run in runs.items() if run.best is not None},
+            ended={role: run.updates for role, run in runs.items() if run.updates < trainer.planned},
         )
 
 
@@ -428,6 +524,14 @@ def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float
 def default_steps(data: Examples, batch: int) -> int:
     """Updates of the student where nobody says how many: 30 passes, within bounds."""
     return min(max(updates_in(30, data, batch), 3000), 20_000)
+
+
+def _updates_of(epochs: int, data: Examples, batch: int) -> int:
+    """Updates that see so many times as many examples as there are."""
+    updates = updates_in(epochs, data, batch)
+    if updates >= 2**31:
+        raise UsageError("train has no length, so that nobody knows how long an epoch is: give steps")
+    return max(1, updates)
 
 
 def plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:

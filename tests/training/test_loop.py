@@ -1,7 +1,9 @@
 """One loop for every method: updates, measurements, losses, stopping and going on."""
 
+import contextlib
 import json
 import math
+import operator
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -16,6 +18,7 @@ from kdgan.data import Batch, TensorFeed
 from kdgan.errors import Interrupted, RunError
 from kdgan.methods import METHODS, Method, Optimization, Player, create
 from kdgan.training import checkpoint
+from kdgan.training.choice import Choice
 from kdgan.training.loop import WINDOW, Loop
 from support import refused
 
@@ -471,3 +474,141 @@ def test_a_game_that_diverges_says_so(tmp_path: Path, lr: float) -> None:
         loop.run()
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert not lines_if_any(tmp_path)
+
+
+# --- a student that is chosen, and training that ends early ------------------------------------------------------
+
+
+def chosen(
+    folder: Path | None,
+    values: list[float],
+    *,
+    keep: bool = True,
+    patience: int | None = None,
+    **options: Any,
+) -> tuple[Loop, Method, list[Tensor]]:
+    """A game whose evaluations give these values, and the student's weights at each."""
+    loop, method = game("distn", {}, folder, evaluations=len(values), **options)
+    loop.choice = Choice("value", options.pop("better", operator.gt), keep=keep, patience=patience)
+    seen: list[Tensor] = []
+
+    def measure() -> dict[str, float]:
+        seen.append(torch.cat([each.detach().flatten().clone().double() for each in students(method)]))
+        return {"value": values[len(loop.history)]}
+
+    loop.evaluate = measure
+    return loop, method, seen
+
+
+def students(method: Method) -> list[Tensor]:
+    return list(method.student.module.state_dict().values())
+
+
+def now(method: Method) -> Tensor:
+    return torch.cat([each.detach().flatten().double() for each in students(method)])
+
+
+VALUES = [0.2, 0.6, 0.4, 0.6, 0.1]
+
+
+@pytest.mark.parametrize(("better", "best"), [(operator.gt, 1), (operator.lt, 4)])
+def test_the_student_is_as_at_its_best_evaluation(better: Any, best: int) -> None:
+    loop, method, seen = chosen(None, VALUES)
+    loop.choice = Choice("value", better)
+    loop.run()
+    assert torch.equal(now(method), seen[best])
+    assert len(seen) == 5
+    assert not torch.equal(seen[best], seen[0])
+    loop, method, seen = chosen(None, VALUES, keep=False)
+    loop.run()
+    assert torch.equal(now(method), seen[-1])
+
+
+@pytest.mark.parametrize(("patience", "count"), [(1, 3), (2, 4), (3, 5), (9, 5)])
+def test_training_ends_after_so_many_evaluations_without_a_better_value(patience: int, count: int) -> None:
+    """The second is the best; an equal value is no better one."""
+    for keep in (True, False):
+        told: list[tuple[int, bool]] = []
+        loop, method, seen = chosen(None, VALUES, keep=keep, patience=patience)
+        loop.evaluated = lambda records, last, told=told: told.append((len(records), last))  # type: ignore[misc]
+        loop.run()
+        assert len(loop.history) == count
+        assert loop.done == loop.history[-1]["step"] == 9 * count
+        assert torch.equal(now(method), seen[1 if keep else -1])
+        assert told == [(number, number == count) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("stops", [(4,), (9, 9), (18,), (20, 3), (26,), (27,), (31, 3)])
+def test_a_choice_goes_on_after_a_stop_bit_for_bit(tmp_path: Path, stops: tuple[int, ...]) -> None:
+    for keep, patience in ((True, None), (True, 2), (False, 2), (True, 3)):
+        folder = tmp_path / f"{keep} {patience}"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            whole, undisturbed, _ = chosen(None, VALUES, keep=keep, patience=patience)
+            whole.run()
+            torch.manual_seed(3)
+            for stop in stops:
+                loop, _, _ = chosen(folder, VALUES, keep=keep, patience=patience, stop=stopping_at(stop))
+                with contextlib.suppress(Interrupted):
+                    loop.run()
+                torch.manual_seed(stop)
+            for _ in range(2):  # and once more, when all is done
+                last, method, _ = chosen(folder, VALUES, keep=keep, patience=patience)
+                last.run()
+                assert torch.equal(now(method), now(undisturbed))
+                assert without_seconds(last.history) == without_seconds(whole.history)
+                assert last.done == whole.done
+
+
+def test_a_checkpoint_without_the_best_is_of_another_run(tmp_path: Path) -> None:
+    first, _, _ = chosen(tmp_path, VALUES, stop=stopping_at(30))
+    with pytest.raises(Interrupted):
+        first.run()
+    for other in ({"keep": False}, {"keep": True, "patience": None}):
+        loop, _, _ = chosen(tmp_path, VALUES, **other)  # type: ignore[arg-type]
+        if other["keep"]:
+            loop.choice = Choice("another value")
+        with refused("of another run"):
+            loop.run()
+
+
+def test_the_last_evaluation_may_be_of_more() -> None:
+    loop, _ = counted(20, evaluate=lambda: {"accuracy": 1.0}, evaluations=4)
+    loop.evaluate_last = lambda: {"accuracy": 2.0}
+    loop.run()
+    assert [record["accuracy"] for record in loop.history] == [1.0, 1.0, 1.0, 2.0]
+
+
+def test_who_is_told_cannot_change_training() -> None:
+    def run(evaluated: Any) -> tuple[Loop, Method]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            loop, method = game("kdgan", {}, None, evaluations=5)
+            loop.evaluated = evaluated
+            loop.run()
+        return loop, method
+
+    def spoils(records: list[dict[str, Any]], last: bool) -> None:
+        torch.rand(7)
+        records[0]["losses"].clear()
+        records.clear()
+
+    (loop, quiet), (other, told) = run(None), run(spoils)
+    assert_same_state(quiet, told)
+    assert without_seconds(loop.history) == without_seconds(other.history)
+
+
+def test_evaluations_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def measure() -> dict[str, float]:
+        clock[0] += 5
+        return {}
+
+    for stop in (23, 27):
+        loop, _ = counted(50, tmp_path, evaluate=measure, evaluations=10, stop=stopping_at(stop))
+        with contextlib.suppress(Interrupted):
+            loop.run()
+    assert loop.evaluation_seconds == 50
+    assert loop.seconds == 0

@@ -54,7 +54,9 @@ def test_every_role_has_its_rates() -> None:
         assert training.pretraining_optimization(role).weight_decay == 0.5
 
 
-@pytest.mark.parametrize("name", ["steps", "batch", "teacher_steps", "evaluations", "teacher_every"])
+@pytest.mark.parametrize(
+    "name", ["steps", "batch", "teacher_steps", "evaluations", "teacher_every", "accumulate"]
+)
 def test_counts_are_whole_numbers_of_at_least_one(name: str) -> None:
     for value in (0, -1, 2.5, True, "9"):
         with refused(name, "at least 1", repr(value)):
@@ -66,13 +68,22 @@ def test_counts_are_whole_numbers_of_at_least_one(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["lr", "teacher_lr", "pretraining_lr", "weight_decay", "smoothing", "student_pretraining", "epsilon"],
+    [
+        "lr",
+        "teacher_lr",
+        "pretraining_lr",
+        "weight_decay",
+        "smoothing",
+        "student_pretraining",
+        "epsilon",
+        "clip",
+    ],
 )
 def test_rates_and_shares_are_numbers(name: str) -> None:
     for value in (True, "0.1", [0.1]):
         with refused(name, "must be a number", repr(value)):
             Training(**{name: value})
-    if name not in ("pretraining_lr", "student_pretraining"):
+    if name not in ("pretraining_lr", "student_pretraining", "clip"):
         with refused(name, "must be a number", "None"):
             Training(**{name: None})
 
@@ -83,9 +94,34 @@ def test_c_is_not_pretrained_for_all_of_its_updates(share: float) -> None:
         Training(student_pretraining=share)
 
 
+@pytest.mark.parametrize("norm", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_gradient_is_clipped_to_a_norm(norm: float) -> None:
+    with refused("clip", "above 0", norm):
+        Training(clip=norm)
+
+
 MATTERS: dict[str, set[str]] = {
-    "student": {"batch", "weight_decay", "precision", "steps", "evaluations", "epsilon", "lr"},
-    "teacher": {"batch", "weight_decay", "precision", "smoothing", "teacher_steps", "pretraining_lr"},
+    "student": {
+        "clip",
+        "accumulate",
+        "batch",
+        "weight_decay",
+        "precision",
+        "steps",
+        "evaluations",
+        "epsilon",
+        "lr",
+    },
+    "teacher": {
+        "clip",
+        "accumulate",
+        "batch",
+        "weight_decay",
+        "precision",
+        "smoothing",
+        "teacher_steps",
+        "pretraining_lr",
+    },
 }
 OTHER: dict[str, Any] = {
     "steps": 60,
@@ -100,6 +136,8 @@ OTHER: dict[str, Any] = {
     "epsilon": 0.5,
     "teacher_every": 5,
     "labelled_share": 0.5,
+    "clip": 0.5,
+    "accumulate": 4,
     "evaluations": 5,
     "precision": "bfloat16",
 }

@@ -19,6 +19,7 @@ from kdgan.errors import KdganError, failed, wrong
 from kdgan.experiments.variants import Key, Variant
 from kdgan.losses import Family
 from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
+from kdgan.tasks.judging import Judge
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import OwnPlanned, PlayersRun
 from kdgan.tasks.teachers import as_teacher
@@ -218,12 +219,14 @@ class OwnRun(PlayersRun):
             "execution": execution,
             "family": self.setting.family.to(device),
         }
-        call = Call(task, plan.training, Home(None), None, shared)
+        judge = Judge(task, task, None, task, "validation data", plan.training.evaluations)
+        call = Call(task, judge, plan.training, Home(None), None, shared)
         self.trainer = call.trainer(
             plan.method, players, plan.hyper, trained=plan.trained, frozen=plan.frozen
         )
         # Test data are looked at once: what is measured on the way is of validation data.
         self.trainer.measure = lambda: _of("validation", task.measure("student", players["student"]))
+        self.trainer.measure_last = None
         train = labelled_part(task.train)
         self.labels = len(train) if isinstance(train, Batch) else 0
 

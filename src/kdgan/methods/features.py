@@ -229,6 +229,10 @@ class FeatureTerm:
                         )
                     self.regressors.append(_regressor(mine, theirs, needed=settings.loss == "hint"))
             self._values(features)  # or they do not fit
+        if student.optimization is not None and student.optimization.accumulate > 1:
+            raise UsageError(
+                "features are compared over a whole batch, which accumulate takes apart: leave one of them out"
+            )
         if student.optimizer is not None:
             student.optimizer.param_groups[0]["params"] += list(self.regressors.parameters())
         student.adds = self.terms

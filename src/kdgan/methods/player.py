@@ -14,6 +14,15 @@ from torch import Tensor, nn
 from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, leaves
 from kdgan.errors import KdganError, UsageError, failed, wrong
+from kdgan.methods.optimizers import (
+    OptimizerFactory,
+    SchedulerFactory,
+    own_optimizer,
+    own_scheduler,
+    put_back,
+    take_up,
+)
+from kdgan.methods.parts import in_parts
 
 Losses = dict[str, Tensor]
 """The mean of each term over a batch, by name, detached."""
@@ -52,7 +61,7 @@ def check_terms(terms: Terms) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
-    """Optimization of a player: Adam with a learning rate that follows `schedule` over training.
+    """Optimization of a player: Adam with a learning rate that follows `schedule` over training, or one's own.
 
     Attributes:
         lr: the highest learning rate.
@@ -60,12 +69,22 @@ class Optimization:
         schedule: `cosine` rises linearly over the first `warmup` of training, then falls to 0 along a cosine;
             `constant` does neither.
         warmup: share of training, in [0, 1).
+        clip: largest norm of the gradient of all weights together; None clips nothing.
+        accumulate: parts in which a batch goes through the network, forward and backward, for one step: less memory,
+            the same step.
+        optimizer: makes another optimizer of the weights; it keeps the rates that it is made with, and those above do
+            not matter, unless a scheduler changes them.
+        scheduler: makes a scheduler of the optimizer, stepped after each of its steps, in the place of `schedule`.
     """
 
     lr: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: float = 0.1
+    clip: float | None = None
+    accumulate: int = 1
+    optimizer: OptimizerFactory | None = None
+    scheduler: SchedulerFactory | None = None
 
     def __post_init__(self) -> None:
         if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf and 0 <= self.warmup < 1):
@@ -74,6 +93,17 @@ class Optimization:
             )
         if self.schedule not in ("cosine", "constant"):
             raise UsageError(f"unknown schedule {self.schedule!r}: choose cosine or constant")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise UsageError(
+                f"clip, the largest norm of a gradient, must be above 0 and finite, not {self.clip}"
+            )
+        if self.accumulate < 1:
+            raise UsageError(f"accumulate must be a whole number of at least 1, not {self.accumulate}")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether optimizer or scheduler are of the caller's own, so that rates are theirs."""
+        return self.optimizer is not None or self.scheduler is not None
 
     def rate(self, progress: float) -> float:
         """The learning rate at `progress` ∈ [0, 1) of training."""
@@ -98,19 +128,25 @@ class Player:
     def __init__(self, role: str, module: nn.Module, optimization: Optimization | None) -> None:
         self.role, self.module, self.optimization = role, module, optimization
         self.optimizer: torch.optim.Optimizer | None = None
+        self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         self.adds: Callable[[], Terms] | None = None  # terms beside those of its method
         self._share = torch.empty(0)
         if optimization is None:
             module.eval()  # with every layer in it
+            return
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        _check_learner(role, module, parameters)
+        if optimization.optimizer is not None:
+            self.optimizer = own_optimizer(optimization.optimizer, parameters, role)
         else:
-            parameters = [p for p in module.parameters() if p.requires_grad]
-            _check_learner(role, module, parameters)
             self.optimizer = torch.optim.AdamW(
                 parameters,
                 lr=optimization.lr,
                 weight_decay=optimization.weight_decay,
                 fused=_fused(parameters),
             )
+        if optimization.scheduler is not None:
+            self.scheduler = own_scheduler(optimization.scheduler, self.optimizer, role)
 
     @property
     def learns(self) -> bool:
@@ -127,10 +163,15 @@ class Player:
             return batch.teacher_logits
         if self.module.training != learns:
             self.module.train(learns)
+        if learns and self.optimization is not None and self.optimization.accumulate > 1:
+            return in_parts(self._forward, self.module, batch, self.optimization.accumulate)
         if learns or not torch.is_grad_enabled():
             return forward(self.role, self.module, batch)
         with torch.no_grad():
             return forward(self.role, self.module, batch)
+
+    def _forward(self, batch: Batch) -> Tensor:
+        return forward(self.role, self.module, batch)
 
     def learn(self, terms: Terms, progress: float) -> Losses:
         """One step of the optimizer down the mean, over the batch, of the weighted sum of `terms`.
@@ -144,9 +185,11 @@ class Player:
         """
         if self.optimizer is None or self.optimization is None:
             raise UsageError(f"the {self.role} is kept as it is here, so it cannot learn")
-        (group,) = self.optimizer.param_groups
-        group["lr"] = self.optimization.rate(progress)
-        for parameter in group["params"]:
+        if not self.optimization.is_own:
+            (group,) = self.optimizer.param_groups
+            group["lr"] = self.optimization.rate(progress)
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        for parameter in parameters:
             parameter.grad = None
         terms = self.all_terms(terms)
         loss = total(terms)
@@ -159,7 +202,11 @@ class Player:
         try:
             # The gradient of the mean, without two more operations in the graph: small networks feel them.
             loss.backward(self._share)  # type: ignore[no-untyped-call]
+            if self.optimization.clip is not None:
+                nn.utils.clip_grad_norm_(parameters, self.optimization.clip)
             self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
         except KdganError:
             raise
         except Exception as error:  # a network or a loss of one's own
@@ -179,24 +226,23 @@ class Player:
         return {**terms, **added}
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, buffers and the optimizer's state."""
+        """Weights, buffers and the state of optimizer and scheduler."""
         state: dict[str, Any] = {"module": self.module.state_dict()}
         if self.optimizer is not None:
             state["optimizer"] = self.optimizer.state_dict()
+        if self.scheduler is not None:
+            state["scheduler"] = self.scheduler.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
         self.module.load_state_dict(state["module"])
-        if self.optimizer is not None:
-            # Rates and the like are settings: only what it remembers comes from a file.
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
-            for parameter, moments in self.optimizer.state.items():
-                for name, value in moments.items():
-                    if value.shape == parameter.shape and value.stride() != parameter.stride():
-                        # In the order of the weights, or sums would come out in other last bits than without a stop.
-                        moments[name] = torch.empty_like(parameter).copy_(value)
+        if self.optimizer is None or self.optimization is None:
+            return
+        # Rates and the like are settings, unless they are the caller's: only what is remembered comes from a file.
+        put_back(self.optimizer, state["optimizer"], groups=self.optimization.is_own)
+        if self.scheduler is not None:
+            take_up(self.scheduler, state["scheduler"])
 
 
 @contextmanager

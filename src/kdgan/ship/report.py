@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,11 @@ class Report:
         seconds: of training each of the players.
         teacher_trained: whether the teacher was found trained, and so not trained on the labels first.
         majority: the accuracy of always naming the largest class.
-        evaluation_seconds: of measuring on the way.
+        evaluation_seconds: of all evaluations, on the way and for this report.
+        data: which the metrics are of.
+        chosen: updates after which student and control were best on validation data, by role, and as which they are
+            given; none where they are those of the last update.
+        ended: updates of student and control, by role, where training ended before all of them.
         notes: sentences on what the table lacks.
     """
 
@@ -39,18 +43,21 @@ class Report:
     teacher_trained: bool
     majority: float
     evaluation_seconds: float = 0.0
+    data: str = "validation data"
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    ended: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON can hold; None stands for a metric that is infinite."""
         return {
-            **{field.name: getattr(self, field.name) for field in fields(self)},
+            **{each.name: getattr(self, each.name) for each in fields(self)},
             "metrics": {
                 role: {name: value if math.isfinite(value) else None for name, value in found.items()}
                 for role, found in self.metrics.items()
             },
             "costs": {role: asdict(found) for role, found in self.costs.items()},
-            "seconds": dict(self.seconds),
+            **{name: dict(getattr(self, name)) for name in ("seconds", "chosen", "ended")},
             "notes": [*self.notes],
         }
 
@@ -89,9 +96,13 @@ class Report:
         if "accuracy" in student:
             trivial = f"; always naming the largest class gives an accuracy of {self.majority:.2f} %"
         notes = [
-            f"{_units([*student])}, on validation data; one example at a time; {self.updates:,} updates of student and "
-            f"control alike, from one seed{trivial}."
+            f"{_units([*student])}, on {self.data}; one example at a time; {self.updates:,} updates of "
+            f"{'the student' if self.ended else 'student and control alike'}, from one seed{trivial}."
         ]
+        if self.chosen:
+            notes.append(f"Chosen as what was best on validation data: {_after(self.chosen)}.")
+        if self.ended:
+            notes.append(f"Training ended early, as nothing got better: {_after(self.ended)}.")
         whole = self.evaluation_seconds + sum(self.seconds.values())
         if self.evaluation_seconds > 0:
             notes.append(f"Evaluation took {100 * self.evaluation_seconds / whole:.1f} % of the time.")
@@ -119,6 +130,10 @@ def _numbers(cost: Cost | None) -> str:
         return f"{'-':>13}{'-':>9}{'-':>13}{'-':>9}"
     flops = "not counted" if cost.flops is None else f"{cost.flops / 1e6:.2f}"
     return f"{cost.parameters:>13,}{cost.bytes / 2**20:>9.2f}{flops:>13}{cost.milliseconds:>9.3f}"
+
+
+def _after(updates: Mapping[str, int]) -> str:
+    return ", ".join(f"the {role} after {count:,} updates" for role, count in updates.items())
 
 
 def _units(metrics: Sequence[str]) -> str:

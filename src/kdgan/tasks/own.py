@@ -43,6 +43,7 @@ class OwnTask:
         classes: K, the logits of each player.
         metrics: by name; the first is the one that counts.
         first: logits on the judged examples of players before anything was trained, by role.
+        eval_batch: examples per forward pass where players are judged; None for as many as are surely not too many.
     """
 
     train: Examples
@@ -52,6 +53,7 @@ class OwnTask:
     classes: int
     metrics: Mapping[str, Metric]
     first: dict[str, Tensor] = field(default_factory=dict)
+    eval_batch: int | None = None
 
     @classmethod
     def read(
@@ -68,6 +70,7 @@ class OwnTask:
         unlabelled: Inputs | None = None,
         asked: str = "auto",
         logits: Recorded | None = None,
+        eval_batch: int | None = None,
     ) -> OwnTask:
         """Reads the data and calls the players on some of them.
 
@@ -83,6 +86,7 @@ class OwnTask:
             unlabelled: examples without labels.
             asked: kind of task, or auto.
             logits: what is known of a teacher for each training example, as numbers.
+            eval_batch: examples per forward pass where players are judged.
 
         Raises:
             UsageError: if data and players do not fit.
@@ -106,7 +110,7 @@ class OwnTask:
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
-        task = cls(data, sample, judged, kind, classes, {}).judging_on(judged, players)
+        task = cls(data, sample, judged, kind, classes, {}, eval_batch=eval_batch).judging_on(judged, players)
         return replace(task, metrics=chosen(metrics, kind, classes, judged.targets))
 
     def judging_on(self, judged: HeldOut, players: Mapping[str, nn.Module]) -> OwnTask:
@@ -199,29 +203,25 @@ class OwnTask:
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
         if self.judges(role, module):
-            self.first[role] = logits = logits_of(module, self.validation, role=role)
+            self.first[role] = logits = self.logits(role, module)
             return is_trained(logits, self.validation.targets, self.kind)
         known = labelled_rows(self.sample)
-        return is_trained(logits_of(module, known, role=role), known.targets, self.kind)
+        logits = logits_of(module, known, role=role, size=self.eval_batch)
+        return is_trained(logits, known.targets, self.kind)
+
+    def logits(self, role: str, module: nn.Module) -> Tensor:
+        """Logits `(N, K)` of a player in that role on the validation data."""
+        as_student = "student" if role == "control" else role
+        return logits_of(module, self.validation, role=as_student, size=self.eval_batch)
 
     def measure(self, role: str, module: nn.Module) -> dict[str, float]:
         """Metrics on the validation data."""
-        as_student = "student" if role == "control" else role
-        return self.metrics_of(logits_of(module, self.validation, role=as_student))
+        return self.metrics_of(self.logits(role, module))
 
     def metrics_of(self, logits: Tensor) -> dict[str, float]:
         """Metrics of logits of the validation data."""
         targets = self.validation.targets
         return evaluated(self.metrics, logits, targets)
-
-    def measured(self, modules: Mapping[str, nn.Module]) -> dict[str, dict[str, float]]:
-        """Metrics of those that can be judged, by role; `teacher before` is a teacher."""
-        roles = {role: role.removesuffix(" before") for role in modules}
-        return {
-            role: self.measure(roles[role], each)
-            for role, each in modules.items()
-            if self.judges(roles[role], each)
-        }
 
     @property
     def majority(self) -> float:

@@ -103,8 +103,16 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> No
             )
 
 
-def check_moments(optimizer: Optimizer | None, state: Mapping[str, Any] | None, what: str) -> None:
+def check_moments(
+    optimizer: Optimizer | None, state: Mapping[str, Any] | None, what: str, *, own: bool = False
+) -> None:
     """Checks that what an optimizer remembered fits the weights that it has now.
+
+    Args:
+        optimizer: of a player, or None.
+        state: what was kept of it.
+        what: name of the file in messages.
+        own: whether it is one of the caller's, which remembers in forms of its own.
 
     Raises:
         UsageError: if it does not.
@@ -121,7 +129,7 @@ def check_moments(optimizer: Optimizer | None, state: Mapping[str, Any] | None, 
     for place, weight in enumerate(weights if fits else ()):
         moments = kept.get(place, {})
         fits = fits and isinstance(moments, dict)
-        for each in moments.values() if fits else ():
+        for each in moments.values() if fits and not own else ():
             fits = fits and isinstance(each, Tensor) and (each.ndim == 0 or each.shape == weight.shape)
     if not fits:
         raise wrong(f"{what} belongs to another run: what its optimizer remembers does not fit the weights")

@@ -42,6 +42,9 @@ class Training:
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
+        clip: largest norm of a player's gradient, of all its weights together; None clips nothing.
+        accumulate: parts in which a batch goes through each learning network, one after the other, for one update: so
+            much less memory for a third more time, and the same update. Batch normalisation sees a part at a time.
         evaluations: how often metrics are taken on the way.
         precision: of the forward passes.
 
@@ -61,25 +64,27 @@ class Training:
     epsilon: float = 0.0
     teacher_every: int = 1
     labelled_share: float = 0.25
+    clip: float | None = None
+    accumulate: int = 1
     evaluations: int = 20
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
-        for name in ("steps", "teacher_steps", "batch", "teacher_every", "evaluations"):
+        for name in ("steps", "teacher_steps", "batch", "teacher_every", "accumulate", "evaluations"):
             value = getattr(self, name)
             if name == "teacher_steps" and value is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise wrong(f"{name} must be a whole number of at least 1, not {value!r:.60}")
-            most = MOST_AT_ONCE if name in ("batch", "evaluations") else MOST_UPDATES
+            most = MOST_AT_ONCE if name in ("batch", "accumulate", "evaluations") else MOST_UPDATES
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
         rates = ("lr", "teacher_lr", "pretraining_lr", "weight_decay")
-        for name in (*rates, "smoothing", "student_pretraining", "epsilon", "labelled_share"):
+        for name in (*rates, "smoothing", "student_pretraining", "epsilon", "labelled_share", "clip"):
             value = getattr(self, name)
-            if name in ("pretraining_lr", "student_pretraining") and value is None:
+            if name in ("pretraining_lr", "student_pretraining", "clip") and value is None:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise wrong(f"{name} must be a number, not {value!r:.60}")
@@ -92,7 +97,7 @@ class Training:
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
         for lr in (self.lr, self.teacher_lr, self.first_lr):
-            Optimization(lr=lr, weight_decay=self.weight_decay)
+            self._at(lr)
 
     @property
     def teacher_updates(self) -> int:
@@ -107,12 +112,15 @@ class Training:
     def optimization(self, role: str) -> Optimization:
         """Optimization of a player in the method itself."""
         lr = self.teacher_lr if role in ("teacher", "peer") else self.lr
-        return Optimization(lr=lr, weight_decay=self.weight_decay)
+        return self._at(lr)
 
     def pretraining_optimization(self, role: str) -> Optimization:
         """Optimization of a player before it: the student's has the rate of the run that this begins."""
         lr = self.lr if role == "student" else self.first_lr
-        return Optimization(lr=lr, weight_decay=self.weight_decay)
+        return self._at(lr)
+
+    def _at(self, lr: float) -> Optimization:
+        return Optimization(lr=lr, weight_decay=self.weight_decay, clip=self.clip, accumulate=self.accumulate)
 
     def student_share(self, method: type[Method]) -> float:
         """Share of `steps` in which C is trained on the labels alone: what is set here, or the method's own."""
@@ -130,7 +138,7 @@ class Training:
 
     def pretraining(self, role: str, method: type[Method]) -> dict[str, Any]:
         """All of this that a player's pretraining depends on: runs that agree in it share the player."""
-        shared = ("batch", "weight_decay", "precision")
+        shared = ("batch", "weight_decay", "precision", "clip", "accumulate")
         own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
         share = {"share": self.student_share(method)} if role == "student" else {}
         return {
@@ -150,6 +158,20 @@ def plain_number(value: Any) -> Any:
         return operator.index(value)  # numpy's whole numbers, too
     except (TypeError, ValueError, RuntimeError):
         return float(value) if isinstance(value, numbers.Real) else value
+
+
+def whole_number(name: str, value: object) -> int | None:
+    """A count as Python's own number, or None.
+
+    Raises:
+        UsageError: for anything but a whole number of at least 1.
+    """
+    whole = plain_number(value)
+    if whole is None:
+        return None
+    if not isinstance(whole, int) or isinstance(whole, bool) or whole < 1:
+        raise wrong(f"{name} must be a whole number of at least 1, not {value!r:.60}")
+    return whole
 
 
 def whole_seed(seed: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,14 @@ def described(
             for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
         },
         "training": asdict(training),
+        "optimizers": {role: identity.of_object(each) for role, each in trainer.own.optimizers.items()},
+        "schedulers": {role: identity.of_object(each) for role, each in trainer.own.schedulers.items()},
+        "choice": None
+        if trainer.choice is None
+        else {
+            field.name: identity.of_object(getattr(trainer.choice, field.name))
+            for field in fields(trainer.choice)
+        },
         "seed": seed,
         "family": identity.of_family(trainer.family),
         "features": _features(trainer.method),

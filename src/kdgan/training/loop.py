@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import time
@@ -20,6 +21,7 @@ from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
 from kdgan.stored import as_kind
 from kdgan.training import checkpoint
+from kdgan.training.choice import Choice
 
 BOOKKEEPING = ("step", "seconds", "losses")
 """Names of what every evaluation records beside what was measured."""
@@ -33,6 +35,7 @@ class _Player:
 
     module: dict[str, Any]
     optimizer: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class _State:
     history: list[dict[str, Any]]
     method: dict[str, Any]
     random: dict[str, Tensor]
+    evaluation_seconds: float
+    best: dict[str, Any] | None = None
 
 
 @contextlib.contextmanager
@@ -79,6 +84,12 @@ class Loop:
         checkpoint_seconds: time between two checkpoints.
         progress: called with the number of finished steps about every `WINDOW` steps.
         stop: asked after every step; True saves and raises `Interrupted`.
+        evaluate_last: what to measure after the last step, where that is more; None measures the same.
+        choice: of the student among the evaluations; None keeps it as it is after the last step.
+        evaluated: called after each evaluation with copies of the records so far, and whether training ends with it; it
+            cannot change training.
+        choice: of the student among the evaluations; None keeps it as it is after the last step.
+        evaluated: called after each evaluation with copies of its records so far; it cannot change training.
     """
 
     method: Method
@@ -92,11 +103,19 @@ class Loop:
     checkpoint_seconds: float = 10.0
     progress: Callable[[int], None] = lambda done: None
     stop: Callable[[], bool] = lambda: False
+    evaluate_last: Callable[[], dict[str, float]] | None = None
+    choice: Choice | None = None
+    evaluated: Callable[[list[dict[str, Any]], bool], None] | None = None
 
     history: list[dict[str, Any]] = field(default_factory=list, init=False)
     """One record for each evaluation: step, seconds, the mean of each loss since the last, what was measured."""
     seconds: float = field(default=0.0, init=False)
     """Time spent training, over all attempts, evaluations left out."""
+    evaluation_seconds: float = field(default=0.0, init=False)
+    """Time spent in evaluations, over all attempts."""
+    done: int = field(default=0, init=False)
+    """Steps that were made."""
+    _best: dict[str, Any] | None = field(default=None, init=False)
     _sums: dict[str, float] = field(default_factory=dict, init=False)
     _counts: dict[str, int] = field(default_factory=dict, init=False)
 
@@ -109,9 +128,16 @@ class Loop:
             UsageError: if the checkpoint in the folder is of something else.
             OSError: if the folder cannot be written.
         """
-        start = self._resume()
-        if start == self.steps:
-            return
+        self.done = self._resume()
+        if not self._ended():
+            self._train(self.done)
+        if self._best is not None:
+            self.method.student.module.load_state_dict(self._best)
+
+    def _ended(self) -> bool:
+        return self.done == self.steps or (self.choice is not None and self.choice.ends(self.history))
+
+    def _train(self, start: int) -> None:
         watched: list[Losses] = []
         saved = began = time.perf_counter()
         for step in range(start, self.steps):
@@ -123,7 +149,7 @@ class Loop:
                 torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16),
             ):
                 watched.append(self.method.update(batch, step / self.steps))
-            done = step + 1
+            self.done = done = step + 1
             stopping = self.stop()
             evaluating = self.evaluate is not None and self._evaluates(done)
             if done % WINDOW == 0 or evaluating or stopping or done == self.steps:
@@ -136,10 +162,13 @@ class Loop:
                     self.seconds += now - began
                     self._record(done)
                     began = now = time.perf_counter()
-                if stopping or done == self.steps or now - saved > self.checkpoint_seconds:
+                ended = evaluating and self._ended()
+                if stopping or ended or done == self.steps or now - saved > self.checkpoint_seconds:
                     self.seconds += now - began
                     self._save(done)
                     saved = began = time.perf_counter()
+                if ended:
+                    return
             if stopping and done < self.steps:
                 raise Interrupted(
                     f"stopped after {done} of {self.steps} steps; the same command goes on from there"
@@ -175,14 +204,26 @@ class Loop:
         self._sums, self._counts = {}, {}
         # Whatever a metric draws, training goes on as if nobody had looked.
         random = checkpoint.random_state(self.device)
-        measured = self.evaluate()
-        checkpoint.restore_random_state(random, self.device)
+        began = time.perf_counter()
+        at_last = self.evaluate_last if done == self.steps else None
+        measured = (at_last or self.evaluate)()
+        self.evaluation_seconds += time.perf_counter() - began
         taken = sorted({*BOOKKEEPING} & measured.keys())
         if taken:
             raise UsageError(
                 f"{taken[0]} is the name of what every evaluation records: call the metric otherwise"
             )
         self.history.append({"step": done, "seconds": round(self.seconds, 3), "losses": losses, **measured})
+        if (
+            self.choice is not None
+            and self.choice.keep
+            and self.choice.best(self.history) == len(self.history) - 1
+        ):
+            self._check_weights(done)
+            self._best = copy.deepcopy(dict(self.method.student.module.state_dict()))
+        if self.evaluated is not None:
+            self.evaluated(copy.deepcopy(self.history), self._ended())
+        checkpoint.restore_random_state(random, self.device)
         if self.folder is not None:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(_line(self.history[-1]))
@@ -202,6 +243,8 @@ class Loop:
             "history": self.history,
             "method": self.method.state_dict(),
             "random": checkpoint.random_state(self.device),
+            "evaluation_seconds": self.evaluation_seconds,
+            "best": self._best,
         }
         try:
             checkpoint.save(self.folder / "checkpoint.safetensors", state)
@@ -248,24 +291,31 @@ class Loop:
         evaluated = (
             0 if self.evaluate is None else state.step * min(self.evaluations, self.steps) // self.steps
         )
-        own = self.method.state_dict()
+        mine = self.method.state_dict()
         players = as_kind(state.method.get("players", {}), dict[str, _Player], what)
         if (
             (state.steps, len(state.history)) != (self.steps, evaluated)
             or not 0 <= state.step <= self.steps
             or not 0 <= state.seconds < math.inf
+            or not 0 <= state.evaluation_seconds < math.inf
+            or (self.choice and any(self.choice.metric not in record for record in state.history))
+            or (state.best is not None) != (self.choice is not None and self.choice.keep and bool(evaluated))
             or state.sums.keys() != state.counts.keys()
-            or state.method.keys() != own.keys()
-            or players.keys() != own.get("players", {}).keys()
+            or state.method.keys() != mine.keys()
+            or players.keys() != mine.get("players", {}).keys()
         ):
             raise wrong(f"{what} is of another run: delete it to start anew")
         for role, stored in players.items():
             player = self.method.players[role]
             checkpoint.check_state(player.module, stored.module, what)
-            checkpoint.check_moments(player.optimizer, stored.optimizer, what)
+            own = player.optimization is not None and player.optimization.optimizer is not None
+            checkpoint.check_moments(player.optimizer, stored.optimizer, what, own=own)
+        if state.best is not None:
+            checkpoint.check_state(self.method.student.module, state.best, what)
         self.method.load_state_dict(state.method)
         checkpoint.restore_random_state(state.random, self.device)
         self.history, self.seconds = state.history, state.seconds
+        self.evaluation_seconds, self._best = state.evaluation_seconds, state.best
         self._sums, self._counts = state.sums, state.counts
 
     def _rewrite_metrics(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
 from kdgan.files import locked
 from kdgan.losses import Categorical, Family
-from kdgan.methods import Method, create, find, name_of, pretraining
+from kdgan.methods import Method, Optimization, create, find, name_of, pretraining
+from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory
+from kdgan.training.callbacks import Callback, Evaluation
+from kdgan.training.choice import Choice
 from kdgan.training.config import Training
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
@@ -37,11 +40,36 @@ class Trained:
             loss since the last, and the metrics.
         seconds: of training, by what was trained: `teacher`, ..., and the name of the method.
         updates: of the student.
+        evaluation_seconds: of all evaluations.
+        best: updates of the student after which it was best, where it was chosen; None where it is that of the last.
     """
 
     history: list[dict[str, Any]]
     seconds: Mapping[str, float]
     updates: int
+    evaluation_seconds: float = 0.0
+    best: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Parts of training that are the caller's own code.
+
+    Attributes:
+        optimizers: functions that make the optimizers, by role; the default for others.
+        schedulers: functions that make the schedulers, by role.
+        on_evaluation: is told of each evaluation of the student.
+        shown: is told too, and shows it.
+    """
+
+    optimizers: Mapping[str, OptimizerFactory] = field(default_factory=dict)
+    schedulers: Mapping[str, SchedulerFactory] = field(default_factory=dict)
+    on_evaluation: Callback | None = None
+    shown: Callback | None = None
+
+    def of(self, role: str, given: Optimization) -> Optimization:
+        """The optimization of a role, with what is the caller's own."""
+        return replace(given, optimizer=self.optimizers.get(role), scheduler=self.schedulers.get(role))
 
 
 class Trainer:
@@ -64,6 +92,10 @@ class Trainer:
         probe: what else to measure then, once the method is at work.
         trained: roles that are not trained on the labels first, since they are trained.
         frozen: roles that are kept as they are.
+        measure_last: gives the metrics after the last update, where they are of more; as before by default.
+        choice: of the student among the evaluations of the method itself; None keeps that of the last update.
+        own: optimizers, schedulers and callbacks of the caller's own.
+        called: what the student is called in records of its evaluations: `student` or `control`.
 
     Attributes:
         method: the method, made at once, so that what is wrong is found before anything is written.
@@ -88,14 +120,22 @@ class Trainer:
         probe: Probe | None = None,
         trained: Iterable[str] = (),
         frozen: Iterable[str] = (),
+        measure_last: Callable[[], dict[str, float]] | None = None,
+        choice: Choice | None = None,
+        own: Own | None = None,
+        called: str = "student",
     ) -> None:
         self.kind, self.name = find(method), name_of(method)
         self.modules, self.training, self.seed = modules, training, seed
         self.data: Examples = train
         self.execution, self.augment = execution or Execution(), augment
         self.family = family or Categorical()
-        self.measure, self.probe = measure, probe
-        learning = {role: None if role in frozen else training.optimization(role) for role in modules}
+        self.measure, self.measure_last, self.probe = measure, measure_last, probe
+        self.choice, self.own, self.called = choice, own or Own(), called
+        learning = {
+            role: None if role in frozen else self.own.of(role, training.optimization(role))
+            for role in modules
+        }
         self.method = create(
             self.kind,
             modules,
@@ -122,20 +162,52 @@ class Trainer:
         """
         loops = {role: self.pretrain(role, folder_of(role)) for role in self.pretrained}
         first = loops.get("student")
-        early = first.steps if first else 0
-        loops[self.name] = last = self.play(folder_of(self.name), early)
-        before, c_steps = (first.seconds if first else 0.0), self.method.c_steps
-        later = [
+        loops[self.name] = last = self.play(folder_of(self.name), first)
+        history = [*(first.history if first else []), *self._later(last.history, first)]
+        seconds = {what: loop.seconds for what, loop in loops.items()}
+        best = None
+        if self.choice is not None and self.choice.keep:
+            best = self._updates(last.history[self.choice.best(last.history)]["step"], first)
+        looking = sum(loop.evaluation_seconds for loop in loops.values())
+        return Trained(history, seconds, self._updates(last.done, first), looking, best)
+
+    @property
+    def planned(self) -> int:
+        """Updates of the student, if none is left out."""
+        early = self.training.pretraining_steps("student", self.kind) if "student" in self.pretrained else 0
+        return early + (self.training.steps - early) * self.method.c_steps
+
+    def _updates(self, step: int, first: Loop | None) -> int:
+        """Updates that the student has had after a step of the method itself."""
+        return (first.steps if first else 0) + step * self.method.c_steps
+
+    def _later(self, records: list[dict[str, Any]], first: Loop | None) -> list[dict[str, Any]]:
+        """Records of the method itself, counted from the beginning of the student's pretraining."""
+        before = first.seconds if first else 0.0
+        return [
             {
                 **record,
-                "step": early + record["step"] * c_steps,
+                "step": self._updates(record["step"], first),
                 "seconds": round(before + record["seconds"], 3),
             }
-            for record in last.history
+            for record in records
         ]
-        seconds = {what: loop.seconds for what, loop in loops.items()}
-        updates = early + (self.training.steps - early) * c_steps
-        return Trained([*(first.history if first else []), *later], seconds, updates)
+
+    def _teller(
+        self, counted: Callable[[list[dict[str, Any]]], list[dict[str, Any]]], *, ends: bool = False
+    ) -> Callable[[list[dict[str, Any]], bool], None] | None:
+        """What a loop calls after each evaluation, if anyone is to be told; `ends` if the student is done with it."""
+        telling = [tell for tell in (self.own.shown, self.own.on_evaluation) if tell is not None]
+        if not telling:
+            return None
+
+        def told(records: list[dict[str, Any]], last: bool) -> None:
+            for tell in telling:
+                tell(
+                    Evaluation.of(counted(records), self.called, self.name, self.planned, last=last and ends)
+                )
+
+        return told
 
     def pretrain(self, role: str, folder: Path | None = None) -> Loop:
         """Trains one player on the labels alone; its folder may be shared with other methods of the seed."""
@@ -144,7 +216,7 @@ class Trainer:
             role,
             self.modules[role],
             smoothing=training.smoothing if role in ("teacher", "peer") else 0.0,
-            optimization=training.pretraining_optimization(role),
+            optimization=self.own.of(role, training.pretraining_optimization(role)),
             seed=mixed(self.seed, role, "pretraining"),
             family=self.family,
             # As in the updates that follow, and in those of every other method.
@@ -156,22 +228,29 @@ class Trainer:
         if is_student:
             loop.evaluate = self.measure
             loop.evaluations = max(1, round(training.evaluations * training.student_share(self.kind)))
+            loop.evaluated = self._teller(lambda records: records)
         with nullcontext() if folder is None else locked(folder, self.execution.stop):
             seed_everything(mixed(self.seed, role, "run"))
             loop.run()
         return loop
 
-    def play(self, folder: Path | None = None, early: int = 0) -> Loop:
+    def play(self, folder: Path | None = None, first: Loop | None = None) -> Loop:
         """The method itself, over players that are pretrained.
 
         Args:
             folder: keeps its state.
-            early: updates that the student has had in its pretraining.
+            first: the student's pretraining, if it had one.
         """
+        early = first.steps if first else 0
+        before = first.history if first else []
         feed = self.feed(self.seed, self._with_logits(self.data))
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
+        if self.measure_last is not None:
+            loop.evaluate_last = lambda: self._look(self.measure_last)
+        loop.choice = self.choice
+        loop.evaluated = self._teller(lambda records: [*before, *self._later(records, first)], ends=True)
         seed_everything(mixed(self.seed, "run"))
         loop.run()
         return loop
@@ -192,9 +271,10 @@ class Trainer:
             return data
         return replace(data, teacher_logits=logits_of(teacher, data, role="teacher"), teacher_saw=None)
 
-    def _look(self) -> dict[str, float]:
+    def _look(self, measure: Callable[[], dict[str, float]] | None = None) -> dict[str, float]:
         """The metrics and, where it was asked for, what the probe finds."""
-        found = {} if self.measure is None else self.measure()
+        measure = measure or self.measure
+        found = {} if measure is None else measure()
         if self.probe is not None:
             # What is measured must not change what is trained, so it gets batches of its own.
             found |= self.probe(self.method, self.feed(self.seed + 1), self.seed)

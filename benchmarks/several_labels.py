@@ -1,0 +1,133 @@
+"""Concepts of photos as several labels of an example: independent sigmoids beside a softmax over them.
+
+    python benchmarks/several_labels.py flickr.npz --out results/several_labels.json
+
+The student sees features of a photo, teacher and discriminator its owner's tags, too. 1,000 photos are labelled, of
+the others there are features and tags without labels. A photo with m concepts is m bits for the sigmoids, and weighs
+each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP, the ranking of the concepts of each
+photo) and `concept_map` (the ranking of photos, mean over concepts). Settings were chosen on validation photos
+(`--validation`, seeds from 100).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import kdgan
+from kdgan.files import write_json
+from kdgan.tasks.ranking import ranking
+from kdgan.tasks.scores import bits_average_precision
+
+LABELLED, HELD_OUT = 1000, 2000
+CONCEPTS = 24
+
+
+class Reader(nn.Module):
+    """Features of a photo and the tags beside it to logits of concepts."""
+
+    def __init__(self, features: int, tags: int) -> None:
+        super().__init__()
+        self.image = nn.Sequential(nn.Dropout(0.3), nn.Linear(features, 200))
+        self.text = nn.Sequential(nn.Dropout(0.3), nn.Linear(tags, 200))
+        self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.3), nn.Linear(200, CONCEPTS))
+
+    def forward(self, inputs: Tensor, privileged: Tensor) -> Tensor:
+        return self.head(self.image(inputs) + self.text(privileged))
+
+
+def make_student() -> nn.Module:
+    return nn.Sequential(
+        nn.Dropout(0.3), nn.Linear(512, 200), nn.ReLU(), nn.Dropout(0.3), nn.Linear(200, CONCEPTS)
+    )
+
+
+def make_teacher() -> nn.Module:
+    return Reader(512, 1386)
+
+
+def photo_map(logits: Tensor, targets: Tensor) -> float:
+    """MAP over photos, in %."""
+    return 100 * ranking(logits.cpu().numpy(), (targets > 0).cpu().numpy()).means()["MAP"]
+
+
+def concept_map(logits: Tensor, targets: Tensor) -> float:
+    """Mean over concepts of the average precision over photos, in %."""
+    return bits_average_precision(logits.cpu(), (targets > 0).double().cpu())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="flickr.npz")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--methods", default="distn,kdgan")
+    parser.add_argument("--hyper", type=json.loads, default={}, help='such as {"kdgan": {"beta": 4.0}}')
+    parser.add_argument("--validation", action="store_true", help="judge on validation photos")
+    given = parser.parse_args()
+    seeds = [*range(given.first_seed, given.first_seed + given.seeds)]
+    found = {}
+    for form in ("sigmoid", "softmax"):
+        train, unlabelled, validation, test = data(given.source, softmax=form == "softmax")
+        verdict = kdgan.compare(
+            make_student,
+            make_teacher,
+            train,
+            validation,
+            validation if given.validation else test,
+            unlabelled=unlabelled,
+            methods=given.methods.split(","),
+            hyper=given.hyper,
+            task="classes" if form == "softmax" else "multilabel",
+            metrics={"photo_map": photo_map, "concept_map": concept_map},
+            seeds=seeds,
+            training=kdgan.Training(steps=given.steps, teacher_steps=400, batch=128, lr=2e-3, evaluations=1),
+            teacher_trained=False,
+            workers=given.workers,
+            title=f"Flickr concepts, {form}",
+        )
+        print(verdict, flush=True)
+        found[form] = [
+            {
+                "method": record.method,
+                "seed": record.seed,
+                **{name: record.metrics[name] for name in ("photo_map", "concept_map")},
+            }
+            for record in verdict.records
+        ]
+    if given.out is not None:
+        write_json(
+            given.out, {"labelled": LABELLED, "steps": given.steps, "hyper": given.hyper, "runs": found}
+        )
+
+
+def data(source: Path, *, softmax: bool) -> tuple[tuple, tuple, tuple, tuple]:
+    """Labelled photos, others without labels, validation and test photos, of those with a concept."""
+    with np.load(source, allow_pickle=False) as arrays:
+        features, concepts = arrays["features"].astype(np.float32), arrays["concepts"].astype(bool)
+        start, columns = arrays["tag_indptr"], arrays["tag_indices"]
+    tags = np.zeros((len(features), 1386), np.float32)
+    tags[np.repeat(np.arange(len(features)), np.diff(start)), columns] = 1
+    order = np.random.default_rng(0).permutation(np.flatnonzero(concepts.any(1)))
+    test, validation, known, others = np.split(order, np.cumsum([HELD_OUT, HELD_OUT, LABELLED]))
+    learned = features[np.concatenate([known, others])]
+    inputs = torch.from_numpy((features - learned.mean(0)) / learned.std(0))
+    targets = torch.from_numpy(concepts).float()
+    if softmax:
+        targets = targets / targets.sum(1, keepdim=True).clamp_min(1)
+    text = torch.from_numpy(tags)
+
+    def part(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        return inputs[rows], targets[rows], text[rows]
+
+    return part(known), (inputs[others], text[others]), part(validation), part(test)
+
+
+if __name__ == "__main__":
+    main()
