@@ -226,7 +226,7 @@ def compare(
             trained = data.is_trained(taught.face)
         asked = None
         if not taught.looks:
-            asked = tested.measured({"teacher": taught.face}).get("teacher")
+            asked = tested.measure("teacher", taught.face) if tested.judges("teacher", taught.face) else None
             with training_bars() if progress else nullcontext(unseen) as shown:
                 data = taught.recorded(data, where, shown)
         if steps is None and training is None:
