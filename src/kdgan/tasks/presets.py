@@ -67,6 +67,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """By name of the data, or by kind for one's own. The paper's networks where the paper has the data."""
+_UNLABELLED: Mapping[str, Mapping[str, Any]] = MappingProxyType({"digits": {"steps": 2000, "batch": 64}})
+"""What differs where there are examples without labels: a quarter of a batch, which is labelled, must not be too few."""
 LARGE = 64
 """Side from which on an image is large, in pixels."""
 
@@ -105,6 +107,8 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     if "unlabelled" not in own and found is not None and found.unlabelled is not None:
         examples = replace(examples, unlabelled="rest")
     known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else _kind(found)]
+    if examples.unlabelled is not None:
+        known = {**known, **_UNLABELLED.get(examples.source, {})}
     if examples.labels is None and "labels" in known:
         examples = replace(examples, labels=known["labels"])
     return _config(examples, {name: value for name, value in known.items() if name != "labels"}, given)
