@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 import sys
+from pickle import Pickler
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from kdgan.errors import one_line
 
 
-class _Sent(pickle.Pickler):
+class _Sent(Pickler):
     """Pickles all but numbers, which can always be sent."""
 
     def persistent_id(self, value: Any) -> str | None:
