@@ -32,6 +32,10 @@ class RunError(KdganError, RuntimeError):
     """A run that was called correctly and failed on its way, such as a loss that diverged."""
 
 
+class Diverged(RunError):  # noqa: N818 - says what happened
+    """Numbers of a network that are no longer finite."""
+
+
 class NoMemory(RunError):  # noqa: N818 - says what there is not
     """A run that needs more memory than there is: the same call may go on with less."""
 

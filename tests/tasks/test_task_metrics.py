@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from kdgan.errors import RunError
+from kdgan.errors import Diverged
 from kdgan.tasks.choice import evaluated
 from kdgan.tasks.metrics import DEFAULTS, METRICS, Kind, best, labelled, less_is_better, majority, metric
 from kdgan.tasks.scores import accuracy, balanced_accuracy
@@ -117,7 +117,7 @@ def test_what_is_no_target_or_no_logit_is_never_a_number() -> None:
     spoilt = LOGITS.clone()
     spoilt[1, 1] = NAN
     for found in (spoilt, torch.full((4, 3), -torch.inf)):
-        with pytest.raises(RunError, match="NaN"):
+        with pytest.raises(Diverged, match="NaN"):
             metric("accuracy", "classes")(found, torch.tensor([0, 1, 2, 1]))
 
 

@@ -223,10 +223,18 @@ def test_infinite_logits_are_the_limit_of_large_ones(name: str) -> None:
         )
 
 
-def test_a_true_label_of_probability_0_has_an_infinite_loss() -> None:
+def test_a_true_label_of_probability_0_has_the_loss_of_the_least_probability_of_float64() -> None:
     logits = torch.tensor([[math.inf, 0.0], [0.0, 1.0]])
-    assert metric("log_loss", "classes")(logits, torch.tensor([1, 1])) == math.inf
-    assert metric("log_loss", "binary")(torch.tensor([[-math.inf]]), torch.ones(1)) == math.inf
+    most = 1074 * math.log(2)
+    right = math.log1p(math.exp(-1))
+    assert metric("log_loss", "classes")(logits, torch.tensor([1, 1])) == pytest.approx((most + right) / 2)
+    for value in (-math.inf, -1e4):
+        of_one, of_two = torch.tensor([[value]]), torch.tensor([[value, 0.0]])
+        assert metric("log_loss", "binary")(of_one, torch.ones(1)) == pytest.approx(most)
+        assert metric("log_loss", "binary")(-of_one, torch.zeros(1)) == pytest.approx(most)
+        assert metric("log_loss", "classes")(of_two, torch.tensor([0])) == pytest.approx(most)
+        weights = torch.tensor([[0.25, 0.75]])
+        assert metric("log_loss", "classes")(of_two, weights) == pytest.approx(most / 4)
     assert metric("log_loss", "classes")(logits[:1], torch.tensor([0])) == 0
     assert math.copysign(1, metric("log_loss", "classes")(logits[:1], torch.tensor([0]))) == 1
 

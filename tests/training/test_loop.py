@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data import Batch, TensorFeed
-from kdgan.errors import Interrupted, RunError
+from kdgan.errors import Diverged, Interrupted, RunError
 from kdgan.methods import METHODS, Method, Optimization, Player, create
 from kdgan.training import checkpoint
 from kdgan.training.choice import Choice
@@ -474,6 +474,20 @@ def test_a_game_that_diverges_says_so(tmp_path: Path, lr: float) -> None:
         loop.run()
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert not lines_if_any(tmp_path)
+
+
+def test_logits_that_are_no_numbers_are_told_at_their_step(tmp_path: Path) -> None:
+    loop, _ = game("kdgan", {}, tmp_path)
+
+    def evaluate() -> dict[str, float]:
+        raise Diverged("the student gives logits that are no numbers (NaN)")
+
+    loop.evaluate = evaluate
+    with pytest.raises(
+        Diverged, match=r"^training diverged: at step \d+ the student gives logits .* \(NaN\); try a lower"
+    ):
+        loop.run()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
 
 
 # --- a student that is chosen, and training that ends early ------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a network says of data it was not trained on."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from kdgan.data import Batch
 from kdgan.data.forms import Pieces
+from kdgan.errors import Diverged
 from kdgan.training.evaluate import logits_of
 
 
@@ -48,6 +50,18 @@ def test_privileged_information_goes_to_all_but_the_student() -> None:
     student = logits_of(module, DATA)
     for role in ("teacher", "discriminator", "peer"):
         torch.testing.assert_close(logits_of(module, DATA, role=role), student + 100)
+
+
+@pytest.mark.parametrize("size", [3, None])
+def test_logits_that_are_no_numbers_are_told_with_whose_they_are(size: int | None) -> None:
+    spoilt = DATA.inputs.clone()
+    spoilt[-1, 0] = torch.nan
+    with pytest.raises(Diverged, match=r"^the teacher gives logits that are no numbers \(NaN\)$"):
+        logits_of(Summing(), replace(DATA, inputs=spoilt), role="teacher", size=size)
+    endless = torch.full((2, 3), torch.inf)
+    assert torch.equal(
+        logits_of(nn.Identity(), Batch(endless, torch.zeros(2).long())), endless
+    )  # metrics know it
 
 
 def test_looking_changes_nothing() -> None:

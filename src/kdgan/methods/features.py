@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed
-from kdgan.errors import RunError, UsageError, wrong
+from kdgan.errors import Diverged, UsageError, wrong
 from kdgan.losses import FeatureLoss, feature_loss, relational
 from kdgan.losses._numeric import widened
 from kdgan.losses.features import check_features, embedding
@@ -295,10 +295,10 @@ class FeatureTerm:
         """The regressors; what the optimizer remembers of them is with the student's.
 
         Raises:
-            RunError: if their numbers are no longer finite.
+            Diverged: if their numbers are no longer finite.
         """
         if not all(weight.isfinite().all() for weight in self.regressors.parameters()):
-            raise RunError(
+            raise Diverged(
                 "training diverged: weights of the regressors of features were no longer finite; try a lower learning "
                 "rate or a smaller feature_weight"
             )

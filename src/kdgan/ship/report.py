@@ -49,13 +49,10 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as values that JSON can hold; None stands for a metric that is infinite."""
+        """All of it as values that JSON can hold."""
         return {
             **{each.name: getattr(self, each.name) for each in fields(self)},
-            "metrics": {
-                role: {name: value if math.isfinite(value) else None for name, value in found.items()}
-                for role, found in self.metrics.items()
-            },
+            "metrics": {role: dict(found) for role, found in self.metrics.items()},
             "costs": {role: asdict(found) for role, found in self.costs.items()},
             **{name: dict(getattr(self, name)) for name in ("seconds", "chosen", "ended")},
             "notes": [*self.notes],

@@ -143,7 +143,7 @@ def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) ->
     """The numbers that metrics give, of the rows that have a label.
 
     Raises:
-        UsageError: for one that is no finite number; of the ready-made ones `log_loss` may be infinite.
+        UsageError: for one that is no finite number.
     """
     found = {}
     logits, targets = labelled(logits, targets) if metrics else (logits, targets)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kdgan.data.targets import Kind
-from kdgan.errors import RunError, UsageError, wrong
+from kdgan.errors import Diverged, UsageError, wrong
 from kdgan.ship.forms import FORMS, form_of
 from kdgan.tasks import scores
 
@@ -92,7 +92,7 @@ METRICS: Mapping[str, ReadyMade] = MappingProxyType(
 | `f1_macro` | F1 in %, mean over the classes that occur | over the labels that occur |
 | `auroc` | area under the ROC curve in %, one class against the rest, mean over those with both | likewise |
 | `average_precision` | in %, one class against the rest, mean over the classes that occur | likewise |
-| `log_loss` | cross-entropy in nats | its mean over the labels |
+| `log_loss` | cross-entropy in nats, of a label at most 744.4 (`scores.MOST_LOSS`) | its mean over the labels |
 | `brier` | squared error of the probabilities, summed over the classes (0 to 2) | mean over the labels (0 to 1) |
 | `ece` | expected calibration error in %, 15 bins (Guo et al., 2017) | over all labels of all examples |
 | `top5` | % of examples whose true class is among the five likeliest | – |
@@ -121,7 +121,7 @@ def metric(name: str, kind: Kind, classes: int | None = None) -> Metric:
     Raises:
         UsageError: for an unknown name, and a metric that makes no sense for such a task; and by the function for what
             it is not defined for.
-        RunError: by the function, for logits that are NaN.
+        Diverged: by the function, for logits that are NaN.
 
     Example:
         >>> import torch
@@ -164,7 +164,7 @@ def _ready(kind: Kind, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
     if targets.min() < 0 or targets.max() > most:
         raise wrong(f"targets must be from 0 to {most}")
     if logits.isnan().any() or (kind == "classes" and logits.amax(1).min() == -math.inf):
-        raise RunError("a network gives logits that are no numbers (NaN)")
+        raise Diverged("a network gives logits that are no numbers (NaN)")
     return logits, targets if indices else targets.double()
 
 

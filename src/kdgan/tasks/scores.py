@@ -9,6 +9,7 @@ scikit-learn, which takes long to import, is imported by those that use it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,9 @@ BINS = 15
 """Bins of the calibration error, as in Guo et al. (2017)."""
 AT_ONCE = 2**22
 """Numbers of which a copy in float64 is made at a time."""
+MOST_LOSS = -math.log(math.ulp(0.0))
+"""Nats: the loss of the least probability that float64 can hold. One that is 0 counts as that, or one sure mistake
+would make every mean infinite."""
 _INFINITE = float("inf")
 
 
@@ -39,11 +43,6 @@ def log_softmax(logits: Tensor) -> Tensor:
     sure = logits == _INFINITE
     limit = torch.where(sure, 0.0, -_INFINITE).to(logits.dtype)
     return torch.where(sure.any(-1, keepdim=True), limit, logits).log_softmax(-1)
-
-
-def _weighted(weights: Tensor, values: Tensor) -> Tensor:
-    """Their product, which is 0 where the weight is, however infinite the value."""
-    return torch.where(weights > 0, weights * values, 0.0)
 
 
 # Classes: logits (N, K) of a softmax, targets (N,) of class indices or (N, K) of label weights.
@@ -103,14 +102,14 @@ def average_precision(logits: Tensor, targets: Tensor) -> float:
 
 
 def log_loss(logits: Tensor, targets: Tensor) -> float:
-    """Cross-entropy to the true labels or label weights in nats; infinite where one has the probability 0."""
+    """Cross-entropy to the true labels or label weights in nats; of a label at most `MOST_LOSS`."""
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
     for scores, labels in _pieces(logits, targets):
-        found = log_softmax(scores)
+        found = log_softmax(scores).clamp(min=-MOST_LOSS)
         if labels.ndim == 1:
             total -= found.gather(1, labels.unsqueeze(1)).sum()
         else:
-            total -= _weighted(labels.double(), found).sum()
+            total -= (labels.double() * found).sum()
     return total.item() / len(logits) + 0.0
 
 
@@ -215,11 +214,11 @@ def bits_average_precision(logits: Tensor, targets: Tensor) -> float:
 
 
 def bits_log_loss(logits: Tensor, targets: Tensor) -> float:
-    """Binary cross-entropy in nats, the mean over all labels of all examples; infinite where one has probability 0."""
+    """Binary cross-entropy in nats, the mean over all labels of all examples; of a label at most `MOST_LOSS`."""
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
     for scores, labels in _pieces(logits, targets.double()):
-        total -= _weighted(labels, logsigmoid(scores)).sum()
-        total -= _weighted(1 - labels, logsigmoid(-scores)).sum()
+        total -= (labels * logsigmoid(scores).clamp(min=-MOST_LOSS)).sum()
+        total -= ((1 - labels) * logsigmoid(-scores).clamp(min=-MOST_LOSS)).sum()
     return total.item() / targets.numel() + 0.0
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import leaves
+from kdgan.errors import Diverged
 from kdgan.methods.player import evaluating, forward
 
 MOST_AT_ONCE, MOST_NUMBERS = 1000, 2**20
@@ -28,6 +29,9 @@ def logits_of(
 
     Returns:
         The logits, on the device of `data`.
+
+    Raises:
+        Diverged: if some are NaN.
     """
     found = []
     with evaluating(module):
@@ -38,7 +42,10 @@ def logits_of(
             for start in range(0, len(batch), most):
                 part = batch if len(batch) <= most else batch[start : start + most]
                 found.append(forward(role, module, part.to(where)).to(home))
-    return torch.cat(found)
+    logits = torch.cat(found)
+    if logits.isnan().any():
+        raise Diverged(f"the {role} gives logits that are no numbers (NaN)")
+    return logits
 
 
 def most_at_once(batch: Batch) -> int:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kdgan.data.feed import Feed
-from kdgan.errors import Interrupted, KdganError, RunError, UsageError, failed, wrong
+from kdgan.errors import Diverged, Interrupted, KdganError, UsageError, failed, wrong
 from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
 from kdgan.stored import as_kind
@@ -88,8 +88,6 @@ class Loop:
         choice: of the student among the evaluations; None keeps it as it is after the last step.
         evaluated: called after each evaluation with copies of the records so far, and whether training ends with it; it
             cannot change training.
-        choice: of the student among the evaluations; None keeps it as it is after the last step.
-        evaluated: called after each evaluation with copies of its records so far; it cannot change training.
     """
 
     method: Method
@@ -123,7 +121,7 @@ class Loop:
         """Trains to the last step.
 
         Raises:
-            RunError: if a loss is no longer finite: the step, the term and its value.
+            Diverged: if a loss, weights or what is measured are no longer finite: the step, and which.
             Interrupted: if `stop` said so.
             UsageError: if the checkpoint in the folder is of something else.
             OSError: if the folder cannot be written.
@@ -141,9 +139,8 @@ class Loop:
         watched: list[Losses] = []
         saved = began = time.perf_counter()
         for step in range(start, self.steps):
-            batch = self.feed(
-                step
-            )  # views are made in the precision of the data, whatever that of the networks
+            # Views are made in the precision of the data, whatever that of the networks.
+            batch = self.feed(step)
             with (
                 own_code(self.method),
                 torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16),
@@ -191,7 +188,7 @@ class Loop:
         values: list[float] = torch.stack([loss.float() for *_, loss in terms]).cpu().tolist()
         for (step, name, _), value in zip(terms, values, strict=True):
             if not math.isfinite(value):
-                raise RunError(
+                raise Diverged(
                     f"training diverged: at step {step} the loss term {name!r} was {value}; try a lower learning rate "
                     "or a smaller weight of that term"
                 )
@@ -206,7 +203,10 @@ class Loop:
         random = checkpoint.random_state(self.device)
         began = time.perf_counter()
         at_last = self.evaluate_last if done == self.steps else None
-        measured = (at_last or self.evaluate)()
+        try:
+            measured = (at_last or self.evaluate)()
+        except Diverged as error:
+            raise Diverged(f"training diverged: at step {done} {error}; try a lower learning rate") from error
         self.evaluation_seconds += time.perf_counter() - began
         taken = sorted({*BOOKKEEPING} & measured.keys())
         if taken:
@@ -255,7 +255,7 @@ class Loop:
         """A finite loss may have a gradient that is not: such weights are neither kept nor given to anyone."""
         for role, player in self.method.players.items():
             if player.learns and not all(weight.isfinite().all() for weight in player.module.parameters()):
-                raise RunError(
+                raise Diverged(
                     f"training diverged: at step {done} weights of the {role} were no longer finite; try a lower "
                     "learning rate, and look for roots and logarithms of 0 in a loss of your own"
                 )
