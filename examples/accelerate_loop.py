@@ -1,6 +1,6 @@
 """Distillation in a loop of Accelerate: one backward pass through the sum of `Method.losses`.
 
-    pip install accelerate && python examples/accelerate_loop.py
+pip install accelerate && python examples/accelerate_loop.py
 """
 
 import torch

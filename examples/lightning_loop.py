@@ -1,6 +1,6 @@
 """KDGAN in a loop of Lightning: `Method.losses` gives the loss of each player without a step.
 
-    pip install lightning && python examples/lightning_loop.py
+pip install lightning && python examples/lightning_loop.py
 """
 
 import lightning

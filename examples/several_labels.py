@@ -12,7 +12,12 @@ from sklearn.datasets import load_digits
 import kdgan
 from kdgan.data import AffineElastic
 
-NAMES = {"even": {0, 2, 4, 6, 8}, "prime": {2, 3, 5, 7}, "above four": {5, 6, 7, 8, 9}, "with a loop": {0, 6, 8, 9}}
+NAMES = {
+    "even": {0, 2, 4, 6, 8},
+    "prime": {2, 3, 5, 7},
+    "above four": {5, 6, 7, 8, 9},
+    "with a loop": {0, 6, 8, 9},
+}
 
 torch.manual_seed(0)
 torch.set_num_threads(1)

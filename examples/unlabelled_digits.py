@@ -1,6 +1,6 @@
 """100 labelled digits, and 1,197 others without labels: what the teacher, and the examples without labels, bring.
 
-    python examples/unlabelled_digits.py
+python examples/unlabelled_digits.py
 """
 
 import torch
