@@ -238,6 +238,9 @@ def _not_finite(leaf: Tensor) -> Tensor:
     """The rows that hold a number that is not finite."""
     if not (leaf.is_floating_point() or leaf.is_complex()):
         return torch.empty(0, dtype=torch.long, device=leaf.device)
+    # The sum is finite only if all are, and takes a tenth of the time: all of the data are looked at before training.
+    if bool(leaf.sum(dtype=torch.float32 if leaf.itemsize == 2 else None).isfinite()):
+        return torch.empty(0, dtype=torch.long, device=leaf.device)
     return (~leaf.reshape(len(leaf), -1).isfinite().all(1)).nonzero().flatten()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,14 +115,16 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
     source = source_of(data, what)
     if isinstance(source, Batch):
         return HeldOut([all_labelled(checked(source, what), what)], what)
-    stream = Stream(source if isinstance(source, DataLoader) else batched(source, AT_ONCE))
+    loader = source if isinstance(source, DataLoader) else batched(source, AT_ONCE)
+    stream, batches = Stream(loader), _batches(loader)
     kept: list[Batch] = []
     size = count = 0
     for part in one_pass(stream, what, seed):
         found = labelled_rows(checked(part, what, count))
         count += len(part)
         size += bytes_of(found)
-        if size > keeping.MOST_BYTES:
+        # What will not fit is not begun: the first batch tells, where it is known how many there are.
+        if size > keeping.MOST_BYTES or (not kept and batches * bytes_of(part) > keeping.MOST_BYTES):
             return HeldOut(stream, what, seed=seed)
         if len(found):
             kept.append(found)
@@ -131,6 +134,14 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
     first = kept[0]
     one = all(fits(first.inputs, other.inputs) and fits(first.privileged, other.privileged) for other in kept)
     return HeldOut([join(kept)] if one else kept, what)
+
+
+def _batches(loader: DataLoader[Any]) -> int:
+    """How many batches a pass has; 0 where nobody says."""
+    try:
+        return len(loader)
+    except Exception:  # the length of a Dataset is somebody's own
+        return 0
 
 
 def _check_alike(batches: Sequence[Batch], what: str) -> None:
