@@ -56,4 +56,6 @@ for loss in (None, robust):
     players = kdgan.nets.mlp(64, [64], 10), kdgan.nets.mlp(64, [256], 10)
     data = (x[train], noisy), (x[held_out], y[held_out])
     print("own loss" if loss else "cross entropy")
-    print(kdgan.distill(*players, *data, method=Trusting, hyper={"weight": 2.0}, loss=loss, steps=1500).report)
+    print(
+        kdgan.distill(*players, *data, method=Trusting, hyper={"weight": 2.0}, loss=loss, steps=1500).report
+    )

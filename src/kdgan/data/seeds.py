@@ -34,7 +34,7 @@ def seed_everything(seed: int, own: Iterable[torch.Generator] = ()) -> None:
     np.random.seed(seed)
     # torch.manual_seed writes down who called it wherever there is no GPU at work, which takes as long as a small step.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     for number, generator in enumerate(own):
         generator.manual_seed(mixed(seed, number))

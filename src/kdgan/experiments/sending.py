@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from pickle import Pickler
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from kdgan.errors import one_line
 
 
-class _Sent(Pickler):
+class _Sent(ForkingPickler):
     """Pickles all but numbers, which can always be sent."""
 
     def persistent_id(self, value: Any) -> str | None:

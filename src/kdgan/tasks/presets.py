@@ -68,7 +68,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """By name of the data, or by kind for one's own. The paper's networks where the paper has the data."""
 _UNLABELLED: Mapping[str, Mapping[str, Any]] = MappingProxyType({"digits": {"steps": 2000, "batch": 64}})
-"""What differs where there are examples without labels: a quarter of a batch, which is labelled, must not be too few."""
+"""What differs where some have no labels: those that have one, a quarter of a batch, must not be too few."""
 LARGE = 64
 """Side from which on an image is large, in pixels."""
 
