@@ -36,6 +36,8 @@ NAN = float("nan")
         (BITS, 3, "auto", "multilabel"),
         (BITS, 3, "multilabel", "multilabel"),
         (torch.cat([ONE_HOT, BITS]), 3, "auto", "multilabel"),
+        (BITS * 0.75, 3, "auto", "classes"),  # of which `check_labels` says that it has to be said
+        (BITS * 0.75, 3, "multilabel", "multilabel"),
     ],
 )
 def test_the_kind_is_seen_in_the_form(targets: Tensor, scores: int, asked: str, kind: str) -> None:
