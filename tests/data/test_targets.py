@@ -95,6 +95,7 @@ def test_one_logit_has_one_target(targets: Tensor, bits: list[float]) -> None:
     [
         (INDICES, 2, "classes", ("targets lie in 0..2", "the student scores 2 classes, 0..1")),
         (torch.tensor([0, -3]), 3, "classes", ("lie in -3..0",)),
+        (INDICES.float(), 3, "classes", ("real numbers (N,)", "not for regression", ".long()")),
         (INDICES, 3, "multilabel", ("targets are class indices (N,)", "bits of labels (N, 3)")),
         (BITS, 4, "multilabel", ("weigh 3 labels", "scores 4 classes")),
         (INDICES.float().unsqueeze(1), 3, "classes", ("weigh 1 labels", ".squeeze(1)")),

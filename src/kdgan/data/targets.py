@@ -103,6 +103,10 @@ def check_labels(
         raise UsageError(
             f"{what}: targets are class indices (N,), but train's are bits of labels (N, {classes})"
         )
+    if targets.ndim == 1 and targets.is_floating_point():
+        raise UsageError(
+            f"{what}: targets are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
+        )
     if targets.ndim == 1:
         least, most = int(targets.min()), int(targets.max())
         if not 0 <= least <= most < classes:
