@@ -276,7 +276,7 @@ def test_settings_without_use_are_refused(typed: Command, tmp_path: Path, settin
 @pytest.mark.parametrize(
     ("targets", "part"),
     [
-        (torch.tensor([[1.0, 1.0, 0.0]] * 40), "sum to 2"),
+        (torch.tensor([[1.0, 0.75, 0.25]] * 40), "sum to 2"),
         (torch.tensor([[1.5, -0.5, 0.0]] * 40), "no distribution"),
     ],
 )

@@ -185,7 +185,7 @@ def distill(
             its folder tells again of evaluations after its last checkpoint.
         task: classes (one of K; softmax), binary (one logit, 0 or 1) or multilabel (K sigmoids, any of K labels);
             auto for what the form of the targets says: class indices `(N,)` are classes, or binary where the student
-            gives one logit; rows `(N, K)` that sum to 1 weights of classes, other rows of 0 to 1 labels.
+            gives one logit; rows `(N, K)` that sum to 1 weights of classes, other rows of zeros and ones labels.
         loss: a supervised loss of your own, of logits `(n, K)` and targets to one value per example `(n,)`, in the
             place of the cross entropy.
         class_weights: weights `(K,)` of the classes in the supervised loss (of labels that are on, for labels), or

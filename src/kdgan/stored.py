@@ -14,7 +14,7 @@ from kdgan.errors import wrong
 
 Stored = TypeVar("Stored")
 MOST_BYTES = 2**28
-"""Bound of a file of JSON."""
+"""Bound of a file that is read whole, such as one of JSON."""
 
 
 def read_json(path: Path, kind: type[Stored]) -> Stored:
@@ -24,13 +24,24 @@ def read_json(path: Path, kind: type[Stored]) -> Stored:
         UsageError: for a file that cannot be read or is too large, holds no JSON, or another value.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = content_of(path)
     except OSError as error:
         raise wrong(f"{path} cannot be read: {error.strerror or error}") from error
+    return from_json(content, kind, str(path))
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a file that is read whole.
+
+    Raises:
+        UsageError: for one that is too large, or without an end, as a device may be.
+        OSError: for one that cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise wrong(f"{path} is larger than the {MOST_BYTES / 2**20:.0f} MiB that such a file may have")
-    return from_json(content, kind, str(path))
+    return content
 
 
 def from_json(content: bytes | str, kind: type[Stored], what: str) -> Stored:

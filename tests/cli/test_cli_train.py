@@ -144,7 +144,7 @@ def test_a_diverging_run_says_where(typed: Command, tmp_path: Path) -> None:
     command = [*TRAIN, "--augment", "none", "--lr", "1e30", "--out", tmp_path / "run"]
     code, printed, errors = typed(*command)
     assert (code, printed) == (1, "")
-    assert is_one_line(errors, "training diverged: at step ", "the loss term 'label' was ")
+    assert is_one_line(errors, "training diverged: at step 1 the student gives logits", "try a lower")
     assert not (tmp_path / "run" / "result.json").exists()
 
 

@@ -70,10 +70,10 @@ def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
     given = {
         **{"steps": 7, "teacher_steps": 5, "batch": 3, "lr": 0.25, "teacher_lr": 0.125, "weight_decay": 2.0},
         **{"student_pretraining": 0.5, "epsilon": 0.75, "teacher_every": 3, "evaluations": 4},
-        **{"precision": "bfloat16"},
+        **{"labelled_share": 0.5, "clip": 1.5, "accumulate": 2, "precision": "bfloat16"},
     }
     rest = {"student": "normed-4", "teacher": "mlp-5", "augment": "noise"}
-    options = TrainingOptions(**given, **rest, metrics="a:b,c:d")
+    options = TrainingOptions(**given, **rest, metrics=("a:b,c:d",))
     execution = options.execution()
     for config in (
         ClassesOptions(labels=50).config(options, execution),

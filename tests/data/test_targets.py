@@ -36,6 +36,8 @@ NAN = float("nan")
         (BITS, 3, "auto", "multilabel"),
         (BITS, 3, "multilabel", "multilabel"),
         (torch.cat([ONE_HOT, BITS]), 3, "auto", "multilabel"),
+        (BITS * 0.75, 3, "auto", "classes"),  # of which `check_labels` says that it has to be said
+        (BITS * 0.75, 3, "multilabel", "multilabel"),
     ],
 )
 def test_the_kind_is_seen_in_the_form(targets: Tensor, scores: int, asked: str, kind: str) -> None:
@@ -93,6 +95,7 @@ def test_one_logit_has_one_target(targets: Tensor, bits: list[float]) -> None:
     [
         (INDICES, 2, "classes", ("targets lie in 0..2", "the student scores 2 classes, 0..1")),
         (torch.tensor([0, -3]), 3, "classes", ("lie in -3..0",)),
+        (INDICES.float(), 3, "classes", ("real numbers (N,)", "not for regression", ".long()")),
         (INDICES, 3, "multilabel", ("targets are class indices (N,)", "bits of labels (N, 3)")),
         (BITS, 4, "multilabel", ("weigh 3 labels", "scores 4 classes")),
         (INDICES.float().unsqueeze(1), 3, "classes", ("weigh 1 labels", ".squeeze(1)")),

@@ -1,6 +1,7 @@
 """Records and curves in files, and one line about what is wrong with a file."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,14 @@ def test_files_that_are_no_text_or_not_there(tmp_path: Path) -> None:
         path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
         with refused(path, message):
             read_records(path)
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.touch()
+    os.truncate(path, 2**40)
+    with refused(path, "is larger than the 256 MiB"):
+        read_records(path)
 
 
 def test_a_record_refuses_what_is_not_finite_or_no_line() -> None:

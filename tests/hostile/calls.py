@@ -107,7 +107,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--student": NETWORKS,
     "--teacher": NETWORKS,
     "--augment": ("", "mirror", "AFFINE", "crop-flip,affine", "os:system"),
-    "--metrics": ("accuracy", "nowhere:metric", "math:pi", "kdgan:nothing", "os.path:sep,os.path:sep", ":"),
+    "--metrics": ("gini", "nowhere:metric", "math:pi", "kdgan:nothing", "os.path:sep,os.path:sep", ":"),
     "--device": ("", "tpu", "cuda:99", "cpu:x", "meta", "GPU", "cuda:-1", "cpu,cpu"),
     "--precision": ("", "float16", "float64", "bf16"),
     "--image-size": ("16", "0", "x"),

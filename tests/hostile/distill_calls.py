@@ -151,6 +151,29 @@ choosing(
 )
 choosing("teacher", lambda: [None, nn.Linear, 3, nets.mlp(5, [3], 3), nets.mlp(6, [3], 1), nn.Flatten()])
 choosing(
+    "teacher",
+    lambda: [
+        *[
+            torch.randn(COUNT, CLASSES),
+            torch.randn(COUNT, 2),
+            np.random.rand(COUNT, CLASSES),
+            np.zeros((3, CLASSES)),
+        ],
+        *[
+            lambda x: x[:, :CLASSES],
+            lambda x: x[0],
+            lambda x: None,
+            lambda x: 1 / 0,
+            "nowhere.safetensors",
+            [],
+        ],
+        *[
+            [nets.mlp(FEATURES, [4], CLASSES), lambda x: x[:, :CLASSES]],
+            torch.full((COUNT, CLASSES), torch.nan),
+        ],
+    ],
+)
+choosing(
     "discriminator", lambda: [3, nn.Linear, nets.mlp(6, [3], 4), nets.mlp(6, [3], 3), nets.mlp(5, [3], 3)]
 )
 choosing(
@@ -158,6 +181,112 @@ choosing(
 )
 choosing(
     "validation", lambda: [None, 3, [], {}, examples(0), examples(1), (np.zeros((3, 6)), np.zeros(3, int))]
+)
+choosing("teacher_gives", lambda: ["probabilities", "odds", None, 3])
+choosing("teacher_sees", lambda: ["inputs", "privileged", "all", None, 0])
+choosing(
+    "teacher_classes",
+    lambda: [{0: 1, 1: 2, 2: 0}, [2, 1, 0], [0, 1], {"a": 0}, [0, 0, 1], 3, "x", [None, 0, 1], [9, 8, 7]],
+)
+choosing(
+    "unlabelled",
+    lambda: [
+        *[
+            torch.randn(9, FEATURES),
+            torch.randn(9, 5),
+            np.zeros((4, FEATURES)),
+            "rest",
+            3,
+            [],
+            torch.zeros(0, 6),
+        ],
+        *[examples(), {"x": torch.randn(9, FEATURES)}, torch.full((9, FEATURES), torch.nan), iter([]), None],
+    ],
+)
+choosing("labelled_share", lambda: [*NUMBERS, 0.5, "half"])
+choosing("task", lambda: ["classes", "binary", "multilabel", "regression", None, 3, ["classes"]])
+choosing(
+    "loss",
+    lambda: [
+        *[
+            lambda z, y: nn.functional.cross_entropy(z, y, reduction="none"),
+            nn.functional.cross_entropy,
+            len,
+            3,
+        ],
+        *[
+            lambda z, y: z.sum(),
+            lambda z, y: None,
+            lambda z, y: 1 / 0,
+            lambda z, y: z.sum(1) * float("nan"),
+            "x:y",
+        ],
+    ],
+)
+choosing(
+    "class_weights",
+    lambda: [
+        [1, 2, 3],
+        torch.ones(3),
+        [1, 2],
+        "balanced",
+        "even",
+        [0, 0, 0],
+        [-1, 1, 1],
+        [float("nan")] * 3,
+        5,
+        {},
+    ],
+)
+choosing("label_smoothing", lambda: [*NUMBERS, 0.1, 0.999])
+choosing(
+    "metrics", lambda: [["log_loss", "ece"], ["top5"], ["auroc", "a"], [None], {"accuracy": None}, "accuracy"]
+)
+choosing(
+    "features", lambda: [{}, {"0": "0"}, {"1": "1"}, {"x": "0"}, {"": ""}, {0: 1}, 3, "0", ["0"], {"0": None}]
+)
+choosing("feature_loss", lambda: ["attention", "relational", "none", 3, lambda a, b: a.sum(), None])
+choosing("epochs", lambda: [*NUMBERS, 2])
+choosing("patience", lambda: [*NUMBERS, 1])
+choosing("keep", lambda: ["best", "first", None, 3])
+choosing("evaluations", lambda: [*NUMBERS, 2])
+choosing("eval_batch", lambda: [*NUMBERS, 2])
+choosing(
+    "test",
+    lambda: [examples(), examples(0), 3, (torch.zeros(3, 5), torch.zeros(3).long()), examples(known=True)],
+)
+choosing("on_evaluation", lambda: [print, 3, [], [len], [None], lambda e: 1 / 0, "x", lambda e: exit()])
+choosing(
+    "optimizers",
+    lambda: [
+        *[
+            lambda p: torch.optim.SGD(p, 0.1),
+            torch.optim.Adam,
+            {"student": lambda p: torch.optim.SGD(p, 0.1)},
+            3,
+            {},
+        ],
+        *[
+            {"nobody": torch.optim.Adam},
+            lambda p: None,
+            lambda p: 1 / 0,
+            lambda p: torch.optim.LBFGS(p),
+            "adam",
+        ],
+    ],
+)
+choosing(
+    "schedulers",
+    lambda: [
+        *[
+            lambda o: torch.optim.lr_scheduler.StepLR(o, 2),
+            lambda o: None,
+            3,
+            {"student": 3},
+            lambda o: 1 / 0,
+        ],
+        *[{}, torch.optim.lr_scheduler.LambdaLR],
+    ],
 )
 
 

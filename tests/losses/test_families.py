@@ -592,8 +592,9 @@ def test_what_an_own_loss_raises_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("wrong", "parts"),
     [
-        ({"smoothing": 1.0}, ["smoothing must be in [0, 1), not 1.0"]),
-        ({"smoothing": math.nan}, ["smoothing must be in [0, 1)"]),
+        ({"smoothing": 1.0}, ["smoothing must be a number in [0, 1), not 1.0"]),
+        ({"smoothing": "0.1"}, ["smoothing must be a number in [0, 1), not '0.1'"]),
+        ({"smoothing": math.nan}, ["smoothing must be a number in [0, 1)"]),
         ({"class_weights": [1.0, 2.0]}, ["class_weights must be a tensor (K,)", "[1.0, 2.0]"]),
         ({"class_weights": torch.ones(2, 2)}, ["class_weights must be a tensor (K,)"]),
         ({"class_weights": torch.tensor([1.0, math.nan])}, ["class_weights must be finite and at least 0"]),

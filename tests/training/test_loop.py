@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import operator
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -242,6 +243,14 @@ def test_records_without_a_checkpoint_are_forgotten(tmp_path: Path) -> None:
     loop.run()
     assert [record["step"] for record in lines(tmp_path)] == [5, 10]
     assert "losses" in lines(tmp_path)[0]
+
+
+def test_records_without_an_end_are_not_read_to_their_end(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").touch()
+    os.truncate(tmp_path / "metrics.jsonl", 2**40)
+    loop, _ = counted(10, tmp_path, evaluate=lambda: {}, evaluations=2)
+    loop.run()
+    assert [record["step"] for record in lines(tmp_path)] == [5, 10]
 
 
 @pytest.mark.parametrize("left", [None, b"", b'{"step": 5', b"\0" * 300, b"\xff\xfe"])

@@ -174,6 +174,10 @@ class TrainingOptions:
     nagan and kdgan. Default: 1."""
     labelled_share: Number = None
     """Share of labelled examples in a batch, where there are others without labels. Default: 0.25."""
+    clip: Number = None
+    """Largest norm of each player's gradient. Default: none."""
+    accumulate: Count = None
+    """Parts in which a batch goes through each learning network, for less memory. Default: 1."""
     evaluations: Count = None
     """Number of evaluations on the way, for the curves."""
     metrics: Annotated[tuple[str, ...], _optional("NAME...")] = ()
@@ -240,6 +244,8 @@ _TRAINED = (
     "epsilon",
     "teacher_every",
     "labelled_share",
+    "clip",
+    "accumulate",
     "evaluations",
     "precision",
 )

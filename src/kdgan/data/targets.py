@@ -23,7 +23,8 @@ def kind_of_targets(targets: Tensor, scores: int, asked: str = "auto", what: str
         targets: class indices `(N,)`, real numbers `(N,)`, or weights or bits `(N, K)`.
         scores: logits for each example.
         asked: one of the kinds, or auto for what the targets' form says: whole numbers are classes, or with one logit
-            binary; rows `(N, K)` that each sum to 1 are weights of classes, other rows of 0 to 1 bits of labels.
+            binary; rows `(N, K)` of zeros and ones that do not all sum to 1 are bits of labels, other rows weights of
+            classes.
         what: the name of the data in messages.
 
     Raises:
@@ -62,12 +63,9 @@ def _found(targets: Tensor, scores: int, what: str) -> Kind:
             f"targets of {what} are numbers (N, 1) outside 0 to 1: class indices are (N,), as .squeeze(1) of whole "
             f"numbers makes them; {_REGRESSION}"
         )
-    if bool((_is_distribution(targets)).all()):
-        return "classes"
-    if not within:
-        # Negative weights, or such that are no distribution: which of the two is meant nobody knows.
-        return "classes"
-    return "multilabel"
+    # Weights between 0 and 1 that do not sum to 1 may be of either, or wrong: nobody knows, so it has to be said.
+    bits = bool(((targets == 0) | (targets == 1)).all())
+    return "multilabel" if bits and not bool(_is_distribution(targets).all()) else "classes"
 
 
 def _is_distribution(targets: Tensor) -> Tensor:
@@ -105,6 +103,10 @@ def check_labels(
         raise UsageError(
             f"{what}: targets are class indices (N,), but train's are bits of labels (N, {classes})"
         )
+    if targets.ndim == 1 and targets.is_floating_point():
+        raise UsageError(
+            f"{what}: targets are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
+        )
     if targets.ndim == 1:
         least, most = int(targets.min()), int(targets.max())
         if not 0 <= least <= most < classes:
@@ -120,8 +122,9 @@ def check_labels(
     if kind != "classes":
         bad = ((targets < 0) | (targets > 1)).any(1).nonzero()
         if len(bad):
+            why = f" (the {role} gives one score, for yes or no)" if kind == "binary" else ""
             raise UsageError(
-                f"{what}: targets of example {int(bad[0])} are no labels: each must be 0, 1 or in between"
+                f"{what}: targets of example {int(bad[0])} are no labels: each must be 0, 1 or in between{why}"
             )
         return
     bad = (~_is_distribution(targets)).nonzero()

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, get_type_hints
 
 from kdgan.errors import UsageError
 from kdgan.files import replacing
+from kdgan.stored import content_of
 from kdgan.tasks.run import Outcome
 
 Points: TypeAlias = Sequence[tuple[int, float]]
@@ -188,7 +189,7 @@ def _fields(record: Record, names: Iterable[str]) -> list[Any]:
 
 def _cells(path: Path) -> list[list[str]]:
     try:
-        return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True))
+        return list(csv.reader(io.StringIO(content_of(path).decode(), newline=""), strict=True))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the results file: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:

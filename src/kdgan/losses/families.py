@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import ClassVar, Self, final
 
 import torch
@@ -52,8 +53,8 @@ class Family(ABC):
     """What there are K of: `classes` or `labels`."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smoothing < 1:
-            raise UsageError(f"smoothing must be in [0, 1), not {self.smoothing}")
+        if not isinstance(self.smoothing, Real) or not 0 <= self.smoothing < 1:
+            raise wrong(f"smoothing must be a number in [0, 1), not {self.smoothing!r:.60}")
         if self.loss is not None and not callable(self.loss):
             raise wrong(
                 f"loss must be a function of logits and targets, not {type(self.loss).__name__} {self.loss!r:.60}"

@@ -320,12 +320,17 @@ class Loop:
 
     def _rewrite_metrics(self) -> None:
         """Makes `metrics.jsonl` what the checkpoint says: what is more was written after it, and comes again."""
-        file = self.folder / "metrics.jsonl" if self.folder else None
-        text = "".join(map(_line, self.history))
-        if file is None or (file.read_text("utf-8", "replace") if file.exists() else "") == text:
+        if self.folder is None:
             return
-        with replacing(file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        file = self.folder / "metrics.jsonl"
+        content = "".join(map(_line, self.history)).encode()
+        there = b""
+        if file.exists():
+            with file.open("rb") as opened:
+                there = opened.read(len(content) + 1)  # whatever has that name, however large it is
+        if there != content:
+            with replacing(file) as temporary:
+                temporary.write_bytes(content)
 
 
 def _line(record: Mapping[str, Any]) -> str:
