@@ -62,11 +62,12 @@ torch.set_num_threads(1)
 random.seed(0)
 examples = [(text, label) for label, package in enumerate(PACKAGES) for text in docstrings(package, 700)]
 random.shuffle(examples)
-tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+# A WordPiece trained again has other pieces, with which no stopped call could go on.
+tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
 tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.Whitespace()
 tokenizer.train_from_iterator(
     (text for text, _ in examples),
-    trainers.WordPieceTrainer(vocab_size=2000, special_tokens=["[PAD]", "[UNK]"], show_progress=False),
+    trainers.BpeTrainer(vocab_size=2000, special_tokens=["[PAD]", "[UNK]"], show_progress=False),
 )
 tokenizer.enable_padding()
 tokenizer.enable_truncation(32)
@@ -77,11 +78,10 @@ result = kdgan.distill(
     network(64, 2),
     DataLoader(known, batch_size=32, shuffle=True, collate_fn=collate),
     DataLoader(held_out, batch_size=100, collate_fn=collate),
-    unlabelled=DataLoader(
-        others, batch_size=32, shuffle=True, collate_fn=collate
-    ),  # labels are not looked at
+    # Their labels are not looked at.
+    unlabelled=DataLoader(others, batch_size=32, shuffle=True, collate_fn=collate),
     method="mimic",
-    steps=250,
+    steps=200,
     lr=5e-3,
     folder=sys.argv[1] if len(sys.argv) > 1 else None,
 )

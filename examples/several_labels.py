@@ -1,7 +1,7 @@
 """Several labels of an example: a digit may be even, a prime, above four, and drawn with a loop.
 
-Targets are bits `(N, K)`, so that the losses are those of independent sigmoids, for the game against the discriminator,
-too, and the report has the metrics of several labels. 200 digits have them; 897 others have none.
+Targets are bits `(N, K)`, so that losses are those of independent sigmoids, in every method, and the report has the
+metrics of several labels. 100 digits have them; 997 others have none, and the student follows the teacher there.
 
     python examples/several_labels.py
 
@@ -26,7 +26,7 @@ images, digits = load_digits(return_X_y=True)
 x = torch.tensor(images).float().view(-1, 1, 8, 8) / 16
 y = torch.tensor([[digit in those for those in NAMES.values()] for digit in digits])
 order = torch.randperm(len(x))
-known, others, held_out = order.split([200, 897, 700])
+known, others, held_out = order.split([100, 997, 700])
 
 result = kdgan.distill(
     kdgan.nets.mlp(64, [32], len(NAMES)),
@@ -34,7 +34,7 @@ result = kdgan.distill(
     (x[known], y[known]),
     (x[held_out], y[held_out]),
     unlabelled=x[others],
-    method="kdgan",
+    method="distn",
     steps=1000,
     augment=kdgan.data.augmentation("affine", torch.zeros(1)),
 )
