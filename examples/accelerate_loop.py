@@ -1,6 +1,8 @@
-"""Distillation in a loop of Accelerate: one backward pass through the sum of `Method.losses`.
+"""Codistillation in a loop of Accelerate: one backward pass through the sum of `Method.losses`.
 
-pip install accelerate && python examples/accelerate_loop.py
+    pip install 'kdgan[examples]' && python examples/accelerate_loop.py
+
+Prints the student's accuracy on 797 digits that are held out, and the last losses.
 """
 
 import torch
@@ -22,7 +24,7 @@ optimizer = torch.optim.AdamW([*student.parameters(), *teacher.parameters()], lr
 accelerator = Accelerator(cpu=True)
 student, teacher, optimizer, loader = accelerator.prepare(student, teacher, optimizer, loader)
 method = Codis(student, teacher)  # student and teacher learn from the labels, and from each other
-epochs = 10
+epochs = 20
 for epoch in range(epochs):
     for step, (inputs, targets) in enumerate(loader):
         losses = method.losses(Batch(inputs, targets), progress=(epoch + step / len(loader)) / epochs)
@@ -30,5 +32,5 @@ for epoch in range(epochs):
         accelerator.backward(sum(losses.values()))  # each loss reaches its own player alone
         optimizer.step()
 student.eval()
-accuracy = (student(x[1000:].to(accelerator.device)).argmax(1).cpu() == y[1000:]).float().mean()
-print(f"accuracy {100 * accuracy:.2f} %", {role: round(loss.item(), 3) for role, loss in losses.items()})
+right = student(x[1000:].to(accelerator.device)).argmax(1).cpu() == y[1000:]
+print(f"accuracy {100 * right.float().mean():.2f}", *(f"{role} {loss:.3f}" for role, loss in losses.items()))

@@ -1,8 +1,8 @@
-"""A gradient-boosted teacher of scikit-learn into a network that is small and differentiable.
+"""A gradient-boosted teacher of scikit-learn into a network that is small.
 
-The boosted trees learned from 900 digits with labels, which the student never sees: it has 100 of its own, and 497
-others about which the trees are asked once each. Any trained estimator with `predict_proba` or `decision_function` is
-such a teacher.
+The trees learned from 900 digits with labels, which the student never sees: it has 100 of its own, and 497 without
+labels, which the trees judge. Any trained estimator with `predict_proba` or `decision_function` is such a
+teacher; it is asked once about each example.
 
     python examples/boosted_teacher.py
 

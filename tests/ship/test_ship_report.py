@@ -55,6 +55,18 @@ def test_a_column_for_each_metric(name: str) -> None:
     assert (student[:end].split()[-1], control[:end].split()[-1]) == ("2.00", "4.00")
 
 
+@pytest.mark.parametrize("method", ["mimic", "my_package.methods:WithALongName"])
+def test_columns_stand_below_each_other_whatever_the_method_is_called(method: str) -> None:
+    metrics = {"student": {"accuracy": 91.0}, "control": {"accuracy": 88.0}}
+    head, student, control, *_ = str(report(method=method, metrics=metrics)).splitlines()
+    ends = [
+        line.index(value) + len(value)
+        for line, value in zip((head, student, control), ("accuracy", "91.00", "88.00"), strict=True)
+    ]
+    assert len(set(ends)) == len({len(head), len(student), len(control)}) == 1
+    assert student.startswith(f"student ({method})  ")
+
+
 def test_what_cannot_be_counted_or_judged_is_said() -> None:
     costs = {"student": replace(SMALL, flops=None), "teacher": BIG}
     head, student, _, teacher, said, _ = str(report(costs=costs)).splitlines()

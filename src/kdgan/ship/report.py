@@ -70,9 +70,10 @@ class Report:
         """A table for people."""
         forms = {name: form_of(name) for name in self.metrics["student"]}
         head = "".join(f"{name:>{max(10, len(name) + 2)}}" for name in forms)
-        lines = [f"{'':22}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>13}{'ms':>9}"]
         names = {"student": f"student ({self.method})", "control": "control (no teacher)"}
         unjudged = [role for role in self.costs if role not in self.metrics]
+        width = max(22, 2 + len(names["student"]))  # a method of one's own may have a long name
+        lines = [f"{'':{width}}{head}{'parameters':>13}{'MiB':>9}{'MFLOPs':>13}{'ms':>9}"]
         for role in [*self.metrics, *unjudged]:
             cost = self.costs.get("student" if role == "control" else role.removesuffix(" before"))
             found = self.metrics.get(role, {})
@@ -80,7 +81,7 @@ class Report:
                 f"{form.text(found[name]) if found else '-':>{max(10, len(name) + 2)}}"
                 for name, form in forms.items()
             )
-            lines.append(f"{names.get(role, role):22}{values}{_numbers(cost)}")
+            lines.append(f"{names.get(role, role):{width}}{values}{_numbers(cost)}")
         lines += [
             f"{role}: needs privileged information, which validation does not have." for role in unjudged
         ]
