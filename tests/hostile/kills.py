@@ -1,6 +1,6 @@
 """Commands that are killed at any moment: no process stays, and the repeated command ends as an undisturbed one.
 
-`python -m tests.hostile.kills --count 30 --seed 1` carries out that many kills. It needs /proc.
+`PYTHONPATH=tests python -m hostile.kills --count 30 --seed 1` carries out that many kills. It needs /proc.
 """
 
 import argparse
