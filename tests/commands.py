@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgan.cli import main
-from support import served
+from support import served, without_progress
 
 Command = Callable[..., tuple[int, str, str]]
 """Carries out a command: exit code, stdout, stderr; see the fixture `typed`."""
@@ -83,7 +83,7 @@ class Forked:
         self.process.join(PATIENCE)
         assert self.process.exitcode is not None, "it hangs"
         out, err = ((self.folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
-        return self.process.exitcode, out, err
+        return self.process.exitcode, out, without_progress(err)
 
 
 def _forked(folder: str, arguments: list[str], file_size: int | None) -> None:

@@ -1,6 +1,7 @@
 """What tests of several rooms need."""
 
 import multiprocessing
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,3 +35,8 @@ def served() -> Any:
         ]
     )
     return context
+
+
+def without_progress(errors: str) -> str:
+    """What is said on stderr beside how far training is, which a machine that is busy has time to say."""
+    return re.sub(r"(?m)^.*: [\d,]+ of [\d,]+ updates.*\n", "", errors)

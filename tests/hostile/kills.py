@@ -1,6 +1,6 @@
 """Commands that are killed at any moment: no process stays, and the repeated command ends as an undisturbed one.
 
-`python -m tests.hostile.kills --count 30 --seed 1` carries out that many kills. It needs /proc.
+`PYTHONPATH=tests python -m hostile.kills --count 30 --seed 1` carries out that many kills. It needs /proc.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from support import without_progress
 
 SMALL = "--data digits --student mlp-8 --teacher lenet-2-4-8 --batch 8 --checkpoint-seconds 0"
 COMMANDS = {
@@ -66,7 +68,7 @@ def undisturbed(command: str, out: Path) -> float:
     process = started(command, out)
     said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
-    assert said[1] == ""
+    assert without_progress(said[1]) == ""
     return time.monotonic() - began
 
 
@@ -77,6 +79,7 @@ def killed(kill: Kill, out: Path, seconds: float) -> tuple[int, str]:
     try:
         _send(kill, process)
         printed, errors = process.communicate(timeout=PATIENCE)
+        errors = without_progress(errors)
         until = time.monotonic() + FORGOTTEN
         while left := _session(process.pid):
             assert time.monotonic() < until, f"left after {FORGOTTEN:.0f} s: {left}"
