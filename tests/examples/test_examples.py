@@ -16,7 +16,9 @@ SOURCE = FOLDER.parent / "src"
 STRICT = r"""
 import runpy, sys, warnings
 warnings.filterwarnings("error", module=r"(kdgan|__main__)\b")
-runpy.run_path(sys.argv[1], run_name="__main__")
+path = sys.argv[1]
+sys.argv = [path]
+runpy.run_path(path, run_name="__main__")
 """
 """Runs an example. Warnings that kdgan or the example cause are errors; what other packages deprecate is theirs."""
 
