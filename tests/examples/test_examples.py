@@ -41,7 +41,7 @@ class Example:
 
 EXAMPLES = {
     "accelerate_loop": Example(85, needs=("accelerate",)),
-    "bert": Example(50, gains=0, needs=("transformers", "tokenizers")),
+    "bert": Example(50, needs=("transformers", "tokenizers")),
     "boosted_teacher": Example(90, gains=2),
     "cached_logits": Example(85, gains=1),
     "lightning_loop": Example(85, needs=("lightning",)),
