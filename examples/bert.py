@@ -1,12 +1,13 @@
 """A BERT of the transformers library distilled into a smaller one: inputs by name, in batches of their own length.
 
 Docstrings of four packages that are wherever kdgan is are to be told apart. The tokeniser is trained on them, and both
-networks begin with random weights: the teacher learns first, from the same 800 labels. Of 1,600 docstrings more nobody
+networks begin with random weights: the teacher learns first, from the same 500 labels. Of 1,900 docstrings more nobody
 has looked up where they are from; the student follows the teacher there, too.
 
     pip install 'kdgan[examples]' && python examples/bert.py [FOLDER]
 
-Prints the report: student and control on 400 docstrings that are held out. With FOLDER it goes on where it was stopped.
+Prints the report on 400 docstrings that are held out: the student's probabilities are better than the control's by far
+(log_loss); its accuracy differs by a few points either way from seed to seed. With FOLDER it goes on where it stopped.
 """
 
 import ast
@@ -71,7 +72,7 @@ tokenizer.train_from_iterator(
 )
 tokenizer.enable_padding()
 tokenizer.enable_truncation(32)
-known, others, held_out = examples[:800], examples[800:2400], examples[2400:]
+known, others, held_out = examples[:500], examples[500:2400], examples[2400:]
 
 result = kdgan.distill(
     network(32, 1),
@@ -81,7 +82,7 @@ result = kdgan.distill(
     # Their labels are not looked at.
     unlabelled=DataLoader(others, batch_size=32, shuffle=True, collate_fn=collate),
     method="mimic",
-    steps=200,
+    steps=250,
     lr=5e-3,
     folder=sys.argv[1] if len(sys.argv) > 1 else None,
 )
