@@ -43,8 +43,8 @@ def table(what: str) -> str:
         return default_call_table(ROOT / what)
     if name in STUDIES:
         return STUDIES[name].table(read_results(ROOT / what)).markdown()
-    rows = rows_of(read_records(ROOT / what))
-    metrics = ["accuracy"]
+    records = read_records(ROOT / what)
+    rows, metrics = rows_of(records), ["MAP" if "MAP" in records[0].metrics else "accuracy"]
     columns = [tables.cell("data"), *tables.of_comparison(metrics)]
     return tables.table(rows, columns, tables.note_of_comparison(rows, metrics)).markdown()
 

@@ -1,5 +1,6 @@
 """Preparation of the inputs of every loss."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,8 +64,11 @@ def classes_refused(logits: Tensor) -> Iterator[None]:
     except (IndexError, RuntimeError) as error:
         if is_of_memory(error):
             raise
+        hint = ""
+        if re.search(r"(?<!\d)-1(?!\d)", str(error)):
+            hint = "; -1 stands for no label: a method takes Method.supervised, a loss labelled="
         raise UsageError(
-            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}"
+            f"a target is none of the {logits.shape[-1]} classes that are scored: {error}{hint}"
         ) from error
 
 

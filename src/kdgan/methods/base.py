@@ -195,6 +195,11 @@ class Method:
                 f"teacher_every is {self.teacher_every}, and losses() gives those of an update in which all learn: "
                 "leave it 1, and ask for the student's alone when only the student shall learn"
             )
+        if batch.device != self.generator.device:
+            raise UsageError(
+                f"the batch is on {batch.device}, and the method was made for players on {self.generator.device}: make "
+                "it after they are where they learn"
+            )
         wanted = [role for role, player in self.players.items() if player.learns]
         for role in () if roles is None else roles:
             if role not in wanted:

@@ -191,7 +191,7 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
+def bind_folder(folder: Path, name: str, values: Mapping[str, Any], option: str = "--out") -> None:
     """Makes `folder` the one of this configuration: writes it there, or compares it with what is there.
 
     Raises:
@@ -219,10 +219,10 @@ def bind_folder(folder: Path, name: str, values: Mapping[str, Any]) -> None:
         raise unusable(folder, error) from error
     # Another process may have written it in between.
     if not file.exists():
-        raise wrong(f"{folder} exists and is not a folder of kdgan: choose another one (--out)")
+        raise wrong(f"{folder} exists and is not a folder of kdgan: choose another one ({option})")
     message = differences(read_json(file, dict[str, Any]), values)
     if message:
-        raise wrong(f"{folder} holds another configuration ({message}): choose another folder (--out)")
+        raise wrong(f"{folder} holds another configuration ({message}): choose another folder ({option})")
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Home:
             return
         values = call()
         try:
-            bind_folder(self.path, "distill.json", values)
+            bind_folder(self.path, "distill.json", values, "folder")
             with locked(self.path):
                 _start_alike(student, self.path / "initial.safetensors")
                 yield
