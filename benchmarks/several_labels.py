@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import kdgan
+from kdgan.data import Noise
 from kdgan.files import write_json
 from kdgan.tasks.ranking import ranking
 from kdgan.tasks.scores import bits_average_precision
@@ -69,11 +70,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--methods", default="distn,kdgan")
     parser.add_argument("--hyper", type=json.loads, default={}, help='such as {"kdgan": {"beta": 4.0}}')
+    parser.add_argument("--teacher-lr", type=float, default=2e-4)
+    parser.add_argument("--forms", default="sigmoid,softmax")
     parser.add_argument("--validation", action="store_true", help="judge on validation photos")
     given = parser.parse_args()
     seeds = [*range(given.first_seed, given.first_seed + given.seeds)]
     found = {}
-    for form in ("sigmoid", "softmax"):
+    for form in given.forms.split(","):
         train, unlabelled, validation, test = data(given.source, softmax=form == "softmax")
         verdict = kdgan.compare(
             make_student,
@@ -84,10 +87,20 @@ def main() -> None:
             unlabelled=unlabelled,
             methods=given.methods.split(","),
             hyper=given.hyper,
+            augment=Noise(),
             task="classes" if form == "softmax" else "multilabel",
             metrics={"photo_map": photo_map, "concept_map": concept_map},
             seeds=seeds,
-            training=kdgan.Training(steps=given.steps, teacher_steps=400, batch=128, lr=2e-3, evaluations=1),
+            training=kdgan.Training(
+                steps=given.steps,
+                teacher_steps=400,
+                batch=128,
+                lr=1e-3,
+                teacher_lr=given.teacher_lr,
+                weight_decay=1.0,
+                smoothing=0.0,
+                evaluations=1,
+            ),
             teacher_trained=False,
             workers=given.workers,
             title=f"Flickr concepts, {form}",
