@@ -110,7 +110,8 @@ def test_commands_that_share_a_folder_wait_for_each_other(tmp_path: Path) -> Non
     assert untimed(train(shared)) == alone
 
     # Two at once: either trains, and the other takes what it finds.
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(2, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         both = list(pool.map(train, [tmp_path / "both"] * 2))
     assert [untimed(one) for one in both] == [alone] * 2
     assert both[0].seconds == both[1].seconds
