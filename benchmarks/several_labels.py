@@ -71,6 +71,9 @@ def main() -> None:
     parser.add_argument("--methods", default="distn,kdgan")
     parser.add_argument("--hyper", type=json.loads, default={}, help='such as {"kdgan": {"beta": 4.0}}')
     parser.add_argument("--teacher-lr", type=float, default=2e-4)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--weight-decay", type=float, default=1.0)
+    parser.add_argument("--noise", type=float, default=1.0)
     parser.add_argument("--forms", default="sigmoid,softmax")
     parser.add_argument("--validation", action="store_true", help="judge on validation photos")
     given = parser.parse_args()
@@ -87,7 +90,7 @@ def main() -> None:
             unlabelled=unlabelled,
             methods=given.methods.split(","),
             hyper=given.hyper,
-            augment=Noise(),
+            augment=Noise(given.noise) if given.noise else None,
             task="classes" if form == "softmax" else "multilabel",
             metrics={"photo_map": photo_map, "concept_map": concept_map},
             seeds=seeds,
@@ -95,9 +98,10 @@ def main() -> None:
                 steps=given.steps,
                 teacher_steps=400,
                 batch=128,
-                lr=1e-3,
+                lr=given.lr,
+                pretraining_lr=3e-3,
                 teacher_lr=given.teacher_lr,
-                weight_decay=1.0,
+                weight_decay=given.weight_decay,
                 smoothing=0.0,
                 evaluations=1,
             ),
