@@ -21,7 +21,6 @@ from kdgan.losses import (
     generated_labels,
     generator_loss,
     l2,
-    log_rejected,
 )
 from support import refused
 
@@ -331,24 +330,12 @@ def test_each_loss_trains_one_player_alone(estimator: str, family: Family) -> No
         family.distance("js")(learns, other),
         family.discriminator_loss(learns, u, other.sigmoid()),
         family.generator_loss(learns, other, estimator=estimator, generator=seeded(43)),
-        family.generator_loss(learns, other, estimator=estimator, rejected=family.log_rejected(other)),
     ):
         learns.grad = None
         value.sum().backward()
         assert other.grad is None
         assert learns.grad is not None
         assert learns.grad.abs().sum() > 1e-3
-
-
-@pytest.mark.parametrize("family", FAMILIES, ids=["classes", "labels"])
-@pytest.mark.parametrize("estimator", ["exact", *SAMPLED])
-def test_what_d_says_may_be_shownahead(estimator: str, family: Family) -> None:
-    logits, scores = draw((4, 3), torch.float64, 44), draw((4, 3), torch.float64, 45)
-    values = [
-        family.generator_loss(logits, scores, estimator=estimator, generator=seeded(46), rejected=known)
-        for known in (None, family.log_rejected(scores))
-    ]
-    assert torch.equal(*values)
 
 
 # Properties
@@ -487,7 +474,6 @@ def test_classes_have_the_losses_of_functions() -> None:
         Categorical(smoothing=0.1).supervised(logits, y), cross_entropy(logits, y, smoothing=0.1)
     )
     assert torch.equal(family.discriminator_loss(scores, y, fake), discriminator_loss(scores, y, fake))
-    assert torch.equal(family.log_rejected(scores), log_rejected(scores))
     for estimator in ESTIMATORS:
         values = [
             f(logits, scores, estimator=estimator, tau=0.5, generator=seeded(62))

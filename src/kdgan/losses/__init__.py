@@ -9,7 +9,6 @@ from kdgan.losses.adversarial import (
     discriminator_loss,
     generated_labels,
     generator_loss,
-    log_rejected,
 )
 from kdgan.losses.concrete import annealed, concrete, gumbel, pseudo_labels
 from kdgan.losses.distillation import DISTANCES, Distance, Loss, cross_entropy, distance, js, kl, l2
@@ -44,7 +43,6 @@ __all__ = [
     "kl",
     "l2",
     "label_weights",
-    "log_rejected",
     "pseudo_labels",
     "relational",
 ]

@@ -67,7 +67,6 @@ def generator_loss(
     estimator: EstimatorName = "exact",
     tau: float = 1.0,
     generator: torch.Generator | None = None,
-    rejected: Tensor | None = None,
 ) -> Tensor:
     """E_{y~p}[log(1 − p_d(x, y))], which C and T minimise (paper, Eqs. 3 and 8).
 
@@ -77,7 +76,6 @@ def generator_loss(
         estimator: how the gradient of the expectation is estimated, see `ESTIMATORS`.
         tau: τ of the concrete distribution; the other estimators do not use it.
         generator: source of the samples.
-        rejected: `log_rejected(scores)`, where it is known: a D that judges two players needs it once.
 
     Returns:
         One value per example, `(...)`, in nats, at most 0: the expectation (`exact`) or an unbiased sample
@@ -93,13 +91,7 @@ def generator_loss(
     """
     check_estimator(estimator)
     logits, scores = widened_pair(logits, scores)
-    values = log_rejected(scores) if rejected is None else rejected
-    return ESTIMATORS[estimator](logits, values, tau=tau, generator=generator)
-
-
-def log_rejected(scores: Tensor) -> Tensor:
-    """log(1 − p_d) of every label, `(..., K)`, without gradient: what a generator's loss needs of scores g."""
-    return F.logsigmoid(-widened(scores.detach()))
+    return ESTIMATORS[estimator](logits, F.logsigmoid(-scores.detach()), tau=tau, generator=generator)
 
 
 def generated_labels(

@@ -146,13 +146,8 @@ class Family(ABC):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
-        rejected: Tensor | None = None,
     ) -> Tensor:
         """What C and T minimise; see `kdgan.losses.generator_loss`."""
-
-    @abstractmethod
-    def log_rejected(self, scores: Tensor) -> Tensor:
-        """What `generator_loss` needs of D's scores `(..., K)`, once for all players that D judges; no gradient."""
 
     @abstractmethod
     def generated_labels(
@@ -209,16 +204,9 @@ class Categorical(Family):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
-        rejected: Tensor | None = None,
     ) -> Tensor:
         """As `kdgan.losses.generator_loss`."""
-        return adversarial.generator_loss(
-            logits, scores, estimator=estimator, tau=tau, generator=generator, rejected=rejected
-        )
-
-    def log_rejected(self, scores: Tensor) -> Tensor:
-        """As `kdgan.losses.log_rejected`."""
-        return adversarial.log_rejected(scores)
+        return adversarial.generator_loss(logits, scores, estimator=estimator, tau=tau, generator=generator)
 
     def generated_labels(
         self, logits: Tensor, *, estimator: EstimatorName = "exact", generator: torch.Generator | None = None
@@ -328,7 +316,6 @@ class Bernoulli(Family):
         estimator: EstimatorName = "exact",
         tau: float = 1.0,
         generator: torch.Generator | None = None,
-        rejected: Tensor | None = None,
     ) -> Tensor:
         """E_{z~p}[log(1 − p_d(x, z))] of each label, in the mean over labels; see `kdgan.losses.generator_loss`.
 
@@ -342,13 +329,8 @@ class Bernoulli(Family):
             estimator=estimator,
             tau=tau,
             generator=generator,
-            rejected=rejected,
         )
         return values.mean(0).view(logits.shape[:-1])
-
-    def log_rejected(self, scores: Tensor) -> Tensor:
-        """log(1 − p_d) of each label being on and off, labels first, `(K, ..., 2)`."""
-        return adversarial.log_rejected(_with_opposite(_by_label(scores)))
 
     def generated_labels(
         self, logits: Tensor, *, estimator: EstimatorName = "exact", generator: torch.Generator | None = None
