@@ -5,8 +5,8 @@
 The student sees features of a photo, teacher and discriminator its owner's tags, too. 1,000 photos are labelled, of
 the others there are features and tags without labels. A photo with m concepts is m bits for the sigmoids, and weighs
 each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP, the ranking of the concepts of each
-photo) and `concept_map` (the ranking of photos, mean over concepts). `--validation` judges on validation photos: settings
-are to be chosen so, with seeds from 100, and have not been yet.
+photo) and `concept_map` (the ranking of photos, mean over concepts). `--validation` judges on validation photos:
+settings are to be chosen so, with seeds from 100, and have not been yet.
 """
 
 import argparse
