@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.heldout import held_out
 from kdgan.data.own import Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples
@@ -24,6 +22,7 @@ from kdgan.methods.base import check_teaches
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
 from kdgan.ship.report import Report
 from kdgan.tasks.choice import named
+from kdgan.tasks.given import Given
 from kdgan.tasks.judging import Judge, check_choice
 from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
@@ -256,6 +255,19 @@ def distill(
     told = as_one(on_evaluation)
     goes_on = teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers)
     asked = _features(features, feature_loss, feature_weight)
+    given = Given(
+        train=train,
+        validation=validation,
+        test=test,
+        unlabelled=unlabelled,
+        task=task,
+        metrics=own,
+        augment=augment,
+        loss=loss,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        eval_batch=eval_batch,
+    )
     modules = {"student": student, "teacher": taught.face}
     if discriminator is not None and "discriminator" in kind.roles:
         modules["discriminator"] = discriminator
@@ -269,32 +281,8 @@ def distill(
         for role in ("student", "teacher"):
             asked.find(role, modules[role])
     with apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
-        called = {role: each for role, each in modules.items() if role != "teacher" or taught.looks}
-        work = OwnTask.read(
-            train,
-            validation,
-            called,
-            own,
-            where,
-            size=settings.batch,
-            seed=seed,
-            augment=augment,
-            unlabelled=unlabelled,
-            asked=task,
-            logits=taught.rows,
-            eval_batch=eval_batch,
-        )
-        taught.settle(work)
-        tested = None
-        if test is not None:
-            with seeded(seed % 2**32, where):  # what reading draws is no part of what training draws
-                tested = work.judging_on(held_out(test, "test", seed=seed), called)
-        family = work.family(loss, class_weights, label_smoothing).to(where)
-        began = time.perf_counter()
-        trained = not taught.may_learn
-        if taught.may_learn:
-            trained = work.is_trained(taught.face) if teacher_trained is None else bool(teacher_trained)
-        looked = time.perf_counter() - began
+        found = given.read(taught, modules, where, size=settings.batch, seed=seed, trained=teacher_trained)
+        work, trained = found.task, found.trained
         if method is None:
             kept = trained and not goes_on and discriminator is None and not hyper
             method = DEFAULT_FOR_KEPT if kept or not taught.may_learn else DEFAULT
@@ -311,15 +299,15 @@ def distill(
             settings = replace(settings, steps=default_steps(work.train, settings.batch))
         chooses = keep == "best" or patience is not None
         judge = Judge.of(
-            work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=tested
+            work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=found.test
         )
-        judge.seconds += looked
+        judge.seconds += found.seconds
         settings = replace(settings, evaluations=judge.evaluations)
         shared = {
             "seed": seed,
             "augment": augment,
             "execution": Execution(where, progress=shown),
-            "family": family,
+            "family": found.family,
             "own": Own(*by_role, told, shown.evaluated),
             "choice": judge.choice(keep=keep == "best", patience=patience) if chooses else None,
         }

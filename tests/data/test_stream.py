@@ -250,3 +250,16 @@ def test_a_stream_of_three_million_rows_is_read_batch_by_batch() -> None:
     assert Rows.taken == 160
     kept = [value for value in vars(feed).values() if isinstance(value, list | dict)]
     assert all(len(value) < 10 for value in kept)
+
+
+@pytest.mark.parametrize("sampler", [[5, 1, 1, 0, 2, -1], torch.tensor([3, 4, 0]), np.array([9, 9, 2])])
+def test_tensors_are_given_at_once_as_they_would_be_one_by_one(sampler: Any) -> None:
+    data = TensorDataset(X, Y, X * 10)
+    loader = DataLoader(data, batch_size=2, sampler=sampler)
+    feed = feed_of(loader)
+    for step, (x, y, more) in enumerate(loader):
+        batch = feed(step)
+        assert torch.equal(batch.inputs, x)
+        assert torch.equal(batch.targets, y)
+        assert torch.equal(batch.privileged, more)
+    assert type(loader.dataset) is TensorDataset, "the caller's own loader is as it was"

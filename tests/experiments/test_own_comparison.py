@@ -468,6 +468,7 @@ ONE = small()
         ({"title": "a\nb"}, ("title",)),
         ({"folder": ""}, ("folder",)),
         ({"test": (TEST.inputs[:, :5], TEST.targets)}, ("student fails on a batch",)),
+        ({"test": None}, ("test", "None")),
         ({"test": (TEST.inputs, TEST.targets + 5)}, ("test",)),
         ({"steps": 0}, ("steps", "0")),
     ],

@@ -19,13 +19,14 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     SubsetRandomSampler,
+    TensorDataset,
     WeightedRandomSampler,
     default_collate,
 )
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import PARTS, Batch, checked, has_labels
-from kdgan.data.collate import batched, collate
+from kdgan.data.collate import AtOnce, as_it_is, batched, collate
 from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
 from kdgan.data.join import without_labels
@@ -86,6 +87,10 @@ class Stream:
             vars(loader).update(persistent_workers=False, _iterator=None, in_order=True)
             if loader.collate_fn is default_collate:
                 vars(loader).update(collate_fn=collate)
+        data = loader.dataset
+        plain = loader.batch_sampler is not None and loader.collate_fn is collate and self.logits is None
+        if plain and type(data) is TensorDataset:
+            vars(loader).update(dataset=AtOnce(data), collate_fn=as_it_is)
         if self.logits is not None:
             vars(loader).update(
                 dataset=WithLogits(loader.dataset, self.logits), collate_fn=CollateTold(loader.collate_fn)

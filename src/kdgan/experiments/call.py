@@ -17,11 +17,9 @@ from rich.console import Console
 from torch import Tensor
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.heldout import held_out
 from kdgan.data.own import Data, Inputs
-from kdgan.data.seeds import seeded
 from kdgan.distillation import apart, default_steps, settings_of
-from kdgan.errors import Interrupted, RunError
+from kdgan.errors import Interrupted, RunError, wrong
 from kdgan.experiments.comparison import run_all
 from kdgan.experiments.description import describe, facts_of_own
 from kdgan.experiments.own import (
@@ -54,8 +52,8 @@ from kdgan.files import make_folder
 from kdgan.losses import Loss
 from kdgan.methods import Method
 from kdgan.tasks.choice import named
+from kdgan.tasks.given import Given
 from kdgan.tasks.metrics import Metric
-from kdgan.tasks.own import OwnTask
 from kdgan.tasks.run import Outcome
 from kdgan.tasks.teachers import Teacher
 from kdgan.training.check import check_choices
@@ -183,7 +181,7 @@ def compare(
     check_choices(augment, progress=progress, teacher_trained=teacher_trained)
     check_call(make_student, make_discriminator, workers=workers, threads=threads, title=title)
     origin = teacher_of(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
-    given, chosen = Players(make_student, origin, make_discriminator), seeds_of(seeds)
+    makers, chosen = Players(make_student, origin, make_discriminator), seeds_of(seeds)
     settings = settings_of(
         training,
         where,
@@ -195,35 +193,32 @@ def compare(
         labelled_share=labelled_share,
     )
     if methods is None:
-        methods = DEFAULT_METHODS if given.may_learn else DEFAULT_FOR_KEPT
+        methods = DEFAULT_METHODS if makers.may_learn else DEFAULT_FOR_KEPT
     variants = variants_of(methods, hyper, semi=unlabelled is not None)
-    given.check(variants, rate=teacher_lr, trained=teacher_trained)
-    own, players = named(metrics), given.examples(READING, where)
-    taught = given.taught(players)
-    called = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
+    makers.check(variants, rate=teacher_lr, trained=teacher_trained)
+    own, players = named(metrics), makers.examples(READING, where)
+    taught = makers.taught(players)
+    given = Given(
+        train=train,
+        validation=validation,
+        test=test,
+        unlabelled=unlabelled,
+        task=task,
+        metrics=own,
+        augment=augment,
+        loss=loss,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+    )
     console, key = Console(stderr=True, quiet=not progress), os.urandom(8).hex()
     with ExitStack() as stack, ExitStack() as block:
         block.enter_context(apart(where, READING, players))
-        data = OwnTask.read(
-            train,
-            validation,
-            called,
-            own,
-            where,
-            size=settings.batch,
-            seed=READING,
-            augment=augment,
-            unlabelled=unlabelled,
-            asked=task,
-            logits=taught.rows,
+        opened = given.read(
+            taught, players, where, size=settings.batch, seed=READING, trained=teacher_trained
         )
-        taught.settle(data)
-        with seeded(READING, where):
-            tested = data.judging_on(held_out(test, "test", seed=READING), called)
-        family = data.family(loss, class_weights, label_smoothing).to(where)
-        trained = not taught.may_learn or bool(teacher_trained)
-        if taught.may_learn and teacher_trained is None:
-            trained = data.is_trained(taught.face)
+        data, tested, family, trained = opened.task, opened.test, opened.family, opened.trained
+        if tested is None:
+            raise wrong("test must be data that nothing is chosen by, not None")
         asked = None
         if not taught.looks:
             asked = tested.measure("teacher", taught.face) if tested.judges("teacher", taught.face) else None
