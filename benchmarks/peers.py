@@ -241,8 +241,8 @@ CONTENDERS: dict[str, Callable[[nn.Module, nn.Module, Batch], None]] = {
 def examples_of(count: int, folder: str | None) -> Batch:
     """MNIST's training images, or random ones whose class a network can find."""
     if folder is not None:
-        batch = load("mnist", data_dir=folder).train[:count].standardised()
-        return Batch(batch.tensor.contiguous(), batch.targets)
+        batch = load("mnist", data_dir=folder).train[:count]
+        return Batch(batch.tensor.float() / 255, batch.targets)
     targets = torch.randint(10, (count,))
     return Batch(torch.randn(10, 1, 28, 28)[targets] + 2 * torch.randn(count, 1, 28, 28), targets)
 

@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--teacher-lr", type=float, default=2e-4)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--weight-decay", type=float, default=1.0)
+    parser.add_argument("--labelled-share", type=float)
     parser.add_argument("--noise", type=float, default=1.0)
     parser.add_argument("--forms", default="sigmoid,softmax")
     parser.add_argument("--validation", action="store_true", help="judge on validation photos")
@@ -92,6 +93,7 @@ def main() -> None:
             hyper=given.hyper,
             augment=Noise(given.noise) if given.noise else None,
             task="classes" if form == "softmax" else "multilabel",
+            labelled_share=given.labelled_share,
             metrics={"photo_map": photo_map, "concept_map": concept_map},
             seeds=seeds,
             training=kdgan.Training(

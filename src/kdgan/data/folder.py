@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags
 from rich.console import Console
 from rich.progress import track
 
 from kdgan.data.files import entries
+from kdgan.data.images import LARGEST_SIDE, SUFFIXES, ImageReader, opened
 from kdgan.data.source import PARTS, Array, Part, Source, assemble, fixed_split, listing
 from kdgan.errors import UsageError, wrong
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 UNLABELLED = ("unlabelled", "unlabeled")
 """Names, in lower case, of a folder of images without labels, beside those of the classes or of the parts."""
 LARGEST_KEPT = 64  # images of one common size up to this stay as they are
@@ -44,9 +41,9 @@ def read_folder(
     A folder `unlabelled` or `unlabeled` beside those of the classes, or beside `train`, holds images for training that
     have no label.
 
-    PNG, JPEG, WebP and BMP, rotated as their EXIF data say; what is transparent lies on white. Classes are sorted by
-    name; hidden files, `__MACOSX`, and symbolic links that lead out of the folder, are left out, and so is a class
-    without images. Where there is no folder `test` a fixed stratified fifth of the others becomes the test part.
+    What becomes of an image, see `kdgan.data.images.ImageReader`. Classes are sorted by name; hidden files, `__MACOSX`,
+    and symbolic links that lead out of the folder, are left out, and so is a class without images. Where there is no
+    folder `test` a fixed stratified fifth of the others becomes the test part.
 
     Args:
         folder: the folder.
@@ -63,8 +60,8 @@ def read_folder(
     Raises:
         UsageError: if a folder holds no images, or images are damaged or larger than Pillow takes for safe.
     """
-    if image_size is not None and not 1 <= image_size <= 4096:
-        raise wrong(f"image_size must be from 1 to 4,096 pixels, not {image_size}")
+    if image_size is not None and not 1 <= image_size <= LARGEST_SIDE:
+        raise wrong(f"image_size must be from 1 to {LARGEST_SIDE:,} pixels, not {image_size}")
     found = _Found(folder)
     places = _places_of_parts(folder)
     parts = {which: found.images(place) for which, place in places.items()}
@@ -73,44 +70,42 @@ def read_folder(
     )
     parts["train"] += [each for path in beside for each in found.unlabelled(path)]
     everything = [path for part in parts.values() for path, _ in part]
-    with _strict_about_bombs():
-        looks = _looked_at(everything, progress)
-        damaged = {path: look for path, look in looks.items() if isinstance(look, UsageError)}
-        good = {path: look for path, look in looks.items() if not isinstance(look, UsageError)}
-        _refuse(damaged, skip_damaged)
-        # Images without labels are brought to the form of the others.
-        decisive = [good[path] for part in parts.values() for path, label in part if label and path in good]
-        mode = "L" if all(look.grey for look in decisive) else "RGB"
-        size = (image_size, image_size) if image_size else _common_size(decisive)
-        parts = {which: [each for each in part if each[0] in good] for which, part in parts.items()}
-        if "test" not in parts:
-            # Decided before anything is decoded, so that no image is held twice.
-            labels = _array(label for _, label in parts["train"])
-            is_train = fixed_split(name, labels)
-            whole = parts["train"]
-            parts["train"] = [each for each, kept in zip(whole, is_train, strict=True) if kept]
-            parts["test"] = [each for each, kept in zip(whole, is_train, strict=True) if not kept]
-        decoded = {
-            which: _decode(parts[which], mode, size, damaged, progress)
-            for which in ("train", "test", "validation")
-            if which in parts
-        }
-        _refuse(damaged, skip_damaged)
-    resized = sum(look.size != size for look in good.values())
-    notes = found.note(len(everything), damaged, size if resized else None)
+    looks = _looked_at(everything, progress)
+    damaged = {path: look for path, look in looks.items() if isinstance(look, UsageError)}
+    good = {path: look for path, look in looks.items() if not isinstance(look, UsageError)}
+    _refuse(damaged, skip_damaged)
+    # Images without labels are brought to the form of the others.
+    decisive = [good[path] for part in parts.values() for path, label in part if label and path in good]
+    width, height = (image_size, image_size) if image_size else _common_size(decisive)
+    reader = ImageReader("L" if all(look.grey for look in decisive) else "RGB", height, width)
+    parts = {which: [each for each in part if each[0] in good] for which, part in parts.items()}
+    if "test" not in parts:
+        # Decided before anything is decoded, so that no image is held twice.
+        labels = _array(label for _, label in parts["train"])
+        is_train = fixed_split(name, labels)
+        whole = parts["train"]
+        parts["train"] = [each for each, kept in zip(whole, is_train, strict=True) if kept]
+        parts["test"] = [each for each, kept in zip(whole, is_train, strict=True) if not kept]
+    decoded = {
+        which: _decode(parts[which], reader, damaged, progress)
+        for which in ("train", "test", "validation")
+        if which in parts
+    }
+    _refuse(damaged, skip_damaged)
+    resized = any(look.size != (width, height) for look in good.values())
+    notes = found.note(len(everything), damaged, reader if resized else None)
     notes += [*_about_places(folder, places, beside), *found.about_unlabelled()]
     return assemble(name, "image", *decoded.values(), notes=notes)
 
 
 def read_images(
-    folder: Path, mode: str, size: tuple[int, int], *, skip_damaged: bool = False, progress: bool = True
+    folder: Path, reader: ImageReader, *, skip_damaged: bool = False, progress: bool = True
 ) -> tuple[Part, list[str]]:
     """The images in a folder and in the folders within it, as examples without labels; and notes for people.
 
     Args:
         folder: the folder.
-        mode: "L" for grey, "RGB" for colours.
-        size: width and height to which all are brought.
+        reader: brings all to one form.
         skip_damaged: as in `read_folder`.
         progress: show a bar on stderr, where that is a terminal.
 
@@ -124,12 +119,11 @@ def read_images(
     if not images:
         raise wrong(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     damaged: dict[Path, UsageError] = {}
-    with _strict_about_bombs():
-        decoded = _decode(images, mode, size, damaged, progress)
+    decoded = _decode(images, reader, damaged, progress)
     _refuse(damaged, skip_damaged)
     if not len(decoded.labels):
         raise wrong(f"{folder} holds no image that can be read")
-    return decoded, found.note(len(images), damaged, size)
+    return decoded, found.note(len(images), damaged, reader)
 
 
 def _places_of_parts(folder: Path) -> dict[str, Path]:
@@ -202,7 +196,7 @@ class _Found:
         self.skipped.update(_kind(each) for each in set(entries(folder)).difference(images))
         return images
 
-    def note(self, count: int, damaged: Collection[Path], size: tuple[int, int] | None) -> list[str]:
+    def note(self, count: int, damaged: Collection[Path], reader: ImageReader | None) -> list[str]:
         """How many files were read and passed over, and what became of their size."""
         passed = sum(self.skipped.values())
         counts = f"{count + passed:,} files: {count - len(damaged):,} images read"
@@ -213,7 +207,7 @@ class _Found:
             kinds = ", ".join(f"{number:,} {kind}" for kind, number in ordered[:5])
             kinds += ", and others" if len(ordered) > 5 else ""
             counts += f", {passed:,} skipped ({kinds})"
-        shape = f"; resized to {size[0]}×{size[1]}" if size else ""
+        shape = f"; resized to {reader.width}×{reader.height}" if reader else ""
         empty = [f"classes without images are left out: {listing(self.empty, limit=5)}"] if self.empty else []
         return [counts + shape, *empty]
 
@@ -242,28 +236,6 @@ def _stays_within(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
 
-@contextmanager
-def _strict_about_bombs() -> Iterator[None]:
-    # Pillow warns of images whose decoding may fill the memory, and of much else that does not matter here.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise wrong(f"{path} is too large an image to be decoded safely: {error}") from error
-    except UnidentifiedImageError as error:
-        raise wrong(f"{path} is not an image of the kinds {listing(FORMATS)}, or is damaged") from error
-    except Exception as error:  # of any kind: the file may hold anything
-        raise wrong(f"{path} is a damaged image: {error or type(error).__name__}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What the beginning of an image says: width and height as it is seen, and whether it is without colours."""
@@ -276,7 +248,7 @@ def _looked_at(paths: Sequence[Path], progress: bool) -> dict[Path, _Look | Usag
     found: dict[Path, _Look | UsageError] = {}
     for path in _watched(paths, "looking at images", progress):
         try:
-            with _opened(path) as image:
+            with opened(path) as image:
                 turned = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
                 size = image.size[::-1] if turned else image.size
                 found[path] = _Look(size, image.mode.startswith(("1", "L", "I")))
@@ -293,20 +265,14 @@ def _common_size(looks: Sequence[_Look]) -> tuple[int, int]:
 
 
 def _decode(
-    part: Sequence[_Labelled],
-    mode: str,
-    size: tuple[int, int],
-    damaged: dict[Path, UsageError],
-    progress: bool,
+    part: Sequence[_Labelled], reader: ImageReader, damaged: dict[Path, UsageError], progress: bool
 ) -> Part:
     """The images of a part; those that turn out damaged are left out, and added to `damaged`."""
-    width, height = size
-    images = np.empty((len(part), len(mode), height, width), np.uint8)  # "L" is one plane, "RGB" three
+    images = np.empty((len(part), *reader.shape), np.uint8)
     labels: list[str | None] = []
     for path, label in _watched(part, "reading images", progress):
         try:
-            with _opened(path) as image:
-                images[len(labels)] = _pixels(image, mode, size)
+            images[len(labels)] = reader.pixels(path)
         except UsageError as error:
             damaged[path] = error
             continue
@@ -322,21 +288,3 @@ def _array(labels: Iterable[str | None]) -> Array:
 def _watched(items: Sequence[_Item], what: str, progress: bool) -> Iterable[_Item]:
     console = Console(stderr=True)
     return track(items, what, console=console, disable=not (progress and console.is_terminal), transient=True)
-
-
-def _pixels(image: Image.Image, mode: str, size: tuple[int, int]) -> Array:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        # Sixteen bits per pixel: Pillow's own conversion would cut off above 255 instead of scaling.
-        upright = Image.fromarray(
-            np.rint(np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
-        )
-    if upright.has_transparency_data:
-        # On white, as people see it: below what is transparent lies black as a rule.
-        seen = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    plain = upright.convert(mode)
-    if plain.size != size:
-        plain = plain.resize(size, Image.Resampling.BILINEAR)
-    planes = np.asarray(plain)
-    return planes[None] if planes.ndim == 2 else planes.transpose(2, 0, 1)

@@ -13,6 +13,7 @@ from kdgan.data.cifar10 import holds_cifar10, read_cifar10
 from kdgan.data.folder import read_images
 from kdgan.data.forms import one_tensor
 from kdgan.data.idx import holds_idx, read_mnist
+from kdgan.data.images import ImageReader
 from kdgan.data.join import join
 from kdgan.data.source import Part, Source
 from kdgan.errors import one_line, wrong
@@ -43,8 +44,7 @@ def with_unlabelled(
     elif path.is_dir():
         if source.kind != "image":
             raise wrong(f"{path} is a folder of images, and {source.name} has none")
-        mode, size = "L" if shape[0] == 1 else "RGB", (shape[2], shape[1])
-        part, notes = read_images(path, mode, size, skip_damaged=skip_damaged, progress=progress)
+        part, notes = read_images(path, ImageReader.of(shape), skip_damaged=skip_damaged, progress=progress)
         kind, batch = "image", _batch(part)
     elif path.suffix.lower() == ".npz":
         part, kind = read_inputs(path, name=path.name)

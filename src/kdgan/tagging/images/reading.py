@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from kdgan.data.folder import FORMATS
-from kdgan.data.source import listing, unreadable
+from kdgan.data.images import MOST_PIXELS, in_eight_bits, opened, upright
 from kdgan.errors import UsageError, wrong
 from kdgan.tagging.files import check_regular
 from kdgan.tagging.tables import identifiers, read_parquet
 
-MOST_PIXELS = 89_478_485  # where Pillow begins to warn: a quarter of a GiB at three bytes each
 _IMAGE_SUFFIXES = ("jpg", "png", "webp")
 _COLUMNS = ("photo", "key", "status")
 
@@ -26,8 +21,8 @@ _COLUMNS = ("photo", "key", "status")
 def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """The square in the middle of an image, resized, as RGB `(3, size, size)` uint8.
 
-    Reads PNG, JPEG, WebP and BMP; of an animation the first picture. The image is rotated as its EXIF data
-    say, what is transparent lies on white, and CMYK, palettes and sixteen bits are converted.
+    Of an animation it is the first picture. The image is rotated as its EXIF data say, what is transparent lies on
+    white, and CMYK, palettes and sixteen bits are converted. Which kinds are read, see `kdgan.data.images.FORMATS`.
 
     Args:
         path: the image.
@@ -38,13 +33,15 @@ def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDAr
         UsageError: if the file cannot be read, is no image of these kinds, is damaged or cut short, or has
             too many pixels.
     """
-    with _opened(path, most_pixels) as image:
+    check_regular(path)
+    with opened(path, most_pixels=most_pixels) as image:
         # A JPEG can be decoded at a fraction of its size: much faster, and twice the size wanted loses nothing.
         image.draft(None, (2 * size, 2 * size))
-        upright = _upright(image)
-        side = min(upright.size)
-        left, top = (upright.width - side) / 2, (upright.height - side) / 2
-        whole = _colours(upright)
+        whole = upright(image)
+        side = min(whole.size)
+        left, top = (whole.width - side) / 2, (whole.height - side) / 2
+        whole = in_eight_bits(whole)
+        whole = whole.convert("RGBA" if whole.has_transparency_data else "RGB")
         square = whole.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
         if square.mode == "RGBA":
             white = Image.new("RGBA", square.size, "white")
@@ -83,48 +80,3 @@ def downloaded(folder: Path) -> dict[str, Path]:
             f"{folder} holds no images that img2dataset downloaded, with tables such as 00000.parquet"
         )
     return found
-
-
-@contextmanager
-def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
-    check_regular(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large images, which are judged here, and of odd EXIF data
-        try:
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > most_pixels:
-                    raise wrong(
-                        f"{path} has {image.width}x{image.height} pixels, and images of more than "
-                        f"{most_pixels:,} are not decoded: make it smaller"
-                    )
-                yield image
-        except UsageError:  # a ValueError as well
-            raise
-        except Image.DecompressionBombError as error:
-            raise wrong(f"{path} has more than {most_pixels:,} pixels: make it smaller") from error
-        except UnidentifiedImageError as error:
-            raise wrong(f"{path} is not an image of the kinds {listing(FORMATS)}, or is damaged") from error
-        except MemoryError:
-            raise
-        except Exception as error:  # of any kind: what Pillow finds in damaged files has no common base
-            if isinstance(error, OSError) and error.errno is not None:
-                raise unreadable(path, error) from error
-            raise wrong(f"{path} is a damaged image: {error or type(error).__name__}") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """The image as its EXIF data say; as it is where they are of no form that is known."""
-    image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # of any kind: a camera, or what edited the photo, wrote them, and the pixels are sound
-        return image
-
-
-def _colours(image: Image.Image) -> Image.Image:
-    """The image as RGB, or as RGBA where something may be transparent."""
-    if image.mode.startswith("I"):
-        # Sixteen bits per pixel: Pillow's own conversion would cut off above 255 instead of scaling.
-        grey = np.rint(np.asarray(image, np.float32) / 257).clip(0, 255)
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
