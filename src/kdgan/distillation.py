@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.own import Data, Inputs, updates_in
+from kdgan.data.own import MANY, Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples
 from kdgan.errors import UsageError, wrong
@@ -189,7 +189,8 @@ def distill(
             place of the cross entropy.
         class_weights: weights `(K,)` of the classes in the supervised loss (of labels that are on, for labels), or
             "balanced" for the inverse of how frequent each is.
-        label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1).
+        label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1). Without it a
+            teacher that is trained here has `training.smoothing`, and the student none.
         metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
             targets, or such functions by name; the first is the one that counts. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
@@ -251,7 +252,8 @@ def distill(
         labelled_share=labelled_share,
         evaluations=evaluations,
     )
-    by_role = factories_by_role(optimizers, "optimizers"), factories_by_role(schedulers, "schedulers")
+    own_optimizers = factories_by_role(optimizers, "optimizers", kind.roles)
+    own_schedulers = factories_by_role(schedulers, "schedulers", kind.roles)
     told = as_one(on_evaluation)
     goes_on = teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers)
     asked = _features(features, feature_loss, feature_weight)
@@ -294,9 +296,9 @@ def distill(
         looking = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
         check_players(looking, work.sample, "train", work.kind)
         if epochs is not None:
-            settings = replace(settings, steps=_updates_of(epochs, work.train, settings.batch))
+            settings = replace(settings, steps=_updates_of(epochs, work.train, settings))
         elif steps is None and training is None:
-            settings = replace(settings, steps=default_steps(work.train, settings.batch))
+            settings = replace(settings, steps=default_steps(work.train, settings))
         chooses = keep == "best" or patience is not None
         judge = Judge.of(
             work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=found.test
@@ -308,7 +310,7 @@ def distill(
             "augment": augment,
             "execution": Execution(where, progress=shown),
             "family": found.family,
-            "own": Own(*by_role, told, shown.evaluated),
+            "own": Own(own_optimizers, own_schedulers, told, shown.evaluated),
             "choice": judge.choice(keep=keep == "best", patience=patience) if chooses else None,
         }
         call = Call(work, judge, settings, home, asked, shared)
@@ -509,15 +511,15 @@ def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float
     return None
 
 
-def default_steps(data: Examples, batch: int) -> int:
+def default_steps(data: Examples, training: Training) -> int:
     """Updates of the student where nobody says how many: 30 passes, within bounds."""
-    return min(max(updates_in(30, data, batch), 3000), 20_000)
+    return min(max(updates_in(30, data, training.batch, share=training.labelled_share), 3000), 20_000)
 
 
-def _updates_of(epochs: int, data: Examples, batch: int) -> int:
+def _updates_of(epochs: int, data: Examples, training: Training) -> int:
     """Updates that see so many times as many examples as there are."""
-    updates = updates_in(epochs, data, batch)
-    if updates >= 2**31:
+    updates = updates_in(epochs, data, training.batch, share=training.labelled_share)
+    if updates >= MANY:
         raise UsageError("train has no length, so that nobody knows how long an epoch is: give steps")
     return max(1, updates)
 

@@ -48,6 +48,13 @@ class Unsized(IterableDataset[Any]):
         return iter(zip(X, Y, strict=True))
 
 
+class Unlabelled(IterableDataset[Any]):
+    """Inputs alone, likewise."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(X)
+
+
 class PlainNumbers(Dataset[Any]):
     """What many datasets give: labels as Python's numbers."""
 
@@ -230,6 +237,12 @@ def test_updates_in_some_passes() -> None:
     assert updates_in(30, training_data(Items(X, Y, noise=0.01)), 5) == 60
     assert updates_in(30, Stream(loader), 5) == 90
     assert updates_in(1, training_data(Unsized()), 5) > 10**9
+    # Ten labelled and thirty others, two and six of each in an update.
+    assert updates_in(4, training_data((X, Y), X.repeat(3, 1)), 8) == 20
+    # A loader's eight others, to which two or three labelled ones are added.
+    others = DataLoader(TensorDataset(X.repeat(8, 1)), batch_size=8)
+    assert updates_in(1, training_data((X, Y), others), 999) == 8
+    assert updates_in(1, training_data((X, Y), Unlabelled()), 5) > 10**9
 
 
 def test_arrays_are_as_good_as_tensors() -> None:

@@ -198,3 +198,14 @@ def test_no_step_waits_for_the_device(targets: Tensor, augment: Any) -> None:
     with NoWaiting():  # type: ignore[no-untyped-call]
         batch = feed(1)
     assert len(batch) == 8
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_so_has_a_loader_of_the_others(share: float) -> None:
+    loader = DataLoader(TensorDataset(part(40, 1000).tensor), 8)
+    data = training_data(part(10, 0), loader)
+    assert isinstance(data, Semi)
+    batch = make_feed(data, 999, seed=0, device=CPU, share=share)(0)
+    assert batch.labelled is not None
+    assert int((~batch.labelled).sum()) == 8
+    assert len(batch) == 8 / (1 - share)

@@ -525,6 +525,19 @@ def test_a_method_of_ones_own_is_a_loss() -> None:
     assert same(modules["teacher"], teacher)
 
 
+def test_losses_without_a_step_are_of_moved_inputs_too() -> None:
+    modules, data = players(), batch()
+    method = create("distn", modules, optimization=STILL, epsilon=0.5)
+    still = create("distn", modules, optimization=STILL).losses(data)["student"]
+    state = method.generator.get_state()
+    found = method.losses(data)["student"]
+    assert found > still  # up the gradient of its own loss
+    method.generator.set_state(state)
+    moved = method.perturbed(data, 0.0)
+    again = create("distn", modules, optimization=STILL).losses(moved)["student"]
+    torch.testing.assert_close(found, again, rtol=0, atol=0)
+
+
 def test_a_method_without_a_loss_says_so() -> None:
     class Empty(Method):
         pass

@@ -185,6 +185,8 @@ def test_one_for_all_or_some_by_role() -> None:
     assert factories_by_role(None, "optimizers") == {}
     assert set(factories_by_role(SGD, "optimizers")) == {"student", "teacher", "peer", "discriminator"}
     assert factories_by_role({"teacher": SGD}, "optimizers") == {"teacher": SGD}
+    assert "critic" in factories_by_role(SGD, "optimizers", ("student", "critic"))
+    assert factories_by_role({"critic": SGD}, "optimizers", ("student", "critic")) == {"critic": SGD}
     with refused("optimizers has a function for 'control'", "no player", "student"):
         factories_by_role({"control": SGD}, "optimizers")
     with refused("optimizers must be functions that make them", "SGD"):

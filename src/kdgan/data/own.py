@@ -15,7 +15,7 @@ from kdgan.data.join import join
 from kdgan.data.kept import all_labelled, in_one, read_or_kept, source_of
 from kdgan.data.own_unlabelled import unlabelled_data
 from kdgan.data.recorded import Recorded, Rows, check_finite, numbers, rows_of
-from kdgan.data.semi import Examples, Semi
+from kdgan.data.semi import Examples, Semi, sizes_of
 from kdgan.data.stream import Stream
 from kdgan.errors import UsageError
 
@@ -81,15 +81,33 @@ def recordable(data: Data, unlabelled: Inputs | None = None, *, seed: int = 0) -
     return [known] if unlabelled is None else [known, unlabelled_data(unlabelled, known, seed)]
 
 
-def updates_in(passes: int, data: Examples, batch: int) -> int:
-    """Updates that so many passes take, with `batch` examples each; very many where a stream has no length."""
+MANY = 2**31
+"""Updates in a pass of what has no length."""
+
+
+def updates_in(passes: int, data: Examples, batch: int, *, share: float = 0.25) -> int:
+    """Updates that see so many times as many examples as there are; very many where a stream has no length.
+
+    Args:
+        passes: over the data.
+        data: what is learned from.
+        batch: examples per update, where data have no number of their own.
+        share: of labelled ones among them, where there are others.
+    """
     if isinstance(data, Semi):
-        return updates_in(passes, data.labelled, batch) + updates_in(passes, data.unlabelled, batch)
+        sizes = sizes_of(data, batch, share)
+        each = [
+            updates_in(passes, part, size)
+            for part, size in zip((data.labelled, data.unlabelled), sizes, strict=True)
+        ]
+        if max(each) >= MANY:
+            return MANY
+        return max(1, round(sum(count * size for count, size in zip(each, sizes, strict=True)) / sum(sizes)))
     source = data if isinstance(data, Batch) else data.source
     try:
         return passes * len(source) // (1 if isinstance(source, DataLoader) else batch)  # type: ignore[arg-type]
     except TypeError:
-        return 2**31
+        return MANY
 
 
 def _recorded(

@@ -69,6 +69,29 @@ def make_feed(
     return LoaderFeed(data, size, seed=seed, device=device, augment=augment, what=what)
 
 
+def sizes_of(data: Semi, size: int, share: float) -> tuple[int, int]:
+    """How many examples of a batch have a label, and how many have none: at least one of each.
+
+    A DataLoader has its own number of them, to which that of the others is added; two have the share that they give.
+
+    Args:
+        data: both.
+        size: examples per batch, where neither is a DataLoader.
+        share: of labelled ones.
+    """
+    known, others = (_own_size(part) for part in (data.labelled, data.unlabelled))
+    if known is None and others is None:
+        known = max(1, min(size - 1, round(share * size)))
+        return known, max(1, size - known)
+    if known is None:
+        known = max(1, round((others or 1) * share / (1 - share)))
+    return known, max(1, round(known * (1 - share) / share)) if others is None else others
+
+
+def _own_size(part: Batch | Stream) -> int | None:
+    return getattr(part.source, "batch_size", None) if isinstance(part, Stream) else None
+
+
 class SemiFeed:
     """Batches that hold labelled examples first, then others: a function of seed and step, as each of the two feeds is.
 
@@ -78,8 +101,7 @@ class SemiFeed:
         seed: of order and views.
         device: where batches go.
         augment: other views of a batch of inputs, or None.
-        share: of labelled ones in a batch, rounded to whole examples, at least one of each kind. A DataLoader of
-            labelled examples has its own count of them, to which those of the others are added.
+        share: of labelled ones in a batch, see `sizes_of`.
     """
 
     def __init__(
@@ -92,9 +114,7 @@ class SemiFeed:
         augment: Augmentation | None = None,
         share: float = 0.25,
     ) -> None:
-        known = max(1, min(size - 1, round(share * size)))
-        own = getattr(data.labelled.source, "batch_size", None) if isinstance(data.labelled, Stream) else None
-        others = max(1, round(own * (1 - share) / share)) if own else max(1, size - known)
+        known, others = sizes_of(data, size, share)
         self.labelled = make_feed(data.labelled, known, seed=seed, device=device, augment=augment)
         self.unlabelled = make_feed(
             data.unlabelled,

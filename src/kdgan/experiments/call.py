@@ -225,7 +225,7 @@ def compare(
             with training_bars() if progress else nullcontext(unseen) as shown:
                 data = taught.recorded(data, where, shown)
         if steps is None and training is None:
-            settings = replace(settings, steps=default_steps(data.train, settings.batch))
+            settings = replace(settings, steps=default_steps(data.train, settings))
         keeps = home.path is not None
         face = origin if isinstance(origin, FreshTeacher) else origin.face
         setting = Setting(

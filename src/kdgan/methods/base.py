@@ -176,8 +176,9 @@ class Method:
     def losses(self, batch: Batch, progress: float = 0.0, *, roles: Iterable[str] | None = None) -> LossOf:
         """The losses of players without a step, for a loop that updates by itself (Lightning, Accelerate).
 
-        Each reaches its own player alone, so that one backward pass through their sum gives every player its gradient.
-        To keep the order of Algorithm 1, ask for the loss of one role after the other's step.
+        Inputs are moved by at most ε, as in `update`. Each loss reaches its own player alone, so that one backward pass
+        through their sum gives every player its gradient. To keep the order of Algorithm 1, ask for the loss of one
+        role after the other's step.
 
         Args:
             batch: on the device of the players.
@@ -205,6 +206,7 @@ class Method:
             if role not in wanted:
                 raise UsageError(f"the {role} does not learn here: {', '.join(wanted)} do")
         chosen = wanted if roles is None else list(roles)
+        batch = self.perturbed(batch, progress) if self.epsilon else batch
         with self.watching(batch):
             return {
                 role: total(self.players[role].all_terms(self.loss_of(role, batch, progress))).mean()

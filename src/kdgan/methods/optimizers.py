@@ -18,21 +18,27 @@ OptimizerFactory: TypeAlias = Callable[[list[nn.Parameter]], Optimizer]
 SchedulerFactory: TypeAlias = Callable[[Optimizer], LRScheduler]
 """Makes the scheduler of a player of its optimizer; it is stepped after each step of the optimizer."""
 ROLES = ("student", "teacher", "peer", "discriminator")
-"""Players that may have one of their own; the control has the student's."""
+"""Players that may have one of their own, beside those of a method of one's own; the control has the student's."""
 
 
-def factories_by_role(given: Any, what: str) -> dict[str, Callable[..., Any]]:
+def factories_by_role(given: Any, what: str, roles: Sequence[str] = ROLES) -> dict[str, Callable[..., Any]]:
     """The function for each role, of one for all or some by role.
+
+    Args:
+        given: by the caller; None for none.
+        what: they make.
+        roles: of the method, beside the usual ones.
 
     Raises:
         UsageError: for what is no function, or a role that there is not.
     """
     if given is None:
         return {}
-    found = dict(given) if isinstance(given, Mapping) else dict.fromkeys(ROLES, given)
+    known = dict.fromkeys((*ROLES, *roles))
+    found = dict(given) if isinstance(given, Mapping) else dict.fromkeys(known, given)
     for role, factory in found.items():
-        if role not in ROLES:
-            raise wrong(f"{what} has a function for {role!r:.60}, which is no player: say {', '.join(ROLES)}")
+        if role not in known:
+            raise wrong(f"{what} has a function for {role!r:.60}, which is no player: say {', '.join(known)}")
         if isinstance(factory, Optimizer | LRScheduler):
             raise wrong(
                 f"{what} must be functions that make them, as each player has its own: give a function, not this "

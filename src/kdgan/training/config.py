@@ -36,7 +36,7 @@ class Training:
         teacher_lr: highest learning rate of T, and of a peer, where they go on learning after their pretraining.
         pretraining_lr: highest learning rate in the pretraining of T, and of D; None for `lr`.
         weight_decay: decoupled, of all players.
-        smoothing: label smoothing in the pretraining of T, and of a peer.
+        smoothing: label smoothing in the pretraining of T, and of a peer, where the supervised loss has none.
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
             method's own, see `student_share`.
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.

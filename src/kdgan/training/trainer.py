@@ -215,7 +215,9 @@ class Trainer:
         method = pretraining(
             role,
             self.modules[role],
-            smoothing=training.smoothing if role in ("teacher", "peer") else 0.0,
+            smoothing=training.smoothing
+            if role in ("teacher", "peer") and not self.family.smoothing
+            else 0.0,
             optimization=self.own.of(role, training.pretraining_optimization(role)),
             seed=mixed(self.seed, role, "pretraining"),
             family=self.family,
