@@ -157,7 +157,7 @@ def distill(
         lr: highest learning rate of what is trained.
         teacher_lr: that of a teacher that goes on learning.
         teacher_every: a teacher that goes on learning, and the discriminator, learn in the first of so many updates:
-            with 4 or 8, codis takes about a quarter more time than mimic, kdgan half to four fifths more.
+            with 4 or 8, codis takes a tenth to a fifth more time than mimic, kdgan half to two thirds more.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         training: all settings at once; those above are put in its place where they are given. Its own `teacher_lr` is
             for a teacher that is trained here: a trained one goes on learning only by the argument above.
@@ -178,7 +178,7 @@ def distill(
             training; it chooses as `keep` does, so that the report is of data apart. None: they have all updates.
         evaluations: of the student on its way. Default: as in `training`; where a student is chosen, fewer if they
             would cost more than 2 % of training, but at least 10.
-        eval_batch: examples per forward pass in evaluations. Default: at most 1,000, fewer where they are large.
+        eval_batch: examples per forward pass in evaluations. Default: at most 500, fewer where they are large.
         on_evaluation: called with a `kdgan.training.callbacks.Evaluation` after each evaluation of student and control,
             one or several; there are ready ones for TensorBoard, MLflow and Weights & Biases. A call that goes on in
             its folder tells again of evaluations after its last checkpoint.

@@ -257,7 +257,9 @@ class FeatureTerm:
         """
         pieces = 0 if self._batch is None else len(self._batch.pieces())
         if self._batch is None or len(self._seen["student"].passes) < pieces:
-            raise UsageError("features are seen in Method.update alone, in which the student must be called")
+            raise UsageError(
+                "features are seen in Method.update and Method.losses, in which the student must be called"
+            )
         if len(self._seen["teacher"].passes) < pieces:
             player = self.players["teacher"]
             player.module.train(player.learns)

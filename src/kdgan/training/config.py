@@ -44,7 +44,7 @@ class Training:
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         clip: largest norm of a player's gradient, of all its weights together; None clips nothing.
         accumulate: parts in which a batch goes through each learning network, one after the other, for one update: so
-            much less memory for a third more time, and the same update. Batch normalisation sees a part at a time.
+            much less memory for more time, and the same update. Batch normalisation sees a part at a time.
         evaluations: how often metrics are taken on the way.
         precision: of the forward passes.
 
