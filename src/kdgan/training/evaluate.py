@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.data.forms import leaves
+from kdgan.data.forms import Pieces, leaves
 from kdgan.errors import Diverged
 from kdgan.methods.player import evaluating, forward
 
 MOST_AT_ONCE, MOST_NUMBERS = 500, 2**20
 """Bounds of a forward pass, in examples and in numbers of their inputs: larger images go in fewer at a time. With 1,000
-images of MNIST what a LeNet computes leaves the processor's cache, and takes a third more time."""
+images of MNIST what a LeNet computes leaves the processor's cache."""
+LEAST_AT_ONCE = 8
+"""Examples of a forward pass, which are repeated where there are fewer: matrix products of few rows take other ways
+through the processor than those of many, with other last bits, and an example is to have the same logits in whatever
+company."""
 
 
 def logits_of(
@@ -42,11 +46,18 @@ def logits_of(
             most = size or most_at_once(batch)
             for start in range(0, len(batch), most):
                 part = batch if len(batch) <= most else batch[start : start + most]
-                found.append(forward(role, module, part.to(where)).to(home))
+                found.append(_forward(role, module, part.to(where), min(LEAST_AT_ONCE, most)).to(home))
     logits = torch.cat(found)
     if logits.isnan().any():
         raise Diverged(f"the {role} gives logits that are no numbers (NaN)")
     return logits
+
+
+def _forward(role: str, module: nn.Module, batch: Batch, least: int) -> Tensor:
+    count = len(batch)
+    if count >= least or isinstance(batch.inputs, Pieces):
+        return forward(role, module, batch)
+    return forward(role, module, batch[torch.arange(least, device=batch.device) % count])[:count]
 
 
 def most_at_once(batch: Batch) -> int:
