@@ -361,7 +361,7 @@ def _recommend(chance: random.Random, folder: Path) -> Case:
     labels = tuple(dict.fromkeys(["sea", chance.choice(EVIL), "sky"]))
     module = build("normed-4", (3,), len(labels))
     student = folder / "student.safetensors"
-    Student(module.eval(), "normed-4", (3,), labels, Scale(torch.zeros(3), torch.ones(3))).save(student)
+    Student(module.eval(), labels, "normed-4", (3,), Scale(torch.zeros(3), torch.ones(3))).save(student)
     images = [folder / name for name in ("a.png", "b\x1b[31m.png", "c\udcff.png", "d\n.png")]
     for image in images:
         Image.new("RGB", (9, 9), (9, 99, 199)).save(image)

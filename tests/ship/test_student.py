@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import kdgan
 from kdgan import nets
+from kdgan.data.images import ImageReader
 from kdgan.data.split import Scale
+from kdgan.errors import KdganError
 from kdgan.ship.student import Student
 from kdgan.training import checkpoint
 from support import refused
@@ -24,14 +27,14 @@ def classes(form: str = "mlp-7") -> Student:
     """Of grey images 8×8."""
     scale = Scale(torch.full((1, 1, 1), 0.3), torch.full((1, 1, 1), 0.2))
     module = nets.build(form, (1, 8, 8), 3).eval()
-    return Student(module, form, (1, 8, 8), ("cat", "dog", "Größe"), scale)
+    return Student(module, ("cat", "dog", "Größe"), form, (1, 8, 8), scale, reader=ImageReader("L", 8, 8))
 
 
 def tags(form: str = "normed-6") -> Student:
     """Of features."""
     scale = Scale(torch.randn(5), torch.rand(5) + 0.5)
     module = nets.build(form, (5,), 4, dropout=0.5).eval()
-    return Student(module, form, (5,), ("sun", "sea", "beach", "dog"), scale, IDENTITY)
+    return Student(module, ("sun", "sea", "beach", "dog"), form, (5,), scale, features=IDENTITY)
 
 
 STUDENTS = {
@@ -66,7 +69,8 @@ def test_a_student_comes_back_from_its_file(tmp_path: Path, name: str) -> None:
         assert torch.equal(back.scale.std, student.scale.std)
         assert not back.module.training
         assert torch.equal(back(raw(student)), student(raw(student)))
-        assert back.ranked(raw(student)) == student.ranked(raw(student))
+        assert back.predict(raw(student)) == student.predict(raw(student))
+        assert back.reader == student.reader
     assert torch.equal(torch.get_rng_state(), state)
     assert kdgan.Student is Student
 
@@ -83,18 +87,61 @@ def test_a_call_gives_probabilities_of_raw_inputs(name: str) -> None:
 
 
 def test_labels_are_ranked_by_probability_and_equal_ones_by_their_order() -> None:
-    student = Student(nn.Identity(), "mlp", (4,), ("a", "b", "c", "d"), Scale(torch.zeros(4), torch.ones(4)))
+    student = Student(nn.Identity(), ("a", "b", "c", "d"), "mlp", (4,), Scale(torch.zeros(4), torch.ones(4)))
     inputs = torch.tensor([[0.0, 3.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0]])
-    first, second = student.ranked(inputs)
-    assert [label for label, _ in first] == ["b", "c", "d", "a"]
-    assert [label for label, _ in second] == ["a", "b", "c", "d"]
-    assert [chance for _, chance in second] == [0.25] * 4
-    assert [chance for _, chance in first] == pytest.approx(inputs[0].softmax(0)[[1, 2, 3, 0]].tolist())
-    assert [[label for label, _ in row] for row in student.ranked(inputs, most=2)] == [["b", "c"], ["a", "b"]]
-    # Arrays will do, of any type of numbers.
+    first, second = student.predict(inputs)
+    assert first.labels == ("b", "c", "d", "a")
+    assert second.labels == ("a", "b", "c", "d")
+    assert second.probabilities == (0.25,) * 4
+    assert first.probabilities == pytest.approx(inputs[0].softmax(0)[[1, 2, 3, 0]].tolist())
+    assert (first.label, first.probability) == ("b", first.probabilities[0])
+    assert str(second) == "a 25 %  b 25 %  c 25 %  d 25 %"
+    assert [each.labels for each in student.predict(inputs, most=2)] == [("b", "c"), ("a", "b")]
+    # Arrays will do, of any type of numbers, and a single instance.
     for kind in (np.float32, np.float64, np.int64):
-        assert student.ranked(inputs.numpy().astype(kind)) == student.ranked(inputs)
-    assert student.ranked(inputs[:0]) == []
+        assert student.predict(inputs.numpy().astype(kind)) == student.predict(inputs)
+    assert student.predict(inputs[0]) == [first]
+    assert student.predict(inputs[:0]) == []
+    for most in (0, -1, 2.5, "3"):
+        with refused("most", repr(most)):
+            student.predict(inputs, most=most)  # type: ignore[arg-type]
+
+
+def test_binary_and_several_labels() -> None:
+    logits = torch.tensor([[1.5], [-1.5]])
+    binary = Student(nn.Identity(), ("off", "on"), kind="binary", shape=(1,))
+    p = logits.sigmoid()
+    torch.testing.assert_close(binary(logits), torch.cat([1 - p, p], 1))
+    assert [each.label for each in binary.predict(logits)] == ["on", "off"]
+    several = Student(nn.Identity(), ("a", "b"), kind="multilabel", shape=(2,))
+    bits = torch.tensor([[2.0, 3.0]])
+    torch.testing.assert_close(several(bits), bits.sigmoid())
+    assert several.predict(bits)[0].labels == ("b", "a")
+
+
+def test_photos_in_any_form_are_as_the_pixels_that_it_learned_from(tmp_path: Path) -> None:
+    student = classes("lenet-2-3-4")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    paths = [tmp_path / f"{row}.png" for row in range(20)]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image).save(path)
+    found = student.predict(torch.from_numpy(pixels)[:, None])
+    assert student.predict(paths) == found
+    assert student.predict([str(path) for path in paths]) == found
+    assert student.predict([path.read_bytes() for path in paths]) == found
+    assert student.predict([Image.open(path) for path in paths]) == found
+    assert student.predict(list(pixels)) == found
+    assert student.predict(paths[3]) == [found[3]]  # alone as in company, bit for bit
+    assert student.predict(pixels[3]) == [found[3]]
+    with refused(tmp_path / "none.png"):
+        student.predict([paths[0], tmp_path / "none.png"])
+
+
+def test_features_are_computed_for_photos() -> None:
+    student = tags()
+    features = raw(student)
+    found = student.predict(["a"] * 6, featurize=lambda photos: features[: len(photos)].numpy())
+    assert found == student.predict(features)
 
 
 def test_inputs_of_another_shape_and_numbers_that_are_none_are_refused() -> None:
@@ -103,7 +150,7 @@ def test_inputs_of_another_shape_and_numbers_that_are_none_are_refused() -> None
         with refused("inputs of shape (5,)", f"not {tuple(shape[1:])}"):
             student(torch.zeros(shape))
     with refused("inputs of shape (5,)"):
-        student.ranked(np.zeros((1, 4), dtype=np.float32))
+        student.predict(np.zeros((1, 4), dtype=np.float32))
     for bad in (float("nan"), float("inf")):
         with refused("inputs must be finite"):
             student(torch.full((2, 5), bad))
@@ -124,7 +171,7 @@ def test_features_of_another_network_are_refused() -> None:
 
 def test_a_network_of_ones_own_takes_a_module(tmp_path: Path) -> None:
     scale = Scale(torch.zeros(5), torch.ones(5))
-    student = Student(network((5,), 3).eval(), "tiny:network", (5,), ("a", "b", "c"), scale)
+    student = Student(network((5,), 3).eval(), ("a", "b", "c"), "tiny:network", (5,), scale)
     student.save(tmp_path / "s")
     with refused(tmp_path / "s", "tiny:network", "pass a fresh one as module="):
         Student.load(tmp_path / "s")
@@ -163,8 +210,44 @@ def test_a_file_says_what_it_lacks(tmp_path: Path) -> None:
         {**tree, "network": 3},
         {**tree, "shape": None},
         {**tree, "labels": tree["labels"][:2]},
+        {**tree, "labels": ["a", "a", "b", "c"]},
+        {**tree, "kind": "binary"},
+        {**tree, "kind": "regression"},
+        {**tree, "std": None},
+        {**tree, "std": torch.zeros(5)},
+        {**tree, "shape": [2**40]},
+        {**tree, "images": {"mode": "L", "height": 5, "width": 1}},
+        {**tree, "images": {"mode": "L", "height": -5, "width": 1}},
     ]
     for place, broken in enumerate(lacking):
         checkpoint.save(tmp_path / str(place), broken)
-        with refused(tmp_path / str(place), "should hold a student" if place < 8 else ""):
+        with refused(tmp_path / str(place), "should hold a student" if place < len(tree) + 1 else ""):
             Student.load(tmp_path / str(place))
+
+
+def make() -> nn.Module:
+    """A module of one's own, for whoever trusts the file that names it."""
+    return nn.Linear(5, 3)
+
+
+def test_a_module_of_ones_own_is_imported_only_for_who_trusts_the_file(tmp_path: Path) -> None:
+    student = Student(make().eval(), ("a", "b", "c"), shape=(5,))
+    student.save(tmp_path / "alone")
+    with refused(tmp_path / "alone", "pass a fresh one as module="):
+        Student.load(tmp_path / "alone", trust=True)
+    replace(student, make=f"{__name__}:make").save(tmp_path / "named")
+    with refused(tmp_path / "named", f"{__name__}:make", "module=", "trust=True"):
+        Student.load(tmp_path / "named")
+    for back in (
+        Student.load(tmp_path / "named", trust=True),
+        Student.load(tmp_path / "alone", module=make()),
+    ):
+        assert back.predict(raw(student)) == student.predict(raw(student))
+    for name, part in (
+        ("nowhere:make", "nowhere"),
+        (f"{__name__}:raw", "raw"),
+        (f"{__name__}:classes", "no torch.nn"),
+    ):
+        replace(student, make=name).save(tmp_path / "other")
+        with pytest.raises(KdganError, match=part):
+            Student.load(tmp_path / "other", trust=True)

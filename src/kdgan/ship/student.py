@@ -2,34 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
+from kdgan.data.batch import NO_LABEL, Batch
+from kdgan.data.forms import Form, as_form, leaves, length
+from kdgan.data.images import ImageReader, Picture
 from kdgan.data.split import Scale
-from kdgan.errors import UsageError, wrong
+from kdgan.data.targets import Kind
+from kdgan.errors import KdganError, failed, wrong
+from kdgan.losses import Bernoulli, Categorical
 from kdgan.nets import build
-from kdgan.references import is_reference
+from kdgan.references import find_callable, is_reference
 from kdgan.training import checkpoint
+from kdgan.training.evaluate import logits_of
+
+NAME = "student.safetensors"
+"""Of the file in the folder of a run."""
+READ_AT_ONCE = 256
+"""Instances whose raw form is in memory together."""
+Featurizer: TypeAlias = "Callable[[Sequence[Picture]], Any]"
+"""Photos to their features `(N, F)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """What a student's file holds."""
 
-    network: str
-    shape: list[int]
+    network: str | None
+    make: str | None
+    shape: list[int] | None
     labels: list[str]
-    mean: Tensor
-    std: Tensor
+    kind: Kind
+    mean: Tensor | None
+    std: Tensor | None
+    images: ImageReader | None
     features: dict[str, Any] | None
     weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Labels of one instance, the likeliest first.
+
+    Attributes:
+        labels: their names.
+        probabilities: how likely each is, in the same order; they sum to 1 where an instance has one class.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """The likeliest."""
+        return self.labels[0]
+
+    @property
+    def probability(self) -> float:
+        """How likely that is."""
+        return self.probabilities[0]
+
+    def __str__(self) -> str:
+        """Such as `cat 93 %  dog 7 %`."""
+        pairs = zip(self.labels, self.probabilities, strict=True)
+        return "  ".join(f"{label} {100 * chance:.0f} %" for label, chance in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,97 +82,152 @@ class Student:
 
     Attributes:
         module: in `eval()` mode; takes inputs in standard units `(B, ...)`, gives logits `(B, K)`.
-        network: its name for `kdgan.nets.build`.
-        shape: of one input.
-        labels: names of the K labels: classes, or tags.
-        scale: brings raw inputs (images in [0, 1], features) to standard units.
+        labels: names of the K labels: classes, or tags; of a binary task two, those of 0 and of 1.
+        network: its name for `kdgan.nets.build`; None for a module of the caller's own.
+        shape: of one input; None where it is not a single tensor.
+        scale: brings raw inputs (images in [0, 1], numbers) to standard units; None where they are taken as they are.
+        kind: of the task.
+        reader: brings photos to raw inputs; None where the inputs are no images, or nobody knows of what.
         features: what gave the inputs, `kdgan.tagging.images.networks.Network.identity`; None where the inputs are the
             examples themselves, or nobody knows.
+        make: import path, `module:name`, of what makes a fresh module of the caller's own without arguments, or None.
     """
 
     module: nn.Module
-    network: str
-    shape: tuple[int, ...]
     labels: tuple[str, ...]
-    scale: Scale
+    network: str | None = None
+    shape: tuple[int, ...] | None = None
+    scale: Scale | None = None
+    kind: Kind = "classes"
+    reader: ImageReader | None = None
     features: Mapping[str, Any] | None = None
+    make: str | None = None
 
-    def save(self, path: Path) -> None:
-        """Writes the student to one safetensors file."""
+    def save(self, path: Path | str) -> None:
+        """Writes the student to one safetensors file, whole or not at all."""
         tree = {
             "network": self.network,
-            "shape": list(self.shape),
+            "make": self.make,
+            "shape": None if self.shape is None else list(self.shape),
             "labels": list(self.labels),
-            "mean": self.scale.mean,
-            "std": self.scale.std,
+            "kind": self.kind,
+            "mean": None if self.scale is None else self.scale.mean,
+            "std": None if self.scale is None else self.scale.std,
+            "images": None if self.reader is None else asdict(self.reader),
             "features": None if self.features is None else dict(self.features),
             "weights": self.module.state_dict(),
         }
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(path, tree)
 
     @staticmethod
-    def load(path: Path | str, module: nn.Module | None = None) -> Student:
-        """The student in that file, or in that folder of a run.
+    def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = False) -> Student:
+        """The student in a file, or in the folder of a run.
 
         Args:
             path: of the file, `student.safetensors`, or of the folder that holds it.
             module: takes the weights, where the network is one of your own: nothing that a file names is imported.
+            trust: import what the file names in its place: importing runs code.
 
         Raises:
             UsageError: if the file is missing, damaged or something else.
         """
         path = Path(path)
-        path = path / "student.safetensors" if path.is_dir() else path
+        path = path / NAME if path.is_dir() else path
         if not path.is_file():
-            raise UsageError(f"{path} does not exist: has its run finished?")
-        what = f"{path}, which should hold a student,"
+            raise wrong(f"{path} does not exist: has its run finished?")
         stored = checkpoint.load(path, _Stored, "it should hold a student")
-        shape, labels = tuple(stored.shape), tuple(stored.labels)
-        if len(shape) not in (1, 3) or min(shape) < 1 or len(set(labels)) < max(2, len(labels)):
-            raise wrong(f"{what} has inputs of shape {shape} and {len(labels)} labels")
-        scale = Scale(stored.mean, stored.std)
-        fits = scale.mean.shape == scale.std.shape == (shape[0], *[1] * (len(shape) - 1))
-        if not fits or not scale.mean.isfinite().all() or not (scale.std.isfinite() & (scale.std > 0)).all():
-            raise wrong(f"{what} has a scale that does not fit inputs of shape {shape}")
-        if module is None and is_reference(stored.network):
-            raise UsageError(f"{path} has the network {stored.network}: pass a fresh one as module=")
-        if module is None:
+        student = _described(stored, f"{path}, which should hold a student,")
+        built = module is None and student.network is not None and not is_reference(student.network)
+        if built:
             with torch.device("meta"):  # nothing is allocated before the file's weights are known to fit
-                module = build(stored.network, shape, len(labels))
-            checkpoint.check_state(module, stored.weights, str(path))
+                module = build(str(student.network), student.shape or (), student.outputs)
+        elif module is None:
+            module = _own(student, path, trust=trust)
+        checkpoint.check_state(module, stored.weights, str(path))
+        if built:
             module.to_empty(device="cpu")
-        else:
-            checkpoint.check_state(module, stored.weights, str(path))
         module.load_state_dict(stored.weights)
-        return Student(module.eval(), stored.network, shape, labels, scale, stored.features)
+        return replace(student, module=module.eval())
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Label probabilities `(B, K)` of raw inputs `(B, ...)`; images as bytes, or as numbers in [0, 1].
+    @property
+    def outputs(self) -> int:
+        """K, logits of the module for each instance."""
+        return 1 if self.kind == "binary" else len(self.labels)
+
+    def to(self, device: torch.device | str) -> Student:
+        """The same student, whose module is moved to `device`."""
+        self.module.to(device)
+        return self
+
+    def __call__(self, inputs: Form) -> Tensor:
+        """Probabilities `(N, K)` of the labels for raw inputs `(N, ...)`; images as bytes, or as numbers in [0, 1].
 
         Raises:
             UsageError: if the inputs are not those of this student.
         """
-        if tuple(inputs.shape[1:]) != self.shape:
-            raise UsageError(
-                f"this student takes inputs of shape {self.shape}, not {tuple(inputs.shape[1:])}"
-            )
-        if not inputs.isfinite().all():
-            raise UsageError("inputs must be finite: there is NaN or infinity among them")
-        with torch.no_grad():
-            logits: Tensor = self.module(self.scale(inputs))
-        return logits.softmax(-1)
+        if not length(inputs):
+            return torch.zeros(0, len(self.labels))
+        there = tuple(inputs.shape[1:]) if isinstance(inputs, Tensor) else "several tensors"
+        if self.shape not in (None, there):
+            raise wrong(f"this student takes inputs of shape {self.shape}, not {there}")
+        if not all(bool(leaf.isfinite().all()) for leaf in leaves(inputs)):
+            raise wrong("inputs must be finite: there is NaN or infinity among them")
+        if self.scale is not None and isinstance(inputs, Tensor):
+            inputs = self.scale(inputs.to("cpu"))
+        logits = logits_of(self.module, Batch(inputs, torch.full((length(inputs),), NO_LABEL[0])))
+        if self.kind == "classes":
+            return Categorical().probabilities(logits)
+        p = Bernoulli().probabilities(logits)
+        return torch.cat([1 - p, p], 1) if self.kind == "binary" else p
 
-    def ranked(self, inputs: Tensor | NDArray[np.float32], most: int = 5) -> list[list[tuple[str, float]]]:
-        """For each input the likeliest labels with their probabilities, the best first.
+    def predict(
+        self, inputs: Any, *, most: int | None = None, featurize: Featurizer | None = None
+    ) -> list[Prediction]:
+        """Labels of instances in their raw form, with their probabilities.
+
+        Args:
+            inputs: where it learned from images, photos: a list of paths, of what Pillow opened, of bytes or of pixels,
+                or one of them; otherwise inputs as it was trained with, `(N, ...)`.
+            most: labels for each instance, the likeliest; all by default.
+            featurize: of a student of features, what computes them for photos.
+
+        Returns:
+            A prediction for each instance.
 
         Raises:
-            UsageError: as for a call.
+            UsageError: for what cannot be read, or are no inputs of this student.
         """
-        values, places = self(torch.as_tensor(inputs)).sort(dim=1, descending=True, stable=True)
+        if most is not None and (not isinstance(most, int) or most < 1):
+            raise wrong(f"most must be a whole number of labels, at least 1, not {most!r:.60}")
+        return [each for part in self._raw(inputs, featurize) for each in self._ranked(self(part), most)]
+
+    def _raw(self, inputs: Any, featurize: Featurizer | None) -> Iterator[Form]:
+        """Raw inputs of the instances, some at a time."""
+        is_images = self.reader is not None or featurize is not None
+        is_array = isinstance(inputs, np.ndarray | Tensor)
+        if is_images and not (is_array and inputs.ndim == 4):
+            one = is_array or isinstance(inputs, str | Path | bytes | Image.Image)
+            pictures = [inputs] if one else list(inputs)
+            for start in range(0, len(pictures), READ_AT_ONCE):
+                some = pictures[start : start + READ_AT_ONCE]
+                if featurize is not None:
+                    yield torch.as_tensor(featurize(some))
+                else:
+                    assert self.reader is not None
+                    yield self.reader.read(some)
+            return
+        form = as_form(inputs, "inputs", torch.as_tensor)
+        if self.shape is not None and isinstance(form, Tensor) and tuple(form.shape) == self.shape:
+            form = form.unsqueeze(0)
+        yield form
+
+    def _ranked(self, chances: Tensor, most: int | None) -> list[Prediction]:
+        values, places = chances.cpu().sort(dim=1, descending=True, stable=True)
         return [
-            [(self.labels[place], value) for value, place in zip(row[:most], ranked[:most], strict=True)]
-            for row, ranked in zip(values.tolist(), places.tolist(), strict=True)
+            Prediction(tuple(self.labels[place] for place in row[:most]), tuple(likely[:most]))
+            for row, likely in zip(places.tolist(), values.tolist(), strict=True)
         ]
 
     def check_features(self, network: Mapping[str, Any]) -> None:
@@ -142,6 +241,70 @@ class Student:
         other = [name for name in known if name != "network" and known[name] != network.get(name)]
         if other:
             message = ", ".join(f"{name} {known[name]} there, {network.get(name)} here" for name in other)
-            raise UsageError(
+            raise wrong(
                 f"this student was trained on features of another network, or scaled otherwise: {message}"
             )
+
+
+def _described(stored: _Stored, what: str) -> Student:
+    """The student that a file describes, with no module yet.
+
+    Raises:
+        UsageError: for what no student can be.
+    """
+    shape = None if stored.shape is None else tuple(stored.shape)
+    labels = tuple(stored.labels)
+    if len(set(labels)) < len(labels) or len(labels) < (1 if stored.kind == "multilabel" else 2):
+        raise wrong(f"{what} has {len(labels)} labels, which do not tell classes apart")
+    if stored.kind == "binary" and len(labels) != 2:
+        raise wrong(f"{what} is of a binary task and has {len(labels)} labels")
+    if shape is not None and (not shape or min(shape) < 1):
+        raise wrong(f"{what} has inputs of shape {shape}")
+    if stored.network is not None and (shape is None or len(shape) not in (1, 3)):
+        raise wrong(f"{what} has the network {stored.network[:100]} and inputs of shape {shape}")
+    if stored.images is not None and stored.images.shape != shape:
+        raise wrong(f"{what} has inputs of shape {shape} and reads images of shape {stored.images.shape}")
+    scale = None
+    if stored.mean is not None and stored.std is not None and shape is not None:
+        scale = Scale(stored.mean, stored.std)
+        fits = scale.mean.shape == scale.std.shape == (shape[0], *[1] * (len(shape) - 1))
+        if not fits or not scale.mean.isfinite().all() or not (scale.std.isfinite() & (scale.std > 0)).all():
+            raise wrong(f"{what} has a scale that does not fit inputs of shape {shape}")
+    elif stored.mean is not None or stored.std is not None:
+        raise wrong(f"{what} has half a scale, or one of inputs without a shape")
+    return Student(
+        nn.Identity(),
+        labels,
+        stored.network,
+        shape,
+        scale,
+        stored.kind,
+        stored.images,
+        stored.features,
+        stored.make,
+    )
+
+
+def _own(student: Student, path: Path, *, trust: bool) -> nn.Module:
+    """A fresh module of the caller's own."""
+    named = student.network or student.make
+    if named is None:
+        raise wrong(f"{path} has a network of its owner's: pass a fresh one as module=")
+    if not trust:
+        raise wrong(
+            f"{path} has the network {named[:100]}: pass a fresh one as module=, or trust=True imports it"
+        )
+    if student.network is not None:
+        return build(student.network, student.shape or (), student.outputs)
+    make = find_callable(named)
+    try:
+        made: Any = make()
+    except KdganError:
+        raise
+    except Exception as error:  # of any kind: it is somebody's own
+        raise failed(error, f"{named}, which makes the network of {path},") from error
+    if not isinstance(made, nn.Module):
+        raise wrong(
+            f"{named}, which makes the network of {path}, gives {type(made).__name__}, no torch.nn.Module"
+        )
+    return made

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
+from kdgan.data.images import ImageReader
 from kdgan.data.source import Source
 from kdgan.data.split import Unlabelled, split
 from kdgan.errors import UsageError
@@ -75,4 +76,11 @@ class Classes(Task):
 
     def student(self, module: nn.Module) -> Student:
         """The student, with the classes and the scale of its inputs."""
-        return Student(module, self.config.student, self.split.shape, self.labels, self.split.scale)
+        return Student(
+            module,
+            self.labels,
+            self.config.student,
+            self.split.shape,
+            self.split.scale,
+            reader=ImageReader.of(self.split.shape) if len(self.split.shape) == 3 else None,
+        )

@@ -147,7 +147,9 @@ class Tags(Task):
     def student(self, module: nn.Module) -> Student:
         """The student, with the tags, the scale of features, and the network that gave them."""
         shape = (self.data.features.shape[1],)
-        return Student(module, self.config.student, shape, self.labels, self.scale, self.photos.network)
+        return Student(
+            module, self.labels, self.config.student, shape, self.scale, features=self.photos.network
+        )
 
     def shown(self) -> Sequence[Shown]:
         """The first test photos, with pictures where they lie beside the table."""

@@ -49,9 +49,8 @@ class Recommend:
                     unreadable.append(str(error))
             if pictures:
                 features = network(np.stack(list(pictures.values())))
-                for path, tags in zip(pictures, student.ranked(features, self.most), strict=True):
-                    shown = "  ".join(f"{tag} {100 * chance:.0f} %" for tag, chance in tags)
-                    print(one_line(f"{path}: {shown}"), flush=True)  # noqa: T201
+                for path, found in zip(pictures, student.predict(features, most=self.most), strict=True):
+                    print(one_line(f"{path}: {found}"), flush=True)  # noqa: T201
         if unreadable:
             raise UsageError("; ".join(unreadable))
 
