@@ -263,3 +263,16 @@ def test_tensors_are_given_at_once_as_they_would_be_one_by_one(sampler: Any) -> 
         assert torch.equal(batch.targets, y)
         assert torch.equal(batch.privileged, more)
     assert type(loader.dataset) is TensorDataset, "the caller's own loader is as it was"
+
+
+class Reads(DataLoader[Any]):
+    """A loader of one's own that knows its data set."""
+
+    def __iter__(self) -> Any:
+        for row in range(0, 10, 5):
+            yield self.dataset[row : row + 5]  # type: ignore[index]
+
+
+def test_a_loader_of_ones_own_finds_its_data_as_they_are() -> None:
+    feed = feed_of(Reads(TensorDataset(X, Y), batch_size=5))
+    assert torch.equal(feed(1).inputs, X[5:])

@@ -91,12 +91,22 @@ def test_what_does_not_fit_is_found_before_training() -> None:
         read((X, (X[:, :3] > 0).float()), (X, Y))
     with refused("the student fails on a batch of shape (2, 7) of unlabelled"):
         read((X, Y), (X, Y), unlabelled=torch.zeros(5, 7))
-    with refused("targets are -1 and 1, and -1 stands for no label: give 0 and 1"):
-        read((X, (Y > 0).long() * 2 - 1), (X, Y), 2)
-    with refused("targets are -1 and 1"):
-        read((X, Y), (X, (Y > 0).long() * 2 - 1))
-    with refused("targets are -1 and 1"):
-        read(DataLoader(TensorDataset(X, (Y > 0).long() * 2 - 1), 8), (X, Y))
+    signs = (Y > 0).long() * 2 - 1
+    for given in (signs, signs.unsqueeze(1), torch.stack([signs, signs], 1)):
+        one = 1 if given.ndim == 2 and given.shape[1] == 1 else 2
+        right = (X, given.clamp(min=0))
+        for part in ((X, given), DataLoader(TensorDataset(X, given), 8)):
+            with refused("every label that is there is 1", "for yes and no give 1 and 0"):
+                read(part, right, one)
+            with refused("every label that is there is 1"):
+                read(right, part, one)
+    # A loader tells later, where its first batch has none of the others.
+    late = DataLoader(TensorDataset(X, signs.sort(descending=True).values), 8)
+    task = read(late, (X, signs.clamp(min=0)), 2)
+    feed = make_feed(task.train, 8, seed=0, device=CPU)
+    with refused("every label that is there is 1"):
+        for step in range(9):
+            feed(step)
     with refused("train has no example with a label"):
         read((X, torch.full((60,), -1)), (X, Y))
     with refused("train has no example with a label in its first"):

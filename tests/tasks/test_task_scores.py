@@ -283,3 +283,19 @@ def test_logits_of_any_precision_are_judged_in_float64(cast: Callable[[Tensor], 
         assert metric(name, "classes", 7)(given, targets) == metric(name, "classes", 7)(
             given.double(), targets
         )
+
+
+def test_ties_are_ties_whichever_order_classes_have() -> None:
+    """One class's logit beside the same others in another order: by hand it is half right."""
+    logits = torch.tensor([[-0.1, 1.6, -1.3, -0.7], [-0.1, -1.3, -0.7, 1.6]])
+    assert scores.auroc(logits, torch.tensor([0, 1])) == 25.0
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        others = torch.randn(4, generator=generator, dtype=torch.float64)
+        rows = torch.stack(
+            [
+                torch.cat([torch.tensor([0.3]), others[torch.randperm(4, generator=generator)]])
+                for _ in range(30)
+            ]
+        )
+        assert len(scores.log_odds(rows)[:, 0].unique()) == 1

@@ -105,3 +105,15 @@ def test_an_example_has_the_same_logits_in_whatever_company(network: str) -> Non
         for start in (0, 17, 110):
             rows = slice(start, start + count)
             assert torch.equal(logits_of(module, Batch(inputs[rows], None)), whole[rows]), (count, start)
+
+
+class Writes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x.data.mul_(2)
+        return x
+
+
+def test_a_network_that_writes_into_its_inputs_leaves_the_callers_alone() -> None:
+    before = DATA.inputs.clone()
+    assert torch.equal(logits_of(Writes(), DATA), 2 * before)
+    assert torch.equal(DATA.inputs, before)

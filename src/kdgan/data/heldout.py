@@ -19,7 +19,7 @@ from kdgan.data.join import join
 from kdgan.data.kept import AT_ONCE, all_labelled, bytes_of, source_of
 from kdgan.data.own import Data
 from kdgan.data.stream import Stream, one_pass
-from kdgan.data.targets import Kind, check_batch, in_kind
+from kdgan.data.targets import Kind, check_batch, check_signs, in_kind
 from kdgan.errors import UsageError
 
 
@@ -49,8 +49,10 @@ class HeldOut:
             yield from self.batches
             return
         found: list[Tensor] = []
+        others = False
         for batch in one_pass(self.batches, self.what, self.seed):
             known = labelled_rows(batch)
+            others = others or len(known) < len(batch)
             if len(known):
                 known = known if self.change is None else self.change(known)
                 found.append(known.targets)
@@ -58,6 +60,7 @@ class HeldOut:
         if not found:
             raise UsageError(f"{self.what} gives no example with a label")
         targets = torch.cat(found)
+        check_signs(targets, others, self.what)
         if self._targets is not None and not torch.equal(targets, self._targets):
             raise UsageError(
                 f"{self.what} gives other examples when it is read again, so that nobody knows which logits belong to "
@@ -131,6 +134,7 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
     if not kept:
         raise UsageError(f"{what} gives no example with a label")
     _check_alike(kept, what)
+    check_signs(torch.cat([part.targets for part in kept]), sum(map(len, kept)) < count, what)
     first = kept[0]
     one = all(fits(first.inputs, other.inputs) and fits(first.privileged, other.privileged) for other in kept)
     return HeldOut([join(kept)] if one else kept, what)

@@ -17,6 +17,7 @@ from kdgan.data.ordered import example_of, length_of, spread
 from kdgan.data.parsing import as_batch
 from kdgan.data.semi import make_feed
 from kdgan.data.stream import Stream, one_pass, own_data
+from kdgan.data.targets import check_signs
 from kdgan.errors import UsageError, wrong
 
 MOST_BYTES = 2**30
@@ -133,7 +134,7 @@ def sample_of(data: Batch | Stream, device: torch.device, *, size: int, seed: in
         if data.beside is not None:
             return batch
         if has_labels(batch):
-            check_signs(batch, "train")
+            check_signs(labelled_rows(batch).targets, batch.labelled is not None, "train")
             return batch
     raise UsageError(
         f"train has no example with a label in its first {_SOUGHT:,} batches: give those that have one as train, and "
@@ -150,15 +151,8 @@ def all_labelled(batch: Batch, what: str) -> Batch:
     found = labelled_rows(batch)
     if not len(found):
         raise UsageError(f"{what} has no example with a label")
-    check_signs(batch, what)
+    check_signs(found.targets, batch.labelled is not None, what)
     return found
-
-
-def check_signs(batch: Batch, what: str) -> None:
-    """Raises a UsageError if labels are -1 and 1, of which the first would be taken for none."""
-    targets = batch.targets
-    if targets.ndim == 1 and bool((targets == -1).any()) and bool(((targets == -1) | (targets == 1)).all()):
-        raise UsageError(f"{what}: targets are -1 and 1, and -1 stands for no label: give 0 and 1")
 
 
 def bytes_of(batch: Batch) -> int:

@@ -25,7 +25,7 @@ from torch.utils.data import (
 )
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import PARTS, Batch, checked, has_labels
+from kdgan.data.batch import PARTS, Batch, checked, has_labels, labelled_rows
 from kdgan.data.collate import AtOnce, as_it_is, batched, collate
 from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
@@ -33,7 +33,7 @@ from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
 from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits, check_finite
 from kdgan.data.seeds import RandomState, mixed, seed_everything
-from kdgan.data.targets import Kind, check_batch, in_kind
+from kdgan.data.targets import Kind, check_batch, check_signs, in_kind
 from kdgan.errors import KdganError, UsageError, failed
 
 _EVEN = (SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
@@ -89,8 +89,8 @@ class Stream:
                 vars(loader).update(collate_fn=collate)
         data = loader.dataset
         plain = loader.batch_sampler is not None and loader.collate_fn is collate and self.logits is None
-        if plain and type(data) is TensorDataset:
-            vars(loader).update(dataset=AtOnce(data), collate_fn=as_it_is)
+        if plain and type(data) is TensorDataset and type(loader) is DataLoader:
+            vars(loader).update(dataset=AtOnce(*data.tensors), collate_fn=as_it_is)
         if self.logits is not None:
             vars(loader).update(
                 dataset=WithLogits(loader.dataset, self.logits), collate_fn=CollateTold(loader.collate_fn)
@@ -186,6 +186,8 @@ class LoaderFeed:
         self._own = _generators(self.loader)
         self._state = RandomState.now(device, self._own)
         self._pass, self._first, self._next = -1, 0, 0
+        # Whether all labels so far are 1, with one of them; and whether there are examples without a label.
+        self._only_ones, self._ones, self._others = True, torch.empty(0), False
         self._iterator: Iterator[Any] = iter(())
 
     def __call__(self, step: int) -> Batch:
@@ -219,14 +221,21 @@ class LoaderFeed:
             return None
         self._next += 1
         try:
-            return self.data.checked(part, self.what)
+            batch = self.data.checked(part, self.what)
         except UsageError as error:
             raise UsageError(
                 f"{error} (batch {self._next - self._first} of pass {self._pass + 1})"
             ) from error
+        self._others = self._others or batch.labelled is not None
+        if self._only_ones and has_labels(batch):
+            known = labelled_rows(batch).targets
+            self._only_ones = bool((known == 1).all())
+            self._ones = known[: int(self._only_ones)]
+        return batch
 
     def _begin(self, number: int, first: int) -> None:
         """Pass number `number`, the first batch of which is that of step `first`."""
+        check_signs(self._ones[:1], self._others, self.what)
         self._pass, self._first, self._next = number, first, first
         with self._random():
             seed_everything(mixed(self.seed, "pass", number), self._own)

@@ -136,6 +136,20 @@ def check_labels(
         )
 
 
+def check_signs(targets: Tensor, others: bool, what: str) -> None:
+    """Raises a UsageError if labels seem to be -1 and 1, of which the first is taken for none.
+
+    Args:
+        targets: of the examples that have a label.
+        others: whether there are examples that have none.
+        what: the name of the data in messages.
+    """
+    if others and len(targets) and bool((targets == 1).all()):
+        raise UsageError(
+            f"{what}: every label that is there is 1, and -1 stands for no label: for yes and no give 1 and 0"
+        )
+
+
 def check_batch(batch: Batch, classes: int, what: str, kind: Kind, role: str = "student") -> None:
     """`check_labels` for those examples of a batch that have a label."""
     check_labels(labelled_rows(batch).targets, classes, what, role, kind)

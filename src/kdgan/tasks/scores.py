@@ -165,9 +165,10 @@ def one_label(targets: Tensor) -> Tensor:
 
 def log_odds(logits: Tensor) -> Tensor:
     """Logarithm of each class's probability over that of all others `(N, K)`, in which no sure ones become equal."""
-    found = log_softmax(logits)
+    # Sums in one order, whichever that of the classes is: else ties between examples would be broken by rounding.
+    found = log_softmax(logits.sort(1).values).gather(1, logits.argsort(1).argsort(1))
     best = found.argmax(1, keepdim=True)
-    others = found.scatter(1, best, -_INFINITE).logsumexp(1, keepdim=True)
+    others = found.scatter(1, best, -_INFINITE).sort(1).values.logsumexp(1, keepdim=True)
     rest = torch.log1p(-found.exp().clamp(max=0.5)).scatter(1, best, others)  # below the best at most a half
     return found - rest
 

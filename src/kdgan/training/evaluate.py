@@ -46,7 +46,9 @@ def logits_of(
             most = size or most_at_once(batch)
             for start in range(0, len(batch), most):
                 part = batch if len(batch) <= most else batch[start : start + most]
-                found.append(_forward(role, module, part.to(where), min(LEAST_AT_ONCE, most)).to(home))
+                # A network that writes into its inputs must not write into the caller's tensors.
+                part = part.copy() if where == home else part.to(where)
+                found.append(_forward(role, module, part, min(LEAST_AT_ONCE, most)).to(home))
     logits = torch.cat(found)
     if logits.isnan().any():
         raise Diverged(f"the {role} gives logits that are no numbers (NaN)")
