@@ -223,3 +223,10 @@ def test_examples_without_labels_are_in_titles_and_keep_cells_apart() -> None:
     assert title_of(beside) == "digits, 50 labels, 1,300 unlabelled"
     other = runs({"distn": [93.0]}, unlabelled=900)
     assert title_of([*beside, *other]) == "digits, 50 labels, 900 to 1,300 unlabelled"
+
+
+def test_two_seeds_or_equal_ones_are_no_ground_for_a_verdict() -> None:
+    """As small test parts give: three seeds that differ by one example each."""
+    for values in ([2.0, 2.0], [2.0, 2.1], [2.0, 2.0, 2.0]):
+        assert not mean_interval(values).excludes_zero
+    assert mean_interval([2.0, 2.1, 2.0]).excludes_zero

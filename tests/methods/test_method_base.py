@@ -538,6 +538,14 @@ def test_losses_without_a_step_are_of_moved_inputs_too() -> None:
     torch.testing.assert_close(found, again, rtol=0, atol=0)
 
 
+def test_what_is_no_batch_is_refused_in_one_line() -> None:
+    method, data = create("distn", players(), optimization=STILL), batch()
+    with refused("losses are of a kdgan.Batch", "tuple"):
+        method.losses((data.inputs, data.targets))  # type: ignore[arg-type]
+    with refused("an update is of a kdgan.Batch", "Tensor"):
+        method.update(data.inputs, 0.0)  # type: ignore[arg-type]
+
+
 def test_a_method_without_a_loss_says_so() -> None:
     class Empty(Method):
         pass

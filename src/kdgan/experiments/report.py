@@ -11,7 +11,7 @@ from pathlib import Path
 from kdgan.experiments import figures, tables
 from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.records import Curves, Record
-from kdgan.experiments.statistics import Interval, Row, best_name, rows_of, title_of
+from kdgan.experiments.statistics import LEAST_SEEDS, Interval, Row, best_name, rows_of, title_of
 from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, titled
 from kdgan.methods import CONTROL
 from kdgan.ship.forms import Form, form_of
@@ -215,9 +215,16 @@ def _against(
     is_better = (difference.mean < 0) if form.less_is_better else (difference.mean > 0)
     if difference.low is None:
         return f"{text}; a single seed gives no interval, {open_}."
+    ends = between(difference, ", {} to {},", form.signed)
+    if not difference.is_conclusive and difference.mean:
+        why = (
+            f"is of {difference.n} seeds"
+            if difference.n < LEAST_SEEDS
+            else "is of seeds that agree by chance"
+        )
+        return f"{text}; the paired 95 % interval{ends} {why}, {open_}."
     verdict = (ahead if is_better else behind) if difference.excludes_zero else open_
     zero = "excludes" if difference.excludes_zero else "includes"
-    ends = between(difference, ", {} to {},", form.signed)
     return f"{text}; the paired 95 % interval{ends} {zero} zero, {verdict}."
 
 

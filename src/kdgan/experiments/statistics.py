@@ -17,6 +17,9 @@ from kdgan.methods import METHODS
 from kdgan.ship.forms import form_of
 from kdgan.tasks.config import BASELINES
 
+LEAST_SEEDS = 3
+"""Seeds from which on a difference is concluded from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -34,9 +37,16 @@ class Interval:
         return None if self.high is None else self.high - self.mean
 
     @property
+    def is_conclusive(self) -> bool:
+        """Whether there are enough values to conclude from, which are not all equal by chance: two, or three equal ones
+        as small test parts give, may well lie close together."""
+        return self.n >= LEAST_SEEDS and self.sd is not None and self.sd > 0
+
+    @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero; never true for a single value."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        """Whether the whole interval lies on one side of zero, and is of enough values to say so."""
+        outside = self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return outside and self.is_conclusive
 
 
 def mean_interval(values: Iterable[float], confidence: float = 0.95) -> Interval:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.losses import Categorical, Family, annealed, check_estimator
 from kdgan.methods.features import Features, FeatureTerm
 from kdgan.methods.player import Losses, Optimization, Player, Terms, total
@@ -140,6 +140,8 @@ class Method:
             The mean of each loss term over the batch, detached, on the device: reading it makes the device
             wait, so that is left to the caller.
         """
+        if not isinstance(batch, Batch):
+            raise wrong(f"an update is of a kdgan.Batch(inputs, targets), not of a {type(batch).__name__}")
         batch = self.perturbed(batch, progress) if self.epsilon else batch
         with self.watching(batch):
             losses = self.step(batch, progress)
@@ -191,6 +193,8 @@ class Method:
         Raises:
             UsageError: for a role that does not learn here.
         """
+        if not isinstance(batch, Batch):
+            raise wrong(f"losses are of a kdgan.Batch(inputs, targets), not of a {type(batch).__name__}")
         if self.teacher_every > 1:
             raise UsageError(
                 f"teacher_every is {self.teacher_every}, and losses() gives those of an update in which all learn: "
