@@ -8,7 +8,7 @@ from typing import IO, Literal
 
 import numpy as np
 
-from kdgan.data.columns import LARGEST
+from kdgan.data.cells import LARGEST
 from kdgan.data.source import Array, Part, Source, assemble, check_finite, listing, unreadable
 from kdgan.errors import wrong
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdgan.errors import wrong
+
+if TYPE_CHECKING:
+    import polars as pl
+
 NONE = -1
 """The whole number that may stand for no label."""
+_NO_LABELS = ["na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "?"]
 
 
 def have_labels(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -63,3 +69,43 @@ def _whole(values: NDArray[Any]) -> NDArray[Any] | None:
     except (TypeError, ValueError):
         return None
     return numbers if bool((numbers == np.rint(numbers)).all()) else None
+
+
+def labels_of(series: pl.Series, *, written: bool) -> NDArray[Any]:
+    """Labels `(N,)` as they are written: text, integers, truth values or numbers; None or NaN where there is none.
+
+    Raises:
+        UsageError: if no row has a label, or they are of another type.
+    """
+    import polars as pl
+
+    name, kind = series.name, series.dtype
+    absent = series.is_null()
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        series = series.cast(pl.String).str.strip_chars()
+        absent = absent | (series == "").fill_null(True)
+    elif kind.is_float():
+        absent = absent | series.is_nan().fill_null(True)
+    if absent.all():
+        raise wrong(f"column {name!r}, the target, has no label in any row")
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        none = series.filter(series.str.to_lowercase().is_in(_NO_LABELS)) if written else series[:0]
+        if len(none):
+            raise wrong(
+                f"column {name!r}, the target, holds {none[0]!r} in {len(none):,} rows: leave these cells empty, or "
+                "call the class otherwise if it is one"
+            )
+        return np.array(series.to_list(), dtype=object)
+    if kind.is_integer() and kind != pl.UInt64:
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() == series.null_count():
+            return _with_none(whole)
+    if kind == pl.Boolean or kind.is_float():
+        return series.to_numpy() if kind.is_float() else _with_none(series)
+    if kind.is_integer() or kind.is_decimal() or kind == pl.Date:
+        return np.array(series.cast(pl.String).to_list(), dtype=object)
+    raise wrong(f"column {name!r} is the target and must hold text or numbers, not {kind}")
+
+
+def _with_none(series: pl.Series) -> NDArray[Any]:
+    return np.array(series.to_list(), dtype=object) if series.null_count() else series.to_numpy()

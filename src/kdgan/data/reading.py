@@ -7,9 +7,9 @@ from typing import Any
 
 from kdgan.data.arrays import read_npz
 from kdgan.data.cifar10 import holds_cifar10, read_cifar10
-from kdgan.data.columns import Missing
 from kdgan.data.delimited import PACKED, SUFFIXES
 from kdgan.data.digits import read_digits
+from kdgan.data.encoding import Missing
 from kdgan.data.folder import read_folder
 from kdgan.data.idx import holds_idx, read_mnist
 from kdgan.data.source import Source, listing, unreadable

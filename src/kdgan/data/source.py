@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from kdgan.data.batch import NO_LABEL, Batch
 from kdgan.data.labels import have_labels
 from kdgan.errors import UsageError, one_line, wrong
+
+if TYPE_CHECKING:
+    from kdgan.data.table_reader import TableReader
 
 Array: TypeAlias = NDArray[Any]
 PARTS = {
@@ -48,6 +51,7 @@ class Source:
             one column per value), otherwise empty.
         notes: what reading did that is not plain, such as files that were left out; for people.
         unlabelled: further examples for training that have no label, in the form of `train`; None where there are none.
+        reader: for tables what makes inputs of further rows, as of these.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Source:
     validation: Batch | None = None
     notes: tuple[str, ...] = ()
     unlabelled: Batch | None = None
+    reader: TableReader | None = None
 
     @property
     def sha256(self) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdgan.data.columns import Column, Missing, blocks_of, labels_of, understood
-from kdgan.data.delimited import read_delimited
-from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing, unreadable
+from kdgan.data.cells import Reading, is_text
+from kdgan.data.columns import understood
+from kdgan.data.encoding import Missing, fitted
+from kdgan.data.labels import labels_of
+from kdgan.data.rows import is_written, read_frame
+from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing
+from kdgan.data.table_reader import TableColumn, TableReader
 from kdgan.errors import UsageError, wrong
-from kdgan.files import quiet
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,9 +37,10 @@ def read_table(
 ) -> Source:
     """The rows of a table as vectors: numbers, truth values and dates as numbers, text as one column per value.
 
-    What is made of a column, and of values that are missing, see `kdgan.data.columns`; everything that is wrong with
-    a table is said at once. A column `split` that holds "train" and "test", and perhaps "validation", decides the
-    split; without it a fixed stratified fifth is the test part. `Source.columns` names the resulting inputs.
+    What is made of a column see `kdgan.data.columns`, and of values that are missing `kdgan.data.encoding`; everything
+    that is wrong with a table is said at once. A column `split` that holds "train" and "test", and perhaps
+    "validation", decides the split; without it a fixed stratified fifth is the test part. `Source.columns` names the
+    resulting inputs, and `Source.reader` makes them of further rows.
 
     Args:
         path: a `.csv` or `.tsv` file with a header, which may be packed, or a `.parquet` file.
@@ -51,8 +56,8 @@ def read_table(
         UsageError: for a file that cannot be read, columns that are not there, and columns that no numbers can be
             made of.
     """
-    written = path.suffix.lower() != ".parquet"
-    frame, notes = read_delimited(path, name=name) if written else (_parquet(path, name), [])
+    written = is_written(path)
+    frame, notes = read_frame(path, name=name)
     _check_names(frame, name, target, privileged, exclude)
     assert target is not None  # _check_names refuses None
     frame, problems = frame.drop(exclude), []
@@ -74,22 +79,20 @@ def read_table(
     inputs = [column for column in frame.columns if column not in (target, *privileged)]
     if decides is not None:
         inputs.remove(decides)
-    columns: dict[str, Column] = {}
+    found: dict[str, tuple[Reading, Array]] = {}
     for column in (*inputs, *privileged):
         try:
-            columns[column] = understood(frame[column], written=written)
+            found[column] = understood(frame[column], written=written)
         except UsageError as error:
             problems.append(str(error))
-    problems += (
-        _doubtful_points(frame, columns, pointed=any("semicolons" in note for note in notes))
-        if written
-        else []
-    )
-    known = [[columns[each] for each in group if each in columns] for group in (inputs, privileged)]
-    values, names, said, bad = blocks_of(known[0], is_train, missing, own)
-    extra, _, more, worse = blocks_of(known[1], is_train, missing, own)
+    if written:
+        readings = {column: reading for column, (reading, _) in found.items()}
+        problems += _doubtful_points(frame, readings, pointed=any("semicolons" in note for note in notes))
+    known = [{each: found[each] for each in group if each in found} for group in (inputs, privileged)]
+    values, columns, said, bad = _encoded(known[0], is_train, missing, own)
+    extra, _, more, worse = _encoded(known[1], is_train, missing, own)
     problems += bad + worse
-    if not problems and not names:
+    if not problems and not values.shape[1]:
         why = f" ({'; '.join(said)})" if said else ""
         problems.append(f"no columns are left for the inputs besides {listing([target, *privileged])}{why}")
     if not problems and privileged and not extra.shape[1]:
@@ -105,7 +108,31 @@ def read_table(
         parts = [
             whole.rows(part_of == which) for which in ("train", "test", "validation") if which in part_of
         ]
-    return assemble(name, "vector", *parts, columns=names, notes=notes)
+    reader = TableReader(columns)
+    source = assemble(name, "vector", *parts, columns=reader.names, notes=notes)
+    return replace(source, reader=reader)
+
+
+def _encoded(
+    found: Mapping[str, tuple[Reading, Array]], is_train: Array, missing: Missing, own: int
+) -> tuple[Array, tuple[TableColumn, ...], list[str], list[str]]:
+    """The columns beside each other as float64 `(N, F)`, what was learned of them, what is to be said, and what is
+    wrong."""
+    blocks: list[Array] = [np.empty((len(is_train), 0))]
+    columns: list[TableColumn] = []
+    notes: list[str] = []
+    problems: list[str] = []
+    for name, (reading, values) in found.items():
+        try:
+            encoding, note = fitted(name, values, is_train, missing=missing, own=own, note=reading.note)
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        blocks.append(encoding.inputs(values))
+        columns.append(TableColumn(name, reading, encoding))
+        if note:
+            notes.append(f"{name}: {note}")
+    return np.concatenate(blocks, axis=1), tuple(columns), notes, problems
 
 
 def _followed_by(
@@ -115,11 +142,11 @@ def _followed_by(
     import polars as pl
 
     name = path.name
-    if written != (path.suffix.lower() != ".parquet"):
+    if written != is_written(path):
         raise wrong(
             f"{name} must be a table of the same kind as the one with labels: .parquet, or text, as that is"
         )
-    other, notes = read_delimited(path, name=name) if written else (_parquet(path, name), [])
+    other, notes = read_frame(path, name=name)
     wanted = [column for column in frame.columns if column not in left_out]
     for column in wanted:
         if column not in other.columns:
@@ -141,26 +168,9 @@ def _followed_by(
 def _kind(kind: pl.DataType) -> str:
     import polars as pl
 
-    if kind in (pl.String, pl.Categorical, pl.Enum):
+    if is_text(kind):
         return "text"
     return "numbers" if kind.is_numeric() or kind == pl.Boolean else str(kind)
-
-
-def _parquet(path: Path, name: str) -> pl.DataFrame:
-    import polars as pl
-
-    try:
-        # An open file, because polars would take a path with brackets or stars for a pattern.
-        with path.open("rb") as file, quiet():
-            frame = pl.read_parquet(file)
-    except OSError as error:
-        raise unreadable(name, error) from error
-    except (Exception, pl.exceptions.PanicException) as error:  # of any kind: the file may hold anything
-        reason = str(error).split("\n", 1)[0]
-        raise wrong(f"{name} cannot be read as a .parquet table: {reason}") from error
-    if frame.height == 0:
-        raise wrong(f"{name} has no rows")
-    return frame
 
 
 def _check_names(
@@ -180,12 +190,10 @@ def _check_names(
 
 def _split_column(frame: pl.DataFrame, others: Sequence[str]) -> str | None:
     """The column `split`, or another one of text whose values all name parts, training and test among them."""
-    import polars as pl
-
     for column in (each for each in frame.columns if each not in others):
         if column == SPLIT:
             return column
-        if frame[column].dtype in (pl.String, pl.Categorical, pl.Enum):
+        if is_text(frame[column].dtype):
             values = {PARTS.get(str(value).strip().lower()) for value in frame[column].unique().to_list()}
             if {"train", "test"} <= values and None not in values:
                 return column
@@ -208,14 +216,14 @@ def _given_split(column: pl.Series, name: str) -> Array:
     return np.array(values)
 
 
-def _doubtful_points(frame: pl.DataFrame, columns: dict[str, Column], *, pointed: bool) -> list[str]:
+def _doubtful_points(frame: pl.DataFrame, readings: Mapping[str, Reading], *, pointed: bool) -> list[str]:
     """Points of columns that may stand between thousands: where others have decimal commas, or where semicolons divide
     cells, as people do who write such."""
-    if not pointed and not any("decimal commas" in column.note for column in columns.values()):
+    if not pointed and all(reading.numerals.commas != "decimal" for reading in readings.values()):
         return []
     found = []
-    for name, column in columns.items():
-        if column.numbers is None or column.note:
+    for name, reading in readings.items():
+        if reading.kind != "number" or reading.note:
             continue
         text = frame[name].drop_nulls().str.strip_chars()
         points = text.filter(text.str.contains(".", literal=True))

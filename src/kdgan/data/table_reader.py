@@ -1,0 +1,133 @@
+"""A table's columns as training learned them: a value that goes into a student's file and reads new rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdgan.data.cells import NULLS, Reading
+from kdgan.data.encoding import Encoding, absent_in
+from kdgan.data.rows import cells_of
+from kdgan.data.source import Array, listing
+from kdgan.errors import UsageError, wrong
+
+MOST_COLUMNS = 10**6
+_MOST_NULLS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of a table: its name, how its cells are read, and how what they hold becomes inputs."""
+
+    name: str
+    reading: Reading
+    encoding: Encoding
+
+    def __post_init__(self) -> None:
+        if self.encoding.kind != "left out" and (self.encoding.kind == "categories") != (
+            self.reading.kind == "category"
+        ):
+            raise wrong(f"column {self.name!r} is read as {self.reading.kind} and is {self.encoding.kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class TableReader:
+    """What is made of a table's rows: plain values alone, which are checked wherever they come from.
+
+    Attributes:
+        columns: the input columns in their order, those too that are left out.
+        nulls: the texts, in lower case, that stand for no value where a column does not hold categories.
+
+    Raises:
+        UsageError: for columns that no training could have given.
+
+    Example:
+        >>> age = TableColumn("age", Reading("number"), Encoding("numbers", mean=40.0))
+        >>> cities = Encoding("categories", categories=("Oslo",))
+        >>> reader = TableReader((age, TableColumn("city", Reading("category"), cities)))
+        >>> inputs, notes = reader.read([{"age": "31", "city": "Oslo"}, {"age": "?", "city": "Rome"}])
+        >>> inputs.tolist()
+        [[31.0, 1.0], [40.0, 0.0]]
+        >>> notes
+        ('age: 1 missing, as the mean of training rows', "city: 1 rows hold what no training row holds: 'Rome'")
+    """
+
+    columns: tuple[TableColumn, ...]
+    nulls: tuple[str, ...] = tuple(sorted(NULLS))
+
+    def __post_init__(self) -> None:
+        if len(self.columns) > MOST_COLUMNS:
+            raise wrong(
+                f"a table has {len(self.columns):,} input columns: at most {MOST_COLUMNS:,} can be read"
+            )
+        seen: set[str] = set()
+        for column in self.columns:
+            if column.name in seen:
+                raise wrong(f"a table has more than one column {column.name!r}")
+            seen.add(column.name)
+        if not self.width:
+            raise wrong("a table has no input column")
+        if len(self.nulls) > _MOST_NULLS:
+            raise wrong(f"{len(self.nulls):,} texts stand for no value: at most {_MOST_NULLS:,} can")
+
+    @property
+    def width(self) -> int:
+        """The number of inputs, F."""
+        return sum(column.encoding.width for column in self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the F inputs."""
+        return tuple(name for column in self.columns for name in column.encoding.names(column.name))
+
+    def read(self, rows: Any) -> tuple[Array, tuple[str, ...]]:
+        """Rows as inputs, each as it would have been among the rows of training.
+
+        Texts are parsed as those of training were, wherever they are. Numbers, dates and truth values of typed tables
+        are taken as they are; a date of training in days is a date here. What is missing is imputed.
+
+        Args:
+            rows: a polars or pandas DataFrame, a mapping from columns to lists of values, a list of mappings, or the
+                path of a `.csv`, `.tsv` (both may be packed) or `.parquet` file. Columns are found by name, in any
+                order; others than those of the inputs are not read.
+
+        Returns:
+            float64 `(N, F)`, and what people should know: categories that training did not hold, what was missing and
+            what was not read.
+
+        Raises:
+            UsageError: for a column that is not there, and for a cell that does not fit: its column, its row (counted
+                from 1) and what was expected.
+        """
+        used = [column for column in self.columns if column.encoding.width]
+        nulls, where = frozenset(self.nulls), f"{Path(rows).name}: " if isinstance(rows, str | Path) else ""
+        blocks, said = [], []
+        try:
+            cells, others, notes = cells_of(rows, [column.name for column in used])
+            for column in used:
+                values = column.reading.values(cells[column.name], nulls)
+                blocks.append(column.encoding.inputs(values))
+                said += [f"{column.name}: {note}" for note in _about(column.encoding, values)]
+        except UsageError as error:
+            raise wrong(f"{where}{str(error).removeprefix(where)}") from error
+        left_out = {column.name for column in self.columns}
+        surplus = [name for name in others if name not in left_out]
+        if surplus:
+            notes.append(f"not read: {listing(surplus, limit=5)}")
+        return np.concatenate(blocks, axis=1), (*notes, *said)
+
+
+def _about(encoding: Encoding, values: Array) -> list[str]:
+    """What people should know of values of a column."""
+    absent = int(absent_in(values).sum())
+    if encoding.kind == "numbers":
+        return [f"{absent:,} missing, as the mean of training rows"] if absent else []
+    unknown = encoding.unknown(values)
+    found = [f"{absent:,} missing"] if absent else []
+    if unknown.any():
+        which = listing(dict.fromkeys(values[unknown]), limit=3)
+        found.append(f"{unknown.sum():,} rows hold what no training row holds: {which}")
+    return found
