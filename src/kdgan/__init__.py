@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdgan.experiments.verdict import Verdict
     from kdgan.methods import Method
     from kdgan.ship.report import Report
-    from kdgan.ship.student import Student
+    from kdgan.ship.student import Student, load
     from kdgan.tasks.teach import teach
     from kdgan.training.config import Training
 
@@ -34,6 +34,7 @@ __all__ = [
     "compare",
     "data",
     "distill",
+    "load",
     "losses",
     "methods",
     "nets",
@@ -54,6 +55,7 @@ _HOME = {
     "Verdict": "kdgan.experiments.verdict",
     "compare": "kdgan.experiments.call",
     "distill": "kdgan.distillation",
+    "load": "kdgan.ship.student",
     "teach": "kdgan.tasks.teach",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from kdgan.cli.compare import Compare
 from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
+from kdgan.cli.predict import Predict
 from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "train": Train,
     "evaluate": Evaluate,
+    "predict": Predict,
     "tune": Tune,
     "reproduce": Reproduce,
     "tags": Tags,

@@ -232,6 +232,24 @@ def _images_in(folder: Path, root: Path) -> list[Path]:
     return [path for path in files if path.is_file() and _stays_within(path, root)]
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Images in a folder and in those within it, in the order of their names; links that lead out are not followed.
+
+    Raises:
+        UsageError: if there are none, or a folder cannot be read.
+    """
+    found: list[Path] = []
+    pending = [folder]
+    while pending:
+        place = pending.pop()
+        found += _images_in(place, folder)
+        inner = [path for path in entries(place) if path.is_dir() and path.name != "__MACOSX"]
+        pending += [path for path in inner if _stays_within(path, folder) and not path.is_symlink()]
+    if not found:
+        raise wrong(f"{folder} holds no images ({', '.join(SUFFIXES)})")
+    return sorted(found)
+
+
 def _stays_within(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 

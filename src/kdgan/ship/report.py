@@ -116,9 +116,9 @@ class Report:
             side = "above" if form.less_is_better else "below"
             notes.append(
                 f"The student is {by} {side} its control{'' if first == 'accuracy' else f' in {first}'}, so the method "
-                "did not help here. Few updates can do this, as following a teacher takes longer than learning labels; so "
-                "can a teacher that is hardly better, or very sure of itself (logits far apart): one trained with label "
-                "smoothing teaches more."
+                "did not help here. Few updates can do this, as following a teacher takes longer than learning labels; "
+                "so can a teacher that is hardly better, or very sure of itself (logits far apart): one trained with "
+                "label smoothing teaches more."
             )
         return notes
 

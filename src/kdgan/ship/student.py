@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from kdgan.data.batch import NO_LABEL, Batch
 from kdgan.data.forms import Form, as_form, leaves, length
 from kdgan.data.images import ImageReader, Picture
 from kdgan.data.split import Scale
+from kdgan.data.table_reader import TableReader
 from kdgan.data.targets import Kind
 from kdgan.errors import KdganError, failed, wrong
 from kdgan.losses import Bernoulli, Categorical
@@ -44,6 +46,7 @@ class _Stored:
     mean: Tensor | None
     std: Tensor | None
     images: ImageReader | None
+    table: TableReader | None
     features: dict[str, Any] | None
     weights: dict[str, Tensor]
 
@@ -87,7 +90,7 @@ class Student:
         shape: of one input; None where it is not a single tensor.
         scale: brings raw inputs (images in [0, 1], numbers) to standard units; None where they are taken as they are.
         kind: of the task.
-        reader: brings photos to raw inputs; None where the inputs are no images, or nobody knows of what.
+        reader: brings photos, or rows of a table, to raw inputs; None where inputs are taken as they are.
         features: what gave the inputs, `kdgan.tagging.images.networks.Network.identity`; None where the inputs are the
             examples themselves, or nobody knows.
         make: import path, `module:name`, of what makes a fresh module of the caller's own without arguments, or None.
@@ -99,7 +102,7 @@ class Student:
     shape: tuple[int, ...] | None = None
     scale: Scale | None = None
     kind: Kind = "classes"
-    reader: ImageReader | None = None
+    reader: ImageReader | TableReader | None = None
     features: Mapping[str, Any] | None = None
     make: str | None = None
 
@@ -113,7 +116,8 @@ class Student:
             "kind": self.kind,
             "mean": None if self.scale is None else self.scale.mean,
             "std": None if self.scale is None else self.scale.std,
-            "images": None if self.reader is None else asdict(self.reader),
+            "images": asdict(self.reader) if isinstance(self.reader, ImageReader) else None,
+            "table": asdict(self.reader) if isinstance(self.reader, TableReader) else None,
             "features": None if self.features is None else dict(self.features),
             "weights": self.module.state_dict(),
         }
@@ -189,7 +193,9 @@ class Student:
 
         Args:
             inputs: where it learned from images, photos: a list of paths, of what Pillow opened, of bytes or of pixels,
-                or one of them; otherwise inputs as it was trained with, `(N, ...)`.
+                or one of them. Where it learned from a table, rows: a DataFrame, a list of mappings, a mapping of
+                columns, or the path of a table; what is odd about them is a warning. Otherwise, and in all cases,
+                inputs as it was trained with, `(N, ...)`.
             most: labels for each instance, the likeliest; all by default.
             featurize: of a student of features, what computes them for photos.
 
@@ -205,8 +211,14 @@ class Student:
 
     def _raw(self, inputs: Any, featurize: Featurizer | None) -> Iterator[Form]:
         """Raw inputs of the instances, some at a time."""
-        is_images = self.reader is not None or featurize is not None
+        is_images = isinstance(self.reader, ImageReader) or featurize is not None
         is_array = isinstance(inputs, np.ndarray | Tensor)
+        if isinstance(self.reader, TableReader) and not is_array:
+            found, notes = self.reader.read(inputs)
+            for note in notes:
+                warnings.warn(note, stacklevel=3)
+            yield torch.from_numpy(found)
+            return
         if is_images and not (is_array and inputs.ndim == 4):
             one = is_array or isinstance(inputs, str | Path | bytes | Image.Image)
             pictures = [inputs] if one else list(inputs)
@@ -215,7 +227,7 @@ class Student:
                 if featurize is not None:
                     yield torch.as_tensor(featurize(some))
                 else:
-                    assert self.reader is not None
+                    assert isinstance(self.reader, ImageReader)
                     yield self.reader.read(some)
             return
         form = as_form(inputs, "inputs", torch.as_tensor)
@@ -246,6 +258,16 @@ class Student:
             )
 
 
+def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = False) -> Student:
+    """As `Student.load`: the student in a file, or in the folder of a run, ready to predict.
+
+    Example:
+        >>> load("runs/a").predict("photo.jpg")  # doctest: +SKIP
+        [Prediction(labels=('cat', 'dog'), probabilities=(0.93, 0.07))]
+    """
+    return Student.load(path, module, trust=trust)
+
+
 def _described(stored: _Stored, what: str) -> Student:
     """The student that a file describes, with no module yet.
 
@@ -264,6 +286,8 @@ def _described(stored: _Stored, what: str) -> Student:
         raise wrong(f"{what} has the network {stored.network[:100]} and inputs of shape {shape}")
     if stored.images is not None and stored.images.shape != shape:
         raise wrong(f"{what} has inputs of shape {shape} and reads images of shape {stored.images.shape}")
+    if stored.table is not None and (stored.table.width,) != shape:
+        raise wrong(f"{what} has inputs of shape {shape} and reads {stored.table.width} numbers of a table")
     scale = None
     if stored.mean is not None and stored.std is not None and shape is not None:
         scale = Scale(stored.mean, stored.std)
@@ -279,7 +303,7 @@ def _described(stored: _Stored, what: str) -> Student:
         shape,
         scale,
         stored.kind,
-        stored.images,
+        stored.images or stored.table,
         stored.features,
         stored.make,
     )

@@ -42,7 +42,7 @@ class Classes(Task):
                 f"augmentation {config.augment!r} is for images, and {source.name} has none: use none or noise"
             )
         augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
-        self.config = config
+        self.config, self.table = config, source.reader
         beside: Unlabelled = (
             "rest" if config.data.unlabelled == "rest" else "own" if config.data.more else "none"
         )
@@ -82,5 +82,5 @@ class Classes(Task):
             self.config.student,
             self.split.shape,
             self.split.scale,
-            reader=ImageReader.of(self.split.shape) if len(self.split.shape) == 3 else None,
+            reader=ImageReader.of(self.split.shape) if len(self.split.shape) == 3 else self.table,
         )

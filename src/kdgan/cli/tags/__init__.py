@@ -1,4 +1,4 @@
-"""The commands of tag recommendation: `kdgan tags prepare`, `features`, `compare`, `recommend`."""
+"""The commands of tag recommendation: `kdgan tags prepare`, `features`, `compare`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from typing import Any
 from kdgan.cli.tags.compare import CompareTags
 from kdgan.cli.tags.features import Features
 from kdgan.cli.tags.prepare import Prepare
-from kdgan.cli.tags.recommend import Recommend
 
 TAGS: dict[str, Any] = {
     "prepare": Prepare,
     "features": Features,
     "compare": CompareTags,
-    "recommend": Recommend,
 }
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Tag recommendation: kdgan tags prepare, features, compare, recommend."""
+    """Tag recommendation: kdgan tags prepare, features, compare; and kdgan predict."""
 
     def __call__(self) -> None:
         """Show what there is."""

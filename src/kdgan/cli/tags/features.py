@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import tyro
 
 from kdgan.cli.options import Count, Name
+from kdgan.errors import one_line, wrong
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
     """Image network, and the scale of its inputs."""
 
-    network: str
+    network: Name = None
     """An ONNX file, or module:function of a function on float32 images (B, 3, H, W)."""
     output: Name = None
     """Name of the output of an ONNX network, where it has several."""
@@ -35,6 +36,8 @@ class NetworkOptions:
         """The network."""
         from kdgan.tagging.images.networks import Scaling, load_network
 
+        if self.network is None:
+            raise wrong("name the image network: --network takes an ONNX file, or module:function")
         scaling = Scaling(self.largest, self.mean, self.deviation)
         return load_network(
             self.network, size=self.size, output=self.output, scaling=scaling, threads=self.threads
@@ -57,7 +60,6 @@ class Features:
 
     def __call__(self) -> None:
         """Carry out the command."""
-        from kdgan.errors import one_line
         from kdgan.tagging.images.features import attach, extract, load_features, photos_in
         from kdgan.tagging.images.reading import downloaded
 
@@ -77,11 +79,10 @@ class Features:
     def _checked(self) -> Path:
         """The folder of features that are not yet in a table; a UsageError if the output cannot be written there, or
         would take the place of what is read."""
-        from kdgan.errors import wrong
         from kdgan.tagging.files import check_output
         from kdgan.tagging.images.features import MANIFEST
 
-        check_output(self.out, [self.table, Path(self.network.network)])
+        check_output(self.out, [self.table, Path(str(self.network.network))])
         folder = self.out.with_suffix(".features")
         if folder == self.out:
             raise wrong(f"{self.out} is the name of a folder for features: name a .parquet file")
