@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -83,29 +84,37 @@ class Reading:
         }[self.kind]
 
     def values(self, series: pl.Series, nulls: frozenset[str] = NULLS) -> Array:
-        """The values of a column, or of some of its cells.
+        """The values of a column, or of some of its cells, see `values_of`."""
+        return self.values_of([series], nulls)[0]
+
+    def values_of(self, columns: Sequence[pl.Series], nulls: frozenset[str] = NULLS) -> list[Array]:
+        """The values of columns that are all read so, at once.
 
         Args:
-            series: the cells: texts, which are parsed as this reading says; what they are already in a typed table; or
-                Python objects.
+            columns: the cells of each, of one length and type: texts, which are parsed as this reading says; what they
+                are already in a typed table; or, of one column, Python objects.
             nulls: the texts, in lower case, that stand for no value.
 
         Returns:
-            float64 `(N,)`, NaN where there is no value; for categories text `(N,)`, None where there is none.
+            For each float64 `(N,)`, NaN where there is no value; for categories text `(N,)`, None where there is none.
 
         Raises:
             UsageError: for a cell that does not fit, with its row (counted from 1) and what was expected.
         """
+        import polars as pl
+
+        series = columns[0] if len(columns) == 1 else pl.concat(columns)
         values, odd = self._read(series, nulls)
         expected = self.expected
         if not odd.any() and self.kind == "number":
             odd, expected = np.abs(values) > LARGEST, f"numbers up to {LARGEST:g}"
         if odd.any():
-            row = int(odd.argmax())
+            place, row = divmod(int(odd.argmax()), len(columns[0]))
+            column = columns[place]
             raise wrong(
-                f"column {series.name!r} holds {_shown(series, row)} in row {row + 1}, and must hold {expected}"
+                f"column {column.name!r} holds {_shown(column, row)} in row {row + 1}, and must hold {expected}"
             )
-        return values
+        return list(values.reshape(len(columns), -1)) if len(series) else [values for _ in columns]
 
     def _read(self, series: pl.Series, nulls: frozenset[str]) -> tuple[Array, Array]:
         """The values, and where a cell does not fit."""

@@ -126,13 +126,12 @@ def seconds_of_text(text: pl.Series) -> pl.Series:
     import polars as pl
 
     matches = [None if each is None else _TIME.fullmatch(each) for each in text.to_list()]
-    found = [
-        None
-        if match is None
-        else float(int(match[1]) * 3600 + int(match[2]) * 60 + Decimal(match[3] or 0))  # rounded once
-        for match in matches
-    ]
-    return pl.Series(text.name, found, pl.Float64)
+    found = [None if match is None else _nanoseconds(*match.groups("0")) for match in matches]
+    return seconds(pl.Series(text.name, found, pl.Int64).cast(pl.Duration("ns")))
+
+
+def _nanoseconds(hours: str, minutes: str, whole: str) -> int:
+    return (int(hours) * 3600 + int(minutes) * 60) * 10**9 + int(Decimal(whole) * 10**9)
 
 
 def example_of(form: str, *, zone: bool) -> str:
