@@ -80,7 +80,10 @@ def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
         _check_widths(
             text, separator, len(names), name
         )  # a row that ends too early looks like missing values
-    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    empty = pl.all_horizontal(pl.all().is_null())
+    if blank := int(frame.select(empty.sum()).item()):
+        notes.append(f"{blank:,} rows without any value are left out")
+    frame = frame.filter(~empty)
     if frame.height == 0:
         raise wrong(f"{name} has no rows")
     return frame, notes
