@@ -97,7 +97,7 @@ def main() -> None:
             validation if given.validation else test,
             unlabelled=unlabelled,
             methods=given.methods.split(","),
-            hyper=given.hyper,
+            hyper={name: values for name, values in given.hyper.items() if name in given.methods.split(",")},
             augment=Noise(given.noise) if given.noise else None,
             task="classes" if form == "softmax" else "multilabel",
             labelled_share=given.labelled_share,

@@ -262,8 +262,13 @@ def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = Fal
     """As `Student.load`: the student in a file, or in the folder of a run, ready to predict.
 
     Example:
-        >>> load("runs/a").predict("photo.jpg")  # doctest: +SKIP
-        [Prediction(labels=('cat', 'dog'), probabilities=(0.93, 0.07))]
+        >>> import tempfile
+        >>> student = Student(build("mlp-8", (1, 4, 4), 2), ("cat", "dog"), "mlp-8", (1, 4, 4))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     student.save(f"{folder}/student.safetensors")
+        ...     back = load(folder)
+        >>> sorted(back.predict(torch.zeros(1, 4, 4))[0].labels)
+        ['cat', 'dog']
     """
     return Student.load(path, module, trust=trust)
 
