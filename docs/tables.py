@@ -138,8 +138,8 @@ def several_labels_table(file: Path) -> str:
                     {run["seed"]: run[metric] for run in runs if run["method"] == name}
                     for name in (method, CONTROL)
                 )
-                to_control = "–" if method == CONTROL else plus_minus(
-                    paired_difference(own, control), difference=True
+                to_control = (
+                    "–" if method == CONTROL else plus_minus(paired_difference(own, control), difference=True)
                 )
                 row += [plus_minus(mean_interval(own.values())), to_control]
             rows.append(row)
