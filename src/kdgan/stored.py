@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +72,8 @@ def as_kind(value: Any, kind: type[Stored], what: str) -> Stored:
         UsageError: if it is another.
     """
     try:
-        return msgspec.convert(value, kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors, which are asked for what they are not
+            return msgspec.convert(value, kind)
     except Exception as error:  # of any kind: the value may be anything
         raise wrong(f"{what} is damaged, or was written by something else: {error}") from error

@@ -96,7 +96,7 @@ def cases(seed: int, count: int, folder: Path, whole: Path, stopped: Path, compa
         yield Case(name, arguments=command[kind[0]], folder=own)
 
 
-def _bytes(chance: random.Random, path: Path) -> str:
+def changed_bytes(chance: random.Random, path: Path) -> str:
     """Some bytes are other ones, gone, or too many."""
     content = path.read_bytes()
     place = chance.randrange(len(content)) if content else 0
@@ -144,7 +144,7 @@ def _value(chance: random.Random, path: Path) -> str:
     return f"{what} {key} {str(odd)[:20]!r}"
 
 
-def _tree(chance: random.Random, path: Path) -> str:
+def changed_tree(chance: random.Random, path: Path) -> str:
     """A value somewhere in a checkpoint or a student, with a checksum that fits."""
     tree = checkpoint.load(path, dict[str, Any])
     holder: Any = tree
@@ -188,14 +188,14 @@ def _no_file(chance: random.Random, path: Path) -> str:
 _JSON, _TENSORS, _ALL = (".json",), (".safetensors",), (".json", ".safetensors", ".jsonl", ".csv")
 _KINDS: tuple[tuple[str, tuple[str, ...], Callable[[random.Random, Path], str]], ...] = (
     ("whole", _JSON, _value),
-    ("stopped", _TENSORS, _tree),
-    ("whole", _TENSORS, _tree),
-    ("stopped", _ALL, _bytes),
-    ("whole", _ALL, _bytes),
+    ("stopped", _TENSORS, changed_tree),
+    ("whole", _TENSORS, changed_tree),
+    ("stopped", _ALL, changed_bytes),
+    ("whole", _ALL, changed_bytes),
     ("stopped", _ALL, _swapped),
     ("stopped", _JSON, _value),
     ("whole", _ALL, _no_file),
     ("compared", _JSON, _value),
     ("stopped", _ALL, _no_file),
-    ("compared", _ALL, _bytes),
+    ("compared", _ALL, changed_bytes),
 )
