@@ -1,6 +1,8 @@
 """Teachers of any kind as modules that a `Player` holds."""
 
 import copy
+from collections import UserDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +60,22 @@ def test_a_network_that_sees_less_learns_as_it_would_alone() -> None:
     face(X).sum().backward()
     assert module.weight.grad is not None
     assert face.state_dict().keys() == {"module.weight", "module.bias"}
+
+
+class Wrapped(nn.Linear):
+    """Gives a mapping that is no dict, as tokenisers' and networks' of transformers are."""
+
+    def forward(self, x: Tensor) -> Any:
+        return UserDict(logits=super().forward(x), hidden=x)
+
+
+def test_outputs_that_hold_logits_are_taken_wherever_logits_are() -> None:
+    module = Wrapped(4, 3)
+    logits = told(nn.Linear.forward.__get__(module))
+    several = Ensemble([module, module], "both")
+    settle(several, "classes", 3)
+    torch.testing.assert_close(told(several).softmax(1), logits.softmax(1))
+    assert torch.equal(told(Seeing(module, "both", translation([2, 1, 0]))), logits.flip(1))
 
 
 def test_gradient_goes_through_the_translation() -> None:

@@ -280,8 +280,7 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
         raise wrong(
             f"the {role} changes its inputs in place: let it change a copy (no inplace=True in what comes first)"
         )
-    if not isinstance(logits, Tensor):
-        logits = _logits_in(logits)
+    logits = logits_in(logits)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise wrong(
@@ -293,8 +292,10 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     return logits
 
 
-def _logits_in(output: Any) -> Any:
-    """What an output holds as logits, as those of transformers do; itself where it has none."""
+def logits_in(output: Any) -> Any:
+    """The `logits` of an output that is an object or a mapping, as those of transformers; itself where it has none."""
+    if isinstance(output, Tensor):
+        return output
     if isinstance(output, Mapping):
         return output.get("logits", output)
     return getattr(output, "logits", output)

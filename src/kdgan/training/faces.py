@@ -12,7 +12,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.recorded import Recorded
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
-from kdgan.methods.player import evaluating, forward
+from kdgan.methods.player import evaluating, forward, logits_in
 from kdgan.training.answers import Reading, as_values, mean_of
 from kdgan.training.class_map import NOT_ONE_TO_ONE, Translation
 
@@ -51,7 +51,7 @@ class Seeing(nn.Module):
 
 def as_logits(answer: Any) -> Tensor:
     """The logits in what a network gave, with their gradient."""
-    found = answer.get("logits", answer) if isinstance(answer, dict) else getattr(answer, "logits", answer)
+    found = logits_in(answer)
     if not isinstance(found, Tensor) or found.ndim != 2:
         kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise wrong(f"the teacher must give logits of shape (B, K), not {kind}")
