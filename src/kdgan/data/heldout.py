@@ -100,7 +100,7 @@ class HeldOut:
             return HeldOut(stream, self.what, seed=self.seed, change=self.change)
         found = self.map(lambda batch: in_kind(batch, kind))
         for batch in found:
-            check_batch(batch, classes, self.what, kind)
+            check_batch(batch, classes=classes, what=self.what, kind=kind)
         return found
 
 

@@ -126,7 +126,7 @@ class Stream:
                         f"{what}: {name} are {kind_of(mine)}, but {kind_of(first)} in the first batch"
                     )
         if self.classes is not None:
-            check_batch(batch, self.classes, what, self.kind)
+            check_batch(batch, classes=self.classes, what=what, kind=self.kind)
         if logits is None:
             return batch
         check_finite(logits, what)

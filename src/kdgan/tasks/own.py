@@ -98,8 +98,8 @@ class OwnTask:
         classes = check_players(players, sample, "train")
         kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
         sample = in_kind(sample, kind)
-        check_batch(sample, classes, "train", kind)
-        form = _Form(kind, classes, device, size, seed, augment)
+        check_batch(sample, classes=classes, what="train", kind=kind)
+        form = _Form(kind, classes, device)
         if isinstance(data, Semi):
             others = data.unlabelled if isinstance(data.unlabelled, Batch) else data.unlabelled.like
             if others is not None:
@@ -240,15 +240,12 @@ class _Form:
     kind: Kind
     classes: int
     device: torch.device
-    size: int
-    seed: int
-    augment: Augmentation | None
 
     def put(self, data: Batch | Stream, sample: Batch | None) -> Batch | Stream:
         """The data with targets as losses take them, on the device; a stream that is held to its first batch's form."""
         if isinstance(data, Batch):
             data = in_kind(data, self.kind)
-            check_batch(data, self.classes, "train", self.kind)
+            check_batch(data, classes=self.classes, what="train", kind=self.kind)
             return data.to(self.device)
         like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)

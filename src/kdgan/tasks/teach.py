@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,6 @@ from kdgan.data.batch import Batch
 from kdgan.data.kept import random_views
 from kdgan.data.ordered import example_of, in_order, length_of, spread
 from kdgan.data.own import Data, Inputs, recordable
-from kdgan.data.seeds import seeded
 from kdgan.data.stream import Stream, one_pass
 from kdgan.errors import UsageError, wrong
 from kdgan.files import locked, make_folder, replacing, sync
@@ -30,8 +29,8 @@ from kdgan.training.check import check_choices
 from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars
 from kdgan.training.execution import unseen
-from kdgan.training.faces import Asked, Ensemble, known, networks
-from kdgan.training.players import on_device
+from kdgan.training.faces import Asked, Ensemble, known
+from kdgan.training.players import apart
 
 _SECONDS = 1.0
 """How long answers wait before they are written: what a kill costs, at most, beside the batch that is at work."""
@@ -109,7 +108,8 @@ def teach(
     make_folder(place.parent)
     with (
         training_bars() if progress else nullcontext(unseen) as shown,
-        _apart(face, where),
+        apart(where, 0, {"teacher": face}),
+        evaluating(face),
         locked(place.parent),
     ):
         parts = recordable(data, unlabelled)
@@ -133,19 +133,6 @@ def _checked_path(path: object) -> Path:
     if found.is_dir():
         raise wrong(f"{found} is a folder: give the path of a file")
     return found
-
-
-@contextmanager
-def _apart(face: nn.Module, device: torch.device) -> Iterator[None]:
-    """The teacher on the device, in `eval()` mode, whatever the caller was at; then all as it was."""
-    with (
-        torch.inference_mode(False),
-        torch.autocast(device.type, enabled=False),
-        on_device(device, *networks(face)),
-        evaluating(face),
-        seeded(0, device),
-    ):
-        yield
 
 
 def _check_order(parts: Sequence[Batch | Stream]) -> None:

@@ -22,7 +22,7 @@ from kdgan.tasks.recording import Columns, recorded
 from kdgan.training.answers import Gives, Reading
 from kdgan.training.class_map import ClassMap, translation
 from kdgan.training.estimators import Estimator
-from kdgan.training.faces import Asked, Ensemble, Known, Seeing, Sees, is_network, known, networks, settle
+from kdgan.training.faces import Asked, Ensemble, Known, Seeing, Sees, is_network, known, settle
 
 Teacher: TypeAlias = (
     "nn.Module | Callable[..., Any] | NDArray[Any] | Tensor | str | Path | Sequence[Any] | Any"
@@ -60,11 +60,6 @@ class Taught:
         """What is known of it for each training example, as numbers."""
         found = known(self.face)
         return Columns([each.rows for each in found]) if found else None
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """The caller's own modules, each on its device."""
-        return list(networks(self.face))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def check_players(
                 f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
             )
     if kind is not None:
-        check_batch(batch, count, what, kind, role)
+        check_batch(batch, classes=count, what=what, role=role, kind=kind)
     return count
 
 
