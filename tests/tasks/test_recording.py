@@ -1,4 +1,4 @@
-"""Columns of what is known of teachers, and what they are made into; the rest is tested through `distill`."""
+"""Logits are made as they are needed, and find their examples; the rest is tested through `distill`."""
 
 import pickle
 from typing import Any
@@ -11,35 +11,34 @@ from torch.utils.data import Dataset
 from kdgan.data import kept
 from kdgan.data.semi import Semi, make_feed
 from kdgan.tasks.own import OwnTask
-from kdgan.tasks.recording import Columns, Lazy
+from kdgan.tasks.recording import Lazy
 from kdgan.tasks.teachers import as_teacher
 from kdgan.training.answers import Reading
-from kdgan.training.faces import Ensemble, Known, known, settle
+from kdgan.training.faces import Ensemble, Known
 
 ONE, OTHER = (torch.randn(6, 3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
 
 
 def teacher(*logits: Tensor) -> Ensemble:
     face = Ensemble([Known(each.numpy(), [(Reading(), 3)]) for each in logits], "both")
-    settle(face, "classes", 3)
+    face.settle("classes", 3)
     return face
-
-
-def test_rows_of_several_lie_side_by_side() -> None:
-    rows = Columns([each.rows for each in known(teacher(ONE, OTHER))])
-    assert torch.equal(torch.as_tensor(rows[2]), torch.cat([ONE[2], OTHER[2]]))
-    assert torch.equal(torch.as_tensor(rows[1:3]), torch.cat([ONE[1:3], OTHER[1:3]], 1))
-    assert len(rows) == 6
 
 
 def test_rows_become_logits_as_they_are_asked_for() -> None:
     face = teacher(ONE, OTHER)
-    lazy = Lazy(face, Columns([each.rows for each in known(face)]))
+    lazy = Lazy(face, 0, 6)
     expected = ((ONE.softmax(1) + OTHER.softmax(1)) / 2).log()
     torch.testing.assert_close(lazy[0:6], expected)
     torch.testing.assert_close(lazy[4], expected[4])
     assert len(lazy) == 6
     torch.testing.assert_close(pickle.loads(pickle.dumps(lazy))[3], expected[3])  # noqa: S301
+    some = Lazy(face, 2, 3)
+    torch.testing.assert_close(some[1:], expected[3:5])
+    torch.testing.assert_close(some[2], expected[4])
+    for row in (-1, 3):
+        with pytest.raises(IndexError, match=f"row {row} of 3"):
+            some[row]
 
 
 class Items(Dataset[Any]):
@@ -79,7 +78,7 @@ def test_examples_that_are_read_anew_with_and_without_labels(
         seed=0,
         augment=None,
         unlabelled=Items(100, labels=False),
-        logits=taught.rows,
+        recorded=taught.count,
     )
     taught.settle(task)
     shown: list[tuple[str, int, int]] = []

@@ -42,6 +42,7 @@ class Batch:
         teacher_saw: the inputs that those are of; a copy with other inputs has neither.
         recorded: the logits are all that there is of a teacher, and stand for these examples in any view.
         scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
+        places: of the examples among all that were read, whole numbers `(B,)`, while they are needed, else None.
         labelled: which examples have a label, bool `(B,)`; None where all have. Always found from the targets.
 
     Raises:
@@ -55,6 +56,7 @@ class Batch:
     teacher_saw: Form | None = None
     scale: Scaling | None = field(default=None, kw_only=True)
     recorded: bool = field(default=False, kw_only=True)
+    places: Tensor | None = field(default=None, kw_only=True)
     labelled: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Batch:
             if part is not None and part.ndim == 0:
                 raise UsageError(f"{name} are a single number: each row is an example")
         self._set("targets", _plain_targets(self.targets))
-        for name in ("targets", "privileged", "teacher_logits"):
+        for name in ("targets", "privileged", "teacher_logits", "places"):
             part = getattr(self, name)
             count = None if part is None else length(part)
             if count not in (None, len(self)):
@@ -148,7 +150,7 @@ class Batch:
     def _map(self, change: Callable[[Any], Any]) -> Batch:
         """All parts changed alike, with nothing to be checked again."""
         inputs = change(self.inputs)
-        logits, labelled = self.teacher_logits, self.labelled
+        logits, labelled, places = self.teacher_logits, self.labelled, self.places
         return self._with(
             inputs=inputs,
             targets=change(self.targets),
@@ -156,6 +158,7 @@ class Batch:
             teacher_logits=None if logits is None else change(logits),
             teacher_saw=None if logits is None else inputs,
             labelled=None if labelled is None else change(labelled),
+            places=None if places is None else change(places),
         )
 
     def _with(self, **changes: Any) -> Batch:

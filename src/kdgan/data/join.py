@@ -26,6 +26,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         raise UsageError("privileged information is in some batches and not in others")
     targets = _alike(batches)
     logits = [batch.teacher_logits for batch in batches if batch.teacher_logits is not None]
+    places = [batch.places for batch in batches if batch.places is not None]
     marks = None
     if any(batch.labelled is not None for batch in batches):
         marks = torch.cat([_marks(batch) for batch in batches])
@@ -39,6 +40,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         teacher_saw=inputs if complete else None,
         recorded=complete and all(batch.recorded for batch in batches),
         labelled=marks,
+        places=torch.cat(places) if len(places) == len(batches) else None,
     )
 
 

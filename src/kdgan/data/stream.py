@@ -31,7 +31,7 @@ from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
 from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
-from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits, check_finite
+from kdgan.data.recorded import CollateWithLogits, ExamplesWithLogits, Recorded, WithLogits, check_finite
 from kdgan.data.seeds import RandomState, mixed, seed_everything
 from kdgan.data.targets import Kind, check_batch, in_kind
 from kdgan.errors import KdganError, UsageError, failed
@@ -93,7 +93,8 @@ class Stream:
             vars(loader).update(dataset=AtOnce(data), collate_fn=as_it_is)
         if self.logits is not None:
             vars(loader).update(
-                dataset=WithLogits(loader.dataset, self.logits), collate_fn=CollateTold(loader.collate_fn)
+                dataset=WithLogits(loader.dataset, self.logits),
+                collate_fn=CollateWithLogits(loader.collate_fn),
             )
         return loader
 
@@ -109,7 +110,7 @@ class Stream:
         logits: Tensor | None = None
         found: Any = part
         if self.logits is not None:
-            if not isinstance(part, Told):
+            if not isinstance(part, ExamplesWithLogits):
                 raise UsageError(f"{what} gives batches past the teacher's logits: give a plain DataLoader")
             found, logits = part.examples, part.logits
         if self.beside is not None:
@@ -245,9 +246,14 @@ class LoaderFeed:
             outside.restore()
 
 
+def is_plain(loader: DataLoader[Any]) -> bool:
+    """Whether it gives its batches as torch's own does, by the places that its sampler says."""
+    return type(loader).__iter__ is DataLoader.__iter__
+
+
 def _is_even(loader: DataLoader[Any]) -> bool:
     """Whether every pass is sure to have as many batches as the loader says."""
-    if type(loader).__iter__ is not DataLoader.__iter__ or type(loader).__len__ is not DataLoader.__len__:
+    if not is_plain(loader) or type(loader).__len__ is not DataLoader.__len__:
         return False
     sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
     if type(sampler) is BatchSampler:

@@ -267,7 +267,7 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     """
     if isinstance(batch.inputs, Pieces):
         return torch.cat([forward(role, module, piece) for piece in batch.pieces()])
-    positional, named = arguments(role, batch.standardised(), getattr(module, "sees", "both"))
+    positional, named = arguments(role, batch.standardised(), called_with(module))
     given = [*positional, *named.values()]
     before = _versions(given)
     try:
@@ -290,6 +290,11 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     if not logits.is_floating_point():
         raise UsageError(f"the {role} must give logits of a floating type, not {logits.dtype}")
     return logits
+
+
+def called_with(module: nn.Module) -> str:
+    """What a player that says so itself is called with where there is privileged information, see `arguments`."""
+    return getattr(module, "sees", "both")
 
 
 def logits_in(output: Any) -> Any:

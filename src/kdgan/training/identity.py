@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +33,16 @@ _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that every module has: its parts, mode and hooks."""
 _AGAIN = 8
 """Batches that are read a second time, to see whether they are the same."""
+
+
+class LeavingOut(nn.Module):
+    """A module of which some attributes tell nothing of what it is.
+
+    Attributes:
+        left_out: their names.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ()
 
 
 def of_data(data: Batch) -> str:
@@ -139,7 +149,7 @@ def of_form(module: nn.Module) -> str:
         own = {
             key: value
             for key, value in vars(part).items()
-            if key not in (*_OF_ANY_MODULE, *getattr(type(part), "apart", ()))
+            if key not in (*_OF_ANY_MODULE, *(part.left_out if isinstance(part, LeavingOut) else ()))
             and not (key[:1] == "_" and home.startswith("torch."))
         }
         settings = _Content()
