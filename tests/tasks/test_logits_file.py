@@ -57,7 +57,7 @@ def test_examples_are_known_by_their_places(tmp_path: Path, places: Any) -> None
     some = torch.arange(5)[places]
     file.check(places, Batch(x, y)[some])
     for other in (some.flip(0), torch.tensor([1, 2, 2])):
-        with refused("holds the logits of other data than train, or of these in another order"):
+        with refused("holds the logits of other training data, or of these in another order"):
             file.check(places, Batch(x, y)[other])
 
 

@@ -85,7 +85,7 @@ class Batch:
         if self.teacher_logits is None or not (self.recorded or _is_same(self.teacher_saw, self.inputs)):
             self._set("teacher_logits", None)
             self._set("teacher_saw", None)
-        self._set("labelled", _labelled(self.targets))
+        self._set("labelled", labelled(self.targets))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -200,12 +200,15 @@ def _is_none(targets: Tensor) -> Tensor:
     return (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
 
 
-def _labelled(targets: Tensor) -> Tensor | None:
-    """Which examples have a label; None where all have."""
-    if targets.is_floating_point():
-        missing = targets.isnan() if targets.ndim == 1 else targets.isnan().all(1)
-    else:
-        missing = _is_none(targets)
+def labelled(targets: Tensor) -> Tensor | None:
+    """Which examples have a label, bool `(B,)`; None where all have.
+
+    Args:
+        targets: class indices `(B,)` or weights or bits of labels `(B, K)`; see `Batch` for what stands for no label.
+    """
+    missing = targets.isnan() if targets.is_floating_point() else _is_none(targets)
+    if missing.ndim > 1:
+        missing = missing.all(1)
     return ~missing if bool(missing.any()) else None
 
 

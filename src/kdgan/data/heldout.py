@@ -49,7 +49,7 @@ class HeldOut:
             yield from self.batches
             return
         found: list[Tensor] = []
-        for batch in one_pass(self.batches, self.what, self.seed):
+        for batch in one_pass(self.batches, self.seed):
             known = labelled_rows(batch)
             if len(known):
                 known = known if self.change is None else self.change(known)
@@ -116,10 +116,10 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
     if isinstance(source, Batch):
         return HeldOut([all_labelled(checked(source, what), what)], what)
     loader = source if isinstance(source, DataLoader) else batched(source, AT_ONCE)
-    stream, batches = Stream(loader), _batches(loader)
+    stream, batches = Stream(loader, name=what), _batches(loader)
     kept: list[Batch] = []
     size = count = 0
-    for part in one_pass(stream, what, seed):
+    for part in one_pass(stream, seed):
         found = labelled_rows(checked(part, what, count))
         count += len(part)
         size += bytes_of(found)

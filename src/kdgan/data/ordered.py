@@ -31,13 +31,13 @@ def length_of(data: Batch | Stream) -> int:
     return len(source)
 
 
-def example_of(stream: Stream, place: int, what: str = "train") -> Batch:
+def example_of(stream: Stream, place: int) -> Batch:
     """One example of a Dataset, or of a loader's, as a batch."""
     source: Any = stream.source
     if not isinstance(source, DataLoader):
-        return stream.checked(collate([source[place]]), what)
+        return stream.checked(collate([source[place]]))
     own = collate if source.collate_fn is default_collate else source.collate_fn
-    return stream.checked(own([source.dataset[place]]), what)
+    return stream.checked(own([source.dataset[place]]))
 
 
 def spread(count: int, most: int) -> list[int]:

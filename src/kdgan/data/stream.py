@@ -68,6 +68,7 @@ class Stream:
         kind: of task, which says what targets are.
         beside: labelled examples, of the form of whose inputs these are: then nobody looks at labels here.
         logits: of a teacher for each example `(N, K)`, in the order of the data set, where they were recorded.
+        name: of the data in messages.
     """
 
     source: DataLoader[Any] | Dataset[Any]
@@ -76,6 +77,7 @@ class Stream:
     kind: Kind = "classes"
     beside: Batch | None = None
     logits: Recorded | None = None
+    name: str = "train"
 
     def loader(self, size: int) -> DataLoader[Any]:
         """Its batches; of `size` examples where it has none of its own."""
@@ -105,8 +107,9 @@ class Stream:
             return False
         return batches.batch_size > 1 and len(batches.sampler) % batches.batch_size == 1  # type: ignore[arg-type]
 
-    def checked(self, part: object, what: str) -> Batch:
+    def checked(self, part: object) -> Batch:
         """A batch of it; once the form of all is known, with that, finite numbers, and targets among the classes."""
+        what = self.name
         logits: Tensor | None = None
         found: Any = part
         if self.logits is not None:
@@ -134,20 +137,20 @@ class Stream:
         return replace(batch, teacher_logits=logits, recorded=True)
 
 
-def one_pass(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
+def one_pass(stream: Stream, seed: int) -> Iterator[Batch]:
     """The batches of one pass, on the CPU; always the same for a seed.
 
     Raises:
         UsageError: if it has no length and does not seem to end.
     """
-    feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"), what=what)
+    feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"))
     most = math.inf if hasattr(feed.loader.dataset, "__len__") else MOST_WITHOUT_LENGTH
     count = 0
     while (part := feed.within_pass()) is not None:
         count += len(part)
         if count > most:
             raise UsageError(
-                f"{what} does not say how many examples it has, and has more than {most:,}: does it end?"
+                f"{stream.name} does not say how many examples it has, and has more than {most:,}: does it end?"
             )
         yield part
 
@@ -166,7 +169,6 @@ class LoaderFeed:
         seed: of order and views.
         device: where batches go.
         augment: other views of a batch of inputs, or None.
-        what: its name in messages.
     """
 
     def __init__(
@@ -177,11 +179,10 @@ class LoaderFeed:
         seed: int,
         device: torch.device,
         augment: Augmentation | None = None,
-        what: str = "train",
     ) -> None:
-        self.data, self.seed, self.device, self.what = data, seed, device, what
+        self.data, self.seed, self.device, self.what = data, seed, device, data.name
         self.augment, self._generator = augment, torch.Generator(device)
-        with own_data(what):
+        with own_data(self.what):
             self.loader = data.loader(size)
             self._length = len(self.loader) if _is_even(self.loader) else 0
         self._own = _generators(self.loader)
@@ -220,7 +221,7 @@ class LoaderFeed:
             return None
         self._next += 1
         try:
-            return self.data.checked(part, self.what)
+            return self.data.checked(part)
         except UsageError as error:
             raise UsageError(
                 f"{error} (batch {self._next - self._first} of pass {self._pass + 1})"

@@ -156,7 +156,7 @@ class LogitsFile:
         """Raises a UsageError unless the rows at these places are of these examples."""
         if not same(self.examples[places], numbers(batch)).all():
             raise wrong(
-                f"{self.path} holds the logits of other data than train, or of these in another order: ask the teacher "
+                f"{self.path} holds the logits of other training data, or of these in another order: ask the teacher "
                 "about these (kdgan.teach), or give those that it was asked about"
             )
 

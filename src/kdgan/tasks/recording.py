@@ -84,7 +84,7 @@ class _Recording:
         ordered = in_order(data, 256)
         assert ordered is not None
         found, place = [], first
-        for batch in one_pass(ordered, "train", 0):
+        for batch in one_pass(ordered, 0):
             places = torch.arange(place, place + len(batch))
             found += [each.cpu() for each in self._asked(replace(batch, places=places))]
             place += len(batch)

@@ -80,7 +80,7 @@ def teach(
 
     Raises:
         UsageError: if teacher and data do not fit, or the file is of another teacher or of other data.
-        RunError: if the teacher fails; what it said until then is kept.
+        RunError: if the teacher fails; its answers until then are kept.
 
     Example:
         >>> import tempfile, torch
@@ -135,18 +135,18 @@ def _checked_path(path: object) -> Path:
 
 
 def _check_order(parts: Sequence[Batch | Stream]) -> None:
-    for what, part in zip(("train", "unlabelled"), parts, strict=False):
+    for part in parts:
         if isinstance(part, Batch):
             continue
         if data_set_of(part) is None:
             raise UsageError(
-                f"{what} has no order of its own, so that a file cannot say which example a row is of: give a Dataset, "
-                "or a DataLoader of one"
+                f"{part.name} has no order of its own, so that a file cannot say which example a row is of: give a "
+                "Dataset, or a DataLoader of one"
             )
-        if random_views(part, what):
+        if random_views(part):
             raise UsageError(
-                f"{what} gives another view of an example each time it is asked, and a file holds what a teacher says "
-                "of one: leave random transforms to augment="
+                f"{part.name} gives another view of an example each time it is asked, and a file holds what a teacher "
+                "says of one: leave random transforms to augment="
             )
 
 
@@ -275,7 +275,7 @@ class _Asking:
             else:
                 ordered = in_order(part, self.size, start)
                 assert ordered is not None
-                yield from one_pass(ordered, "train", 0)
+                yield from one_pass(ordered, 0)
 
 
 def _read_as(member: Face) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What a teacher of any kind says of examples, brought to logits of the student's classes."""
+"""The answers of a teacher of any kind, brought to logits of the student's classes."""
 
 from __future__ import annotations
 

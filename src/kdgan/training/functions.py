@@ -15,7 +15,7 @@ from kdgan.training.faces import Face, Sees
 
 
 class Asked(Face):
-    """A function of one's own, asked for what it says of examples.
+    """A function of one's own, asked for its logits of examples.
 
     It is called with what a network would be called with, in memory of its own: tensors on the CPU, or arrays where the
     caller's data are arrays.

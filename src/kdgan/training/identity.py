@@ -46,7 +46,7 @@ class LeavingOut(nn.Module):
 
 
 def of_data(data: Batch) -> str:
-    """A hash of the tensors, and of what a teacher said of them where that was recorded."""
+    """A hash of the tensors, and of a teacher's logits of them where they were recorded."""
     parts: list[Form] = [part for part in data.parts() if part is not None]
     if data.recorded and data.teacher_logits is not None:
         parts.append(data.teacher_logits)
