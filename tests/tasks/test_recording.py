@@ -16,7 +16,8 @@ from kdgan.tasks.teachers import Taught, as_teacher
 from kdgan.training import identity
 from kdgan.training.answers import Reading
 from kdgan.training.execution import unseen
-from kdgan.training.faces import Ensemble, Known
+from kdgan.training.faces import Ensemble
+from kdgan.training.known import Known
 from support import refused
 
 ONE, OTHER = (torch.randn(6, 3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))

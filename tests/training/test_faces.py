@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.methods.player import Player
-from kdgan.training import identity
 from kdgan.training.answers import Reading
 from kdgan.training.class_map import translation
-from kdgan.training.faces import Ensemble, Known, Seeing, as_face, is_network, networks
+from kdgan.training.faces import Ensemble, Seeing, as_face, is_network, networks
 from kdgan.training.functions import Asked
+from kdgan.training.known import Known
 from support import refused
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
@@ -127,35 +127,6 @@ def test_a_network_of_ones_own_is_a_face_that_changes_nothing() -> None:
     assert module.training
     assert as_face(face) is face
     assert face.fingerprint() == as_face(linear()).fingerprint() != as_face(linear(1)).fingerprint()
-
-
-def test_the_first_number_that_is_wrong_is_named_by_its_place_among_all() -> None:
-    values = np.zeros((9000, 3), np.float32)
-    values[8765, 1] = np.nan
-    with refused("logits of example 8765 are not finite"):
-        Known(values, [(Reading(), 3)]).settle("classes", 3)
-
-
-def test_what_a_function_holds_is_no_part_of_the_players_form() -> None:
-    one, other = asked(1), asked(2)
-    assert identity.of_form(one) == identity.of_form(other)
-    other.keep_fingerprint()
-    assert identity.of_form(one) != identity.of_form(other)
-    assert identity.of_form(recorded(1)) == identity.of_form(recorded(2))
-
-
-@pytest.mark.parametrize("arrays", [False, True])
-def test_a_function_gets_memory_of_its_own(arrays: bool) -> None:
-    def spoil(x: Tensor | np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        assert isinstance(x, np.ndarray) == arrays
-        x[:] = 0
-        return torch.zeros(len(x), 3)
-
-    face = Asked(spoil, Reading(), "both", arrays=arrays)
-    face.settle("classes", 3)
-    before = X.clone()
-    Player("teacher", face, None)(BATCH)
-    assert torch.equal(X, before)
 
 
 def test_faces_can_be_copied() -> None:

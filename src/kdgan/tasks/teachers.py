@@ -22,8 +22,9 @@ from kdgan.tasks.recording import recorded
 from kdgan.training.answers import Gives, Reading
 from kdgan.training.class_map import ClassMap, translation
 from kdgan.training.estimators import Estimator
-from kdgan.training.faces import Ensemble, Known, Seeing, Sees, as_face
+from kdgan.training.faces import Ensemble, Seeing, Sees, as_face
 from kdgan.training.functions import Asked
+from kdgan.training.known import Known
 
 Teacher: TypeAlias = (
     "nn.Module | Callable[..., Any] | NDArray[Any] | Tensor | str | Path | Sequence[Any] | Any"
