@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import MANY, Data, Inputs, updates_in
-from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import FeatureLoss, Loss
@@ -34,9 +33,9 @@ from kdgan.training.config import Training, plain_number, whole_number, whole_se
 from kdgan.training.devices import find_device, precision_on
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
-from kdgan.training.faces import is_network, networks
+from kdgan.training.faces import is_network
 from kdgan.training.home import Home, described
-from kdgan.training.players import build_players, copied, on_device
+from kdgan.training.players import apart, build_players, copied
 from kdgan.training.trainer import Own, Trained, Trainer
 
 DEFAULT, DEFAULT_FOR_KEPT = "kdgan", "distn"
@@ -472,25 +471,6 @@ class Call:
             chosen={role: run.best for role, run in runs.items() if run.best is not None},
             ended={role: run.updates for role, run in runs.items() if run.updates < trainer.planned},
         )
-
-
-@contextmanager
-def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
-    modes = [(part, part.training) for part in modules["teacher"].modules()]
-    # Loaders, random transforms and layers draw from global generators too.
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-        on_device(device, *(each for module in modules.values() for each in networks(module))),
-        seeded(seed % 2**32, device),
-    ):
-        try:
-            yield
-        finally:
-            for part, mode in modes:
-                part.training = mode
 
 
 def settings_of(training: Training | None, device: torch.device, **named: Any) -> Training:

@@ -62,9 +62,9 @@ def test_targets_of_no_known_form_are_refused(targets: Tensor) -> None:
         Batch(X, targets)
 
 
-@pytest.mark.parametrize("name", ["targets", "privileged", "teacher_logits"])
+@pytest.mark.parametrize("name", ["targets", "privileged", "teacher_logits", "places"])
 def test_parts_of_another_length_are_refused(name: str) -> None:
-    parts = {"inputs": X, "targets": Y, "privileged": X, "teacher_logits": X}
+    parts = {"inputs": X, "targets": Y, "privileged": X, "teacher_logits": X, "places": Y}
     with refused(f"6 inputs but 5 {name}"):
         Batch(**{**parts, name: parts[name][:5]})
 

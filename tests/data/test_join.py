@@ -55,6 +55,7 @@ def test_without_labels_says_so_in_the_form_of_others() -> None:
         assert again.labelled is not None
         assert torch.equal(again.labelled, found.labelled)
         assert found.privileged is X
+    assert torch.equal(without_labels(Batch(X, Y)).targets, torch.full((6,), -1))
 
 
 def test_what_does_not_belong_together() -> None:

@@ -45,7 +45,7 @@ class Twice(DataLoader[Any]):
 
 def read(stream: Stream | None) -> Tensor:
     assert stream is not None
-    return torch.cat([batch.tensor for batch in one_pass(stream, "train", 0)])
+    return torch.cat([batch.tensor for batch in one_pass(stream, 0)])
 
 
 @pytest.mark.parametrize("start", [0, 4, 10])
@@ -81,7 +81,7 @@ def test_what_has_no_order(source: Any) -> None:
 def test_random_views_are_seen() -> None:
     for random in (False, True):
         for source in (Items(random), DataLoader(Items(random), batch_size=4)):
-            assert random_views(Stream(source), "train") is random
+            assert random_views(Stream(source)) is random
 
 
 def test_places_from_the_first_to_the_last() -> None:

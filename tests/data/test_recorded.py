@@ -1,5 +1,6 @@
-"""What a teacher said of an example finds it, in any order."""
+"""Logits of a teacher find their examples, in any order."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from kdgan.data import Batch
+from kdgan.data.ordered import length_of
 from kdgan.data.own import training_data
-from kdgan.data.recorded import Rows, numbers, rows_of
+from kdgan.data.recorded import numbers
 from kdgan.data.semi import Semi, make_feed
 from kdgan.data.stream import Stream
 from support import refused
@@ -61,6 +63,24 @@ def check(batch: Batch, logits: Tensor = LOGITS) -> None:
     assert torch.equal(batch.teacher_logits, logits[rows])
 
 
+def with_logits(data: Any, unlabelled: Any = None, *, logits: Any) -> Any:
+    """Training data with logits that were recorded: by the places of tensors, and in the order of a stream."""
+    first = 0
+
+    def put(part: Any) -> Any:
+        nonlocal first
+        if isinstance(part, Stream):
+            first, start = first + length_of(part), first
+            return replace(part, logits=logits[start:first])
+        assert part.places is not None
+        first += len(part)
+        found = numbers(logits[part.places.numpy()])
+        return replace(part, teacher_logits=found, recorded=True, places=None)
+
+    found = training_data(data, unlabelled, recorded=len(logits))
+    return Semi(put(found.labelled), put(found.unlabelled)) if isinstance(found, Semi) else put(found)
+
+
 def in_file(folder: Path) -> Any:
     np.save(folder / "logits.npy", LOGITS.numpy())
     return np.load(folder / "logits.npy", mmap_mode="r")
@@ -75,7 +95,7 @@ def test_every_row_finds_its_example(form: str, kind: str, tmp_path: Path) -> No
         "half": lambda: LOGITS.half().numpy(),
         "file": lambda: in_file(tmp_path),
     }[kind]()
-    data = training_data(FORMS[form], logits=logits)
+    data = with_logits(FORMS[form], logits=logits)
     feed = make_feed(data, 4, seed=0, device=CPU)
     for step in range(9):
         check(feed(step))
@@ -85,7 +105,7 @@ def test_every_row_finds_its_example(form: str, kind: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("form", ["Batch", "views", "shuffled"])
 def test_they_stay_in_other_views(form: str) -> None:
-    data = training_data(FORMS[form], logits=LOGITS)
+    data = with_logits(FORMS[form], logits=LOGITS)
     feed = make_feed(data, 4, seed=0, device=CPU, augment=lambda x, generator: x + 0.01)
     for step in range(5):
         check(feed(step))
@@ -94,14 +114,14 @@ def test_they_stay_in_other_views(form: str) -> None:
 def test_a_part_of_a_data_set_has_an_order_of_its_own() -> None:
     part = Subset(PLAIN, [4, 2, 9])
     mine = torch.tensor([[4.0], [2.0], [9.0]])
-    feed = make_feed(training_data(DataLoader(part, 2, shuffle=True), logits=mine), 2, seed=0, device=CPU)
+    feed = make_feed(with_logits(DataLoader(part, 2, shuffle=True), logits=mine), 2, seed=0, device=CPU)
     for step in range(4):
         batch = feed(step)
         assert torch.equal(batch.teacher_logits, batch.tensor)  # type: ignore[arg-type]
 
 
 def test_labelled_and_unlabelled_examples_in_one_go() -> None:
-    data = training_data((X, Y.where(Y != 1, -1)), logits=LOGITS)
+    data = with_logits((X, Y.where(Y != 1, -1)), logits=LOGITS)
     assert isinstance(data, Semi)
     for part in (data.labelled, data.unlabelled):
         assert isinstance(part, Batch)
@@ -118,7 +138,7 @@ def test_rows_of_train_come_before_those_of_unlabelled(form: str, other: str) ->
         "DataLoader": DataLoader(TensorDataset(more, torch.zeros(7)), 3, shuffle=True),
     }[other]
     logits = torch.arange(3.0 * (COUNT + 7)).view(-1, 3)
-    data = training_data(FORMS[form], unlabelled, logits=logits)
+    data = with_logits(FORMS[form], unlabelled, logits=logits)
     feed = make_feed(data, 8, seed=0, device=CPU)
     for step in range(6):
         batch = feed(step)
@@ -126,7 +146,7 @@ def test_rows_of_train_come_before_those_of_unlabelled(form: str, other: str) ->
         assert torch.equal(batch.teacher_logits, logits[batch.tensor.flatten().floor().long()])
     for count in (COUNT + 6, COUNT + 8):
         with refused(f"the teacher's logits are of {count - COUNT} examples, but unlabelled has 7"):
-            training_data(FORMS[form], unlabelled, logits=torch.zeros(count, 3))
+            training_data(FORMS[form], unlabelled, recorded=count)
 
 
 class Flow(IterableDataset[Any]):
@@ -145,36 +165,31 @@ def test_where_nobody_knows_whose_they_are() -> None:
     whole = TensorDataset(X.unsqueeze(0), Y.unsqueeze(0))  # one item that is a batch
     for data in (Flow(), DataLoader(Flow(), 4), Reordered(PLAIN, 4), DataLoader(whole, batch_size=None)):
         with refused("train has no order of its own", "give a Dataset, or the teacher itself"):
-            training_data(data, logits=LOGITS)
+            training_data(data, recorded=COUNT)
     for count in (COUNT - 1, COUNT + 1):
         for form in ("tuple", "views", "shuffled"):
             with refused(f"the teacher's logits are of {count} examples, but train has {COUNT}"):
-                training_data(FORMS[form], logits=torch.zeros(count, 3))
+                training_data(FORMS[form], recorded=count)
 
 
 def test_numbers_that_are_none() -> None:
     spoilt = LOGITS.clone()
     spoilt[5, 1] = float("nan")
-    with refused("train: the teacher's logits of example 5 hold NaN"):
-        training_data((X, Y), logits=spoilt)
-    data = training_data(DataLoader(PLAIN, 4), logits=spoilt)
+    data = with_logits(DataLoader(PLAIN, 4), logits=spoilt)
     feed = make_feed(data, 4, seed=0, device=CPU)
     feed(0)
     with refused("train: the teacher's logits of example 1 hold NaN", "(batch 2 of pass 1)"):
         feed(1)
-
-
-def test_rows_of_rows() -> None:
-    one, rest = rows_of(Batch(X, Y), torch.arange(20), "train", last=False)
-    two, rest = rows_of(Batch(X[:3], Y[:3]), rest, "more", last=False)
-    assert [int(row) for row in one] == list(range(13))
-    assert [int(row) for row in two] == [13, 14, 15]
-    assert rest[1:3].tolist() == [17, 18]
-    assert two[:2].tolist() == [13, 14]
-    assert len(rest) == 4
-    for row in (-1, 4):
-        with pytest.raises(IndexError):
-            rest[row]
-    assert isinstance(rest, Rows)
     assert numbers([[1, 2]]).dtype == torch.float32
-    assert isinstance(training_data(FORMS["in order"], logits=LOGITS), Stream)
+
+
+def test_places_are_known_where_they_are_asked_for() -> None:
+    more = torch.arange(COUNT, COUNT + 7.0).unsqueeze(1)
+    for labels in (Y, Y.where(Y != 1, -1)):
+        data = training_data((X, labels), more, recorded=COUNT + 7)
+        assert isinstance(data, Semi)
+        for part in (data.labelled, data.unlabelled):
+            assert isinstance(part, Batch)
+            assert part.places is not None
+            assert torch.equal(part.places, part.tensor.flatten().long())
+    assert training_data((X, Y)).places is None  # type: ignore[union-attr]

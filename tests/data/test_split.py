@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kdgan.data import Batch, Source, load, split
+from kdgan.data.join import without_labels
 from kdgan.data.semi import Semi, make_feed
 from kdgan.data.split import VALIDATION_MOST, Scale, scaled
-from kdgan.data.unlabelled import without_labels
 from support import refused
 
 AS_IT_IS = Scale(torch.zeros(1), torch.ones(1))

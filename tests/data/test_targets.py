@@ -115,17 +115,26 @@ def test_targets_that_nobody_can_be_right_about(
     targets: Tensor, classes: int, kind: Any, parts: tuple[str, ...]
 ) -> None:
     with refused("train: ", *parts):
-        check_labels(targets, classes, "train", kind=kind)
+        check_labels(targets, classes=classes, what="train", kind=kind)
 
 
 def test_rows_without_a_label_are_held_to_nothing() -> None:
-    check_batch(Batch(torch.zeros(3, 1), torch.tensor([-1, 2, -100])), 3, "train", "classes")
-    check_batch(Batch(torch.zeros(2, 1), torch.tensor([-1, -1])), 3, "train", "classes")
     check_batch(
-        Batch(torch.zeros(2, 1), torch.tensor([[NAN, NAN, NAN], [1, 1, 0]])), 3, "train", "multilabel"
+        Batch(torch.zeros(3, 1), torch.tensor([-1, 2, -100])), classes=3, what="train", kind="classes"
+    )
+    check_batch(Batch(torch.zeros(2, 1), torch.tensor([-1, -1])), classes=3, what="train", kind="classes")
+    check_batch(
+        Batch(torch.zeros(2, 1), torch.tensor([[NAN, NAN, NAN], [1, 1, 0]])),
+        classes=3,
+        what="train",
+        kind="multilabel",
     )
     with refused("lie in 2..3"):
-        check_batch(Batch(torch.zeros(3, 1), torch.tensor([-1, 2, 3])), 3, "train", "classes")
+        check_batch(
+            Batch(torch.zeros(3, 1), torch.tensor([-1, 2, 3])), classes=3, what="train", kind="classes"
+        )
     # One of several labels that is missing is no missing row: it would count as the label -1.
     with refused("targets of example 0 are no labels"):
-        check_batch(Batch(torch.zeros(1, 1), torch.tensor([[1, -1, 0]])), 3, "train", "multilabel")
+        check_batch(
+            Batch(torch.zeros(1, 1), torch.tensor([[1, -1, 0]])), classes=3, what="train", kind="multilabel"
+        )

@@ -9,7 +9,7 @@ import torch
 
 from kdgan.errors import Diverged
 from kdgan.tasks.choice import evaluated
-from kdgan.tasks.metrics import DEFAULTS, METRICS, Kind, best, labelled, less_is_better, majority, metric
+from kdgan.tasks.metrics import DEFAULTS, METRICS, Kind, best, less_is_better, majority, metric, with_label
 from kdgan.tasks.scores import accuracy, balanced_accuracy
 from support import refused
 
@@ -83,21 +83,27 @@ def test_rows_without_a_label_are_left_out() -> None:
         for name in ("accuracy", "log_loss", "ece", "balanced_accuracy"):
             assert metric(name, "classes")(LOGITS, y) == metric(name, "classes")(rows, targets)
     weights = torch.tensor([[1.0, 0, 0], [NAN, NAN, NAN], [0, 0, 1.0], [NAN, NAN, NAN]])
-    assert torch.equal(labelled(LOGITS, weights)[0], LOGITS[::2])
+    assert torch.equal(with_label(LOGITS, weights)[0], LOGITS[::2])
     bits = torch.tensor([1.0, NAN, 0.0, NAN])
     assert metric("log_loss", "binary")(LOGITS[:, :1], bits) == metric("log_loss", "binary")(
         LOGITS[::2, :1], bits[::2]
     )
     assert evaluated({"n": lambda logits, targets: len(logits)}, LOGITS, y) == {"n": 2}
     assert majority(y) == 50
+    # What stands for no label in a Batch does so here.
+    assert metric("log_loss", "classes")(LOGITS, y.where(y != -1, -100)) == metric("log_loss", "classes")(
+        LOGITS, y
+    )
+    rows = torch.tensor([[1, 0, 1], [-1, -1, -1], [0, 1, 0], [0, 0, 1]])
+    assert torch.equal(with_label(LOGITS, rows)[1], rows[[0, 2, 3]])
     for none in (torch.full((4,), -1), torch.full((4,), NAN), torch.full((4, 3), NAN)):
         with refused("no example has a label"):
-            labelled(LOGITS, none)
+            with_label(LOGITS, none)
         with refused("no example has a label"):
             evaluated({"n": lambda logits, targets: len(logits)}, LOGITS, none)
     weights[1, 0] = 0.5
     with refused("NaN in part"):
-        labelled(LOGITS, weights)
+        with_label(LOGITS, weights)
 
 
 def test_what_is_no_target_or_no_logit_is_never_a_number() -> None:

@@ -232,7 +232,7 @@ def test_another_teacher_or_other_data(tmp_path: Path) -> None:
         ask(big(), (X, Y), path, teacher_sees="inputs")
     ask(big(), (X, Y + 0), path)
     for data in ((other, Y), (X.flip(0), Y)):
-        with refused("holds the logits of other data than train, or of these in another order"):
+        with refused("holds the logits of other training data, or of these in another order"):
             run(path, data)
     with refused("the teacher's logits are of 90 examples, but train has 80"):
         run(path, (X[:80], Y[:80]))
@@ -242,7 +242,7 @@ def test_another_teacher_or_other_data(tmp_path: Path) -> None:
 def test_data_that_are_read_anew_are_looked_at(tmp_path: Path) -> None:
     path = ask(big(), loader(), tmp_path / "t")
     run(path, loader())
-    with refused("of other data than train"):
+    with refused("of other training data"):
         run(path, loader(shift=1.0))
     with refused("another teacher or other data"):
         ask(big(), loader(shift=1.0), path)
@@ -315,7 +315,7 @@ def test_what_is_privileged_need_not_be_there_later(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_file(path)["logits"], told(teacher, known).numpy(), rtol=1e-5, atol=1e-6)
     run(path, (X, Y))
     run(path, (X, Y, known))
-    with refused("of other data than train"):
+    with refused("of other training data"):
         run(path, (X, Y, 2 * known))
 
 

@@ -277,7 +277,7 @@ def recorded(
         seed=0,
         augment=None,
         asked=asked,
-        logits=taught.rows,
+        recorded=taught.count,
     )
     taught.settle(task)
     found: OwnTask = taught.recorded(task, CPU, unseen)
@@ -532,7 +532,11 @@ class Partial(nn.Module):
         (torch.zeros(80, 3, dtype=torch.complex64), "complex64"),
         (torch.zeros(79, 3), "the teacher's logits are of 79 examples, but train has 80"),
         (torch.zeros(81, 3), "the teacher's logits are of 81 examples, but train has 80"),
-        (torch.full((80, 3), float("nan")), "the teacher's logits of example 0 hold NaN"),
+        (torch.full((80, 3), float("nan")), "the teacher's logits of example 0 are not finite"),
+        (
+            [torch.zeros(80, 3), torch.zeros(79, 3)],
+            "the teachers of a list have logits of 80 and 79 examples",
+        ),
         ("nowhere.safetensors", "there is no file nowhere.safetensors"),
         ("nowhere.npy", "nowhere.npy cannot be read as an array"),
         ("several.npz", "write the one with the teacher's logits into a .npy file"),

@@ -1,6 +1,8 @@
 """Teachers of any kind as modules that a `Player` holds."""
 
 import copy
+from collections import UserDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,20 +11,11 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.methods.player import Player
-from kdgan.training import identity
 from kdgan.training.answers import Reading
 from kdgan.training.class_map import translation
-from kdgan.training.faces import (
-    Asked,
-    Ensemble,
-    Known,
-    Seeing,
-    answered,
-    is_network,
-    known,
-    networks,
-    settle,
-)
+from kdgan.training.faces import Ensemble, Seeing, as_face, is_network, networks
+from kdgan.training.functions import Asked
+from kdgan.training.known import Known
 from support import refused
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
@@ -60,6 +53,22 @@ def test_a_network_that_sees_less_learns_as_it_would_alone() -> None:
     assert face.state_dict().keys() == {"module.weight", "module.bias"}
 
 
+class Wrapped(nn.Linear):
+    """Gives a mapping that is no dict, as tokenisers' and networks' of transformers are."""
+
+    def forward(self, x: Tensor) -> Any:
+        return UserDict(logits=super().forward(x), hidden=x)
+
+
+def test_outputs_that_hold_logits_are_taken_wherever_logits_are() -> None:
+    module = Wrapped(4, 3)
+    logits = told(nn.Linear.forward.__get__(module))
+    several = Ensemble([module, module], "both")
+    several.settle("classes", 3)
+    torch.testing.assert_close(told(several).softmax(1), logits.softmax(1))
+    assert torch.equal(told(Seeing(module, "both", translation([2, 1, 0]))), logits.flip(1))
+
+
 def test_gradient_goes_through_the_translation() -> None:
     module = linear(classes=4)
     face = Seeing(module, "both", translation([0, 1, 1, None]))
@@ -67,14 +76,14 @@ def test_gradient_goes_through_the_translation() -> None:
     gradient = module.weight.grad
     assert gradient is not None
     assert gradient.abs().sum(1).gt(0).tolist() == [False, True, True, False]
-    settle(face, "classes", 2)
+    face.settle("classes", 2)
     with refused("teacher_classes adds up classes that exclude each other"):
-        settle(face, "multilabel", 2)
+        face.settle("multilabel", 2)
 
 
 def test_a_player_finds_logits_in_the_batch_and_else_asks() -> None:
     face = asked()
-    settle(face, "classes", 3)
+    face.settle("classes", 3)
     player = Player("teacher", face, None)
     assert torch.equal(player(BATCH), told(linear()))
     logits = torch.zeros(6, 3)
@@ -84,47 +93,40 @@ def test_a_player_finds_logits_in_the_batch_and_else_asks() -> None:
         other(BATCH)
 
 
-def test_an_ensemble_shares_columns_among_those_that_are_known() -> None:
+@pytest.mark.parametrize("places", [slice(2, 5), np.array([4, 0, 3])])
+def test_an_ensemble_looks_up_what_is_known_and_asks_the_others(places: Any) -> None:
     face = Ensemble([recorded(1), linear(2), Ensemble([asked(3), recorded(4)], "both")], "both")
-    settle(face, "classes", 3)
-    first, last = known(face)
-    assert (first.start, last.start) == (0, 3)
-    rows = np.concatenate([first.rows[:], last.rows[:]], axis=1)
-    batch = Batch(X, BATCH.targets, teacher_logits=torch.as_tensor(rows), recorded=True)
-    p1, p2, p3, p4 = (told(linear(seed)).softmax(1) for seed in (1, 2, 3, 4))
+    face.settle("classes", 3)
+    p1, p2, p3, p4 = (told(linear(seed), X[places]).softmax(1) for seed in (1, 2, 3, 4))
     expected = (p1 + p2 + (p3 + p4) / 2) / 3
-    torch.testing.assert_close(answered(face, batch).softmax(1), expected)
+    torch.testing.assert_close(face.answered(places, BATCH[torch.arange(6)[places]]).softmax(1), expected)
+    assert face.count == 6
+    assert [each.count for each in face.parts()] == [6, None, None, 6]
     assert not is_network(face)
     assert len(list(networks(face))) == 4
+    assert list(face.networks())[1] is face.members[1]
+    assert is_network(Ensemble([linear(1), Seeing(linear(2), "inputs", None)], "both"))
 
 
-def test_the_first_number_that_is_wrong_is_named_by_its_place_among_all() -> None:
-    values = np.zeros((9000, 3), np.float32)
-    values[8765, 1] = np.nan
-    with refused("logits of example 8765 are not finite"):
-        settle(Known(values, [(Reading(), 3)]), "classes", 3)
+def test_examples_are_held_against_every_file() -> None:
+    held: list[Any] = []
+    one, other = (
+        Known(recorded(seed).rows, [(Reading(), 3)], lambda *given: held.append(given)) for seed in (1, 2)
+    )
+    Ensemble([one, linear(), Ensemble([other, recorded()], "both")], "both").check(slice(0, 6), BATCH)
+    assert held == [(slice(0, 6), BATCH)] * 2
 
 
-def test_what_a_function_holds_is_no_part_of_the_players_form() -> None:
-    one, other = asked(1), asked(2)
-    assert identity.of_form(one) == identity.of_form(other)
-    other.known = "another"
-    assert identity.of_form(one) != identity.of_form(other)
-    assert identity.of_form(recorded(1)) == identity.of_form(recorded(2))
-
-
-@pytest.mark.parametrize("arrays", [False, True])
-def test_a_function_gets_memory_of_its_own(arrays: bool) -> None:
-    def spoil(x: Tensor | np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        assert isinstance(x, np.ndarray) == arrays
-        x[:] = 0
-        return torch.zeros(len(x), 3)
-
-    face = Asked(spoil, Reading(), "both", arrays=arrays)
-    settle(face, "classes", 3)
-    before = X.clone()
-    Player("teacher", face, None)(BATCH)
-    assert torch.equal(X, before)
+def test_a_network_of_ones_own_is_a_face_that_changes_nothing() -> None:
+    module = linear()
+    face = as_face(module)
+    assert list(face.networks()) == [module]
+    assert face.is_network
+    assert (face.count, face.sees) == (None, "both")
+    assert torch.equal(face.answered(None, BATCH), told(module))
+    assert module.training
+    assert as_face(face) is face
+    assert face.fingerprint() == as_face(linear()).fingerprint() != as_face(linear(1)).fingerprint()
 
 
 def test_faces_can_be_copied() -> None:

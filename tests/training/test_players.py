@@ -11,7 +11,7 @@ from kdgan import nets
 from kdgan.data import Batch
 from kdgan.methods import METHODS
 from kdgan.training.evaluate import logits_of
-from kdgan.training.players import build_players, fresh, is_trained, on_device
+from kdgan.training.players import apart, build_players, fresh, is_trained, on_device
 from tiny import weights
 
 CPU = torch.device("cpu")
@@ -192,3 +192,25 @@ def test_attention_is_fresh_too() -> None:
     assert all(
         not torch.equal(new, old) for new, old in zip(made.parameters(), module.parameters(), strict=True)
     )
+
+
+def test_players_and_the_caller_are_afterwards_as_they_were() -> None:
+    teacher = network()
+    teacher[0].eval()
+    modes, state = [part.training for part in teacher.modules()], torch.get_rng_state()
+
+    def spoil() -> None:
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+        teacher.eval()
+        torch.rand(3)
+        raise ValueError("in the middle")
+
+    with (
+        torch.inference_mode(),
+        pytest.raises(ValueError, match="middle"),
+        apart(CPU, 3, {"teacher": teacher}),
+    ):
+        spoil()
+    assert [part.training for part in teacher.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)

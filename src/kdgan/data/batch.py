@@ -42,6 +42,7 @@ class Batch:
         teacher_saw: the inputs that those are of; a copy with other inputs has neither.
         recorded: the logits are all that there is of a teacher, and stand for these examples in any view.
         scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
+        places: of the examples among all that were read, whole numbers `(B,)`, while they are needed, else None.
         labelled: which examples have a label, bool `(B,)`; None where all have. Always found from the targets.
 
     Raises:
@@ -55,6 +56,7 @@ class Batch:
     teacher_saw: Form | None = None
     scale: Scaling | None = field(default=None, kw_only=True)
     recorded: bool = field(default=False, kw_only=True)
+    places: Tensor | None = field(default=None, kw_only=True)
     labelled: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Batch:
             if part is not None and part.ndim == 0:
                 raise UsageError(f"{name} are a single number: each row is an example")
         self._set("targets", _plain_targets(self.targets))
-        for name in ("targets", "privileged", "teacher_logits"):
+        for name in ("targets", "privileged", "teacher_logits", "places"):
             part = getattr(self, name)
             count = None if part is None else length(part)
             if count not in (None, len(self)):
@@ -83,7 +85,7 @@ class Batch:
         if self.teacher_logits is None or not (self.recorded or _is_same(self.teacher_saw, self.inputs)):
             self._set("teacher_logits", None)
             self._set("teacher_saw", None)
-        self._set("labelled", _labelled(self.targets))
+        self._set("labelled", labelled(self.targets))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -148,7 +150,7 @@ class Batch:
     def _map(self, change: Callable[[Any], Any]) -> Batch:
         """All parts changed alike, with nothing to be checked again."""
         inputs = change(self.inputs)
-        logits, labelled = self.teacher_logits, self.labelled
+        logits, labelled, places = self.teacher_logits, self.labelled, self.places
         return self._with(
             inputs=inputs,
             targets=change(self.targets),
@@ -156,6 +158,7 @@ class Batch:
             teacher_logits=None if logits is None else change(logits),
             teacher_saw=None if logits is None else inputs,
             labelled=None if labelled is None else change(labelled),
+            places=None if places is None else change(places),
         )
 
     def _with(self, **changes: Any) -> Batch:
@@ -197,12 +200,15 @@ def _is_none(targets: Tensor) -> Tensor:
     return (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
 
 
-def _labelled(targets: Tensor) -> Tensor | None:
-    """Which examples have a label; None where all have."""
-    if targets.is_floating_point():
-        missing = targets.isnan() if targets.ndim == 1 else targets.isnan().all(1)
-    else:
-        missing = _is_none(targets)
+def labelled(targets: Tensor) -> Tensor | None:
+    """Which examples have a label, bool `(B,)`; None where all have.
+
+    Args:
+        targets: class indices `(B,)` or weights or bits of labels `(B, K)`; see `Batch` for what stands for no label.
+    """
+    missing = targets.isnan() if targets.is_floating_point() else _is_none(targets)
+    if missing.ndim > 1:
+        missing = missing.all(1)
     return ~missing if bool(missing.any()) else None
 
 

@@ -50,7 +50,7 @@ class HeldOut:
             return
         found: list[Tensor] = []
         others = False
-        for batch in one_pass(self.batches, self.what, self.seed):
+        for batch in one_pass(self.batches, self.seed):
             known = labelled_rows(batch)
             others = others or len(known) < len(batch)
             if len(known):
@@ -103,7 +103,7 @@ class HeldOut:
             return HeldOut(stream, self.what, seed=self.seed, change=self.change)
         found = self.map(lambda batch: in_kind(batch, kind))
         for batch in found:
-            check_batch(batch, classes, self.what, kind)
+            check_batch(batch, classes=classes, what=self.what, kind=kind)
         return found
 
 
@@ -119,10 +119,10 @@ def held_out(data: Data, what: str, *, seed: int = 0) -> HeldOut:
     if isinstance(source, Batch):
         return HeldOut([all_labelled(checked(source, what), what)], what)
     loader = source if isinstance(source, DataLoader) else batched(source, AT_ONCE)
-    stream, batches = Stream(loader), _batches(loader)
+    stream, batches = Stream(loader, name=what), _batches(loader)
     kept: list[Batch] = []
     size = count = 0
-    for part in one_pass(stream, what, seed):
+    for part in one_pass(stream, seed):
         found = labelled_rows(checked(part, what, count))
         count += len(part)
         size += bytes_of(found)

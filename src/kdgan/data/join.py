@@ -26,6 +26,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         raise UsageError("privileged information is in some batches and not in others")
     targets = _alike(batches)
     logits = [batch.teacher_logits for batch in batches if batch.teacher_logits is not None]
+    places = [batch.places for batch in batches if batch.places is not None]
     marks = None
     if any(batch.labelled is not None for batch in batches):
         marks = torch.cat([_marks(batch) for batch in batches])
@@ -39,6 +40,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         teacher_saw=inputs if complete else None,
         recorded=complete and all(batch.recorded for batch in batches),
         labelled=marks,
+        places=torch.cat(places) if len(places) == len(batches) else None,
     )
 
 
@@ -61,8 +63,10 @@ def _alike(batches: Sequence[Batch]) -> list[Tensor]:
     return [(without_labels(batch, wide) if batch.targets.ndim == 1 else batch).targets for batch in batches]
 
 
-def without_labels(batch: Batch, like: Tensor) -> Batch:
-    """The batch with no label at all, said in the form of other targets."""
+def without_labels(batch: Batch, like: Tensor | None = None) -> Batch:
+    """The batch with no label at all, in the form of other targets, or of class indices."""
+    if like is None:
+        like = torch.empty(0, dtype=torch.long)
     none = NO_LABEL[0] if like.ndim == 1 and not like.is_floating_point() else float("nan")
     shape = (len(batch), *like.shape[1:])
     targets = torch.full(shape, none, dtype=like.dtype, device=batch.device)

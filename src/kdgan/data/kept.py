@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -80,17 +81,17 @@ def read_or_kept(
     """
     if isinstance(source, Batch):
         return in_one(checked(source, what), what)
-    stream = Stream(source, beside=beside)
+    stream = Stream(source, beside=beside, name=what)
     if isinstance(source, DataLoader | IterableDataset):
         return stream
     with own_data(what):
         count = len(source)  # type: ignore[arg-type]
         if not count:
             raise UsageError(f"{what} has no examples")
-        size = bytes_of(stream.checked(collate([source[0]]), what)) * count
-    if size > MOST_BYTES or random_views(stream, what):
+        size = bytes_of(stream.checked(collate([source[0]]))) * count
+    if size > MOST_BYTES or random_views(stream):
         return stream
-    parts = list(one_pass(Stream(batched(source, AT_ONCE), beside=beside), what, seed))
+    parts = list(one_pass(replace(stream, source=batched(source, AT_ONCE)), seed))
     try:
         found = join(parts)
     except RuntimeError as error:
@@ -98,11 +99,11 @@ def read_or_kept(
     return in_one(checked(found, what), what)
 
 
-def random_views(stream: Stream, what: str) -> bool:
+def random_views(stream: Stream) -> bool:
     """Whether examples of a Dataset, or of a loader's, differ from look to look."""
-    with own_data(what):
+    with own_data(stream.name):
         for place in spread(length_of(stream), _LOOKED_AT):
-            looks = [example_of(stream, place, what) for _ in range(_LOOKS)]
+            looks = [example_of(stream, place) for _ in range(_LOOKS)]
             if any(_differ(looks[0], look) for look in looks[1:]):
                 return True
     return False
@@ -126,15 +127,13 @@ def sample_of(data: Batch | Stream, device: torch.device, *, size: int, seed: in
     """All examples of a batch, or the first batch of a stream in which one has a label, on the device."""
     if isinstance(data, Batch):
         return data.to(device)
-    feed = make_feed(
-        data, size, seed=seed, device=device, what="train" if data.beside is None else "unlabelled"
-    )
+    feed = make_feed(data, size, seed=seed, device=device)
     for step in range(_SOUGHT):
         batch = feed(step)
         if data.beside is not None:
             return batch
         if has_labels(batch):
-            check_signs(labelled_rows(batch).targets, batch.labelled is not None, "train")
+            check_signs(labelled_rows(batch).targets, batch.labelled is not None, data.name)
             return batch
     raise UsageError(
         f"train has no example with a label in its first {_SOUGHT:,} batches: give those that have one as train, and "

@@ -9,22 +9,35 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, default_collat
 
 from kdgan.data.batch import Batch
 from kdgan.data.collate import batched, collate
-from kdgan.data.stream import Stream
+from kdgan.data.stream import Stream, is_plain
 
 
-def length_of(stream: Stream) -> int:
-    """The number of examples of a Dataset, or of a loader's."""
-    source: Any = stream.source.dataset if isinstance(stream.source, DataLoader) else stream.source
+def data_set_of(stream: Stream) -> Any:
+    """The Dataset of a stream, or of its loader, if its examples are found by their places; else None."""
+    source: Any = stream.source
+    if isinstance(source, DataLoader):
+        # Without a size of batches a data set gives them as it likes; a loader of one's own need not ask for places.
+        if source.batch_sampler is None or not is_plain(source):
+            return None
+        source = source.dataset
+    return None if isinstance(source, IterableDataset) or not hasattr(source, "__len__") else source
+
+
+def length_of(data: Batch | Stream) -> int:
+    """The number of examples, of a stream those of its Dataset, or of its loader's."""
+    if isinstance(data, Batch):
+        return len(data)
+    source: Any = data.source.dataset if isinstance(data.source, DataLoader) else data.source
     return len(source)
 
 
-def example_of(stream: Stream, place: int, what: str = "train") -> Batch:
+def example_of(stream: Stream, place: int) -> Batch:
     """One example of a Dataset, or of a loader's, as a batch."""
     source: Any = stream.source
     if not isinstance(source, DataLoader):
-        return stream.checked(collate([source[place]]), what)
+        return stream.checked(collate([source[place]]))
     own = collate if source.collate_fn is default_collate else source.collate_fn
-    return stream.checked(own([source.dataset[place]]), what)
+    return stream.checked(own([source.dataset[place]]))
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -40,24 +53,18 @@ def in_order(data: Stream, size: int, start: int = 0) -> Stream | None:
         size: examples per batch, where it has none of its own.
         start: the first.
     """
-    source: Any = data.source
-    if isinstance(source, IterableDataset):
+    source, dataset = data.source, data_set_of(data)
+    if dataset is None:
         return None
-    if isinstance(source, DataLoader):
-        plain = type(source).__iter__ is DataLoader.__iter__ and source.batch_sampler is not None
-        if not plain or isinstance(source.dataset, IterableDataset):
-            return None
-        dataset = source.dataset
-        if not hasattr(dataset, "__len__"):
-            return None
-        loader = DataLoader(
-            Subset(dataset, range(start, len(dataset))),
-            source.batch_size or size,
-            collate_fn=source.collate_fn,
-            num_workers=source.num_workers,
-            worker_init_fn=source.worker_init_fn,
-            multiprocessing_context=source.multiprocessing_context,
-        )
-    else:
-        loader = batched(Subset(source, range(start, len(source))), size)
+    rest = Subset(dataset, range(start, len(dataset)))
+    if not isinstance(source, DataLoader):
+        return replace(data, source=batched(rest, size))
+    loader = DataLoader(
+        rest,
+        source.batch_size or size,
+        collate_fn=source.collate_fn,
+        num_workers=source.num_workers,
+        worker_init_fn=source.worker_init_fn,
+        multiprocessing_context=source.multiprocessing_context,
+    )
     return replace(data, source=loader)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -13,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from kdgan.data.batch import Batch, unlabelled_rows
 from kdgan.data.join import join
 from kdgan.data.kept import all_labelled, in_one, read_or_kept, source_of
+from kdgan.data.ordered import data_set_of, length_of
 from kdgan.data.own_unlabelled import unlabelled_data
-from kdgan.data.recorded import Recorded, Rows, check_finite, numbers, rows_of
 from kdgan.data.semi import Examples, Semi, sizes_of
 from kdgan.data.stream import Stream
 from kdgan.errors import UsageError
@@ -34,7 +35,7 @@ def training_data(
     unlabelled: Inputs | None = None,
     *,
     seed: int = 0,
-    logits: Recorded | None = None,
+    recorded: int | None = None,
 ) -> Examples:
     """Tensors where that gives the same examples in every pass and fits in memory, else what is read anew.
 
@@ -45,22 +46,25 @@ def training_data(
         data: examples; those without a label are learned from, too.
         unlabelled: other examples without labels.
         seed: of what is looked at.
-        logits: what a teacher said of each of all those examples, in their order.
+        recorded: how many examples logits of a teacher are of, one row for each of all these, in their order; then
+            tensors know their places. None where there are none.
 
     Raises:
         UsageError: for data without examples, numbers that are not finite, and forms that differ.
     """
     known = read_or_kept(source_of(data, "train"), "train", seed)
-    if logits is not None:
-        known, logits = _recorded(known, logits, "train", last=unlabelled is None)
+    first = 0
+    if recorded is not None:
+        known = _placed(known, 0, recorded, "train", last=unlabelled is None)
+        first = length_of(known)
     others = None
     if isinstance(known, Batch):
         known, others = all_labelled(known, "train"), unlabelled_rows(known)
     if unlabelled is None:
         return known if others is None else Semi(known, others)
     more = unlabelled_data(unlabelled, known, seed)
-    if logits is not None:
-        more, _ = _recorded(more, logits, "unlabelled", last=True)
+    if recorded is not None:
+        more = _placed(more, first, recorded - first, "unlabelled", last=True)
     if others is not None:
         if not isinstance(more, Batch):
             raise UsageError(
@@ -110,13 +114,30 @@ def updates_in(passes: int, data: Examples, batch: int, *, share: float = 0.25) 
         return MANY
 
 
-def _recorded(
-    data: Batch | Stream, logits: Recorded, what: str, *, last: bool
-) -> tuple[Batch | Stream, Rows]:
-    """The data with what a teacher said of them, and what it said of others."""
-    mine, others = rows_of(data if isinstance(data, Batch) else data.source, logits, what, last=last)
+def _placed(data: Batch | Stream, first: int, rows: int, what: str, *, last: bool) -> Batch | Stream:
+    """The data, if each example has a row of its own and, unless others follow, each row an example.
+
+    Args:
+        data: the examples; tensors get their places.
+        first: place of the first.
+        rows: that are left for these examples, and others.
+        what: name of the data in messages.
+        last: whether none may be left.
+
+    Raises:
+        UsageError: if nobody knows which row belongs to which example, or there are not as many as examples.
+    """
+    if isinstance(data, Stream) and data_set_of(data) is None:
+        raise UsageError(
+            f"{what} has no order of its own, so nobody knows which of the teacher's logits belong to an example: give "
+            "a Dataset, or the teacher itself"
+        )
+    count = length_of(data)
+    if rows < count or (last and rows > count):
+        raise UsageError(
+            f"the teacher's logits are of {rows} examples, but {what} has {count}: one row for each, those of train "
+            "before those of unlabelled"
+        )
     if isinstance(data, Stream):
-        return replace(data, logits=mine), others
-    told = numbers(mine[:])
-    check_finite(told, what)
-    return replace(data, teacher_logits=told, recorded=True), others
+        return data
+    return replace(data, places=torch.arange(first, first + count, device=data.device))

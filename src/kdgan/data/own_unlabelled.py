@@ -47,7 +47,7 @@ def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stre
     ):
         if kind_of(mine) != kind_of(theirs):
             raise UsageError(
-                f"unlabelled has {_told(mine)} as {name}, but train {_told(theirs)}: they must have the same form"
+                f"unlabelled has {_written(mine)} as {name}, but train {_written(theirs)}: they must have the same form"
             )
     return found if isinstance(found, Batch) else replace(found, like=sample)
 
@@ -65,7 +65,7 @@ def _is_whole(data: Any, like: Batch) -> bool:
     return kind_of(one.inputs) != kind_of(like.inputs)
 
 
-def _told(form: Form | None) -> str:
+def _written(form: Form | None) -> str:
     if form is None:
         return "none"
     shape = " and ".join(f"{tuple(leaf.shape[1:])} of {leaf.dtype}" for leaf in leaves(form))

@@ -49,7 +49,6 @@ def make_feed(
     device: torch.device,
     augment: Augmentation | None = None,
     share: float = 0.25,
-    what: str = "train",
 ) -> Feed:
     """The feed of a loop.
 
@@ -60,13 +59,12 @@ def make_feed(
         device: where batches go.
         augment: other views of a batch of inputs, or None.
         share: of labelled examples in a batch, where there are others.
-        what: name of the data in messages.
     """
     if isinstance(data, Semi):
         return SemiFeed(data, size, seed=seed, device=device, augment=augment, share=share)
     if isinstance(data, Batch):
         return TensorFeed(data.to(device), size, seed=seed, augment=augment)
-    return LoaderFeed(data, size, seed=seed, device=device, augment=augment, what=what)
+    return LoaderFeed(data, size, seed=seed, device=device, augment=augment)
 
 
 def sizes_of(data: Semi, size: int, share: float) -> tuple[int, int]:
@@ -122,7 +120,6 @@ class SemiFeed:
             seed=mixed(seed, "unlabelled"),
             device=device,
             augment=augment,
-            what="unlabelled",
         )
 
     def __call__(self, step: int) -> Batch:

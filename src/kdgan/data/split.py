@@ -11,10 +11,9 @@ from torch import Tensor
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import one_tensor
-from kdgan.data.join import join
+from kdgan.data.join import join, without_labels
 from kdgan.data.seeds import mixed
 from kdgan.data.source import Source
-from kdgan.data.unlabelled import without_labels
 from kdgan.errors import UsageError
 
 VALIDATION_SHARE, VALIDATION_MOST = 0.1, 5000

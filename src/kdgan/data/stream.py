@@ -31,7 +31,7 @@ from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
 from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
-from kdgan.data.recorded import CollateTold, Recorded, Told, WithLogits, check_finite
+from kdgan.data.recorded import CollateWithLogits, ExamplesWithLogits, Recorded, WithLogits, check_finite
 from kdgan.data.seeds import RandomState, mixed, seed_everything
 from kdgan.data.targets import Kind, check_batch, check_signs, in_kind
 from kdgan.errors import KdganError, UsageError, failed
@@ -68,6 +68,7 @@ class Stream:
         kind: of task, which says what targets are.
         beside: labelled examples, of the form of whose inputs these are: then nobody looks at labels here.
         logits: of a teacher for each example `(N, K)`, in the order of the data set, where they were recorded.
+        name: of the data in messages.
     """
 
     source: DataLoader[Any] | Dataset[Any]
@@ -76,6 +77,7 @@ class Stream:
     kind: Kind = "classes"
     beside: Batch | None = None
     logits: Recorded | None = None
+    name: str = "train"
 
     def loader(self, size: int) -> DataLoader[Any]:
         """Its batches; of `size` examples where it has none of its own."""
@@ -93,7 +95,8 @@ class Stream:
             vars(loader).update(dataset=AtOnce(*data.tensors), collate_fn=as_it_is)
         if self.logits is not None:
             vars(loader).update(
-                dataset=WithLogits(loader.dataset, self.logits), collate_fn=CollateTold(loader.collate_fn)
+                dataset=WithLogits(loader.dataset, self.logits),
+                collate_fn=CollateWithLogits(loader.collate_fn),
             )
         return loader
 
@@ -104,12 +107,13 @@ class Stream:
             return False
         return batches.batch_size > 1 and len(batches.sampler) % batches.batch_size == 1  # type: ignore[arg-type]
 
-    def checked(self, part: object, what: str) -> Batch:
+    def checked(self, part: object) -> Batch:
         """A batch of it; once the form of all is known, with that, finite numbers, and targets among the classes."""
+        what = self.name
         logits: Tensor | None = None
         found: Any = part
         if self.logits is not None:
-            if not isinstance(part, Told):
+            if not isinstance(part, ExamplesWithLogits):
                 raise UsageError(f"{what} gives batches past the teacher's logits: give a plain DataLoader")
             found, logits = part.examples, part.logits
         if self.beside is not None:
@@ -126,27 +130,27 @@ class Stream:
                         f"{what}: {name} are {kind_of(mine)}, but {kind_of(first)} in the first batch"
                     )
         if self.classes is not None:
-            check_batch(batch, self.classes, what, self.kind)
+            check_batch(batch, classes=self.classes, what=what, kind=self.kind)
         if logits is None:
             return batch
         check_finite(logits, what)
         return replace(batch, teacher_logits=logits, recorded=True)
 
 
-def one_pass(stream: Stream, what: str, seed: int) -> Iterator[Batch]:
+def one_pass(stream: Stream, seed: int) -> Iterator[Batch]:
     """The batches of one pass, on the CPU; always the same for a seed.
 
     Raises:
         UsageError: if it has no length and does not seem to end.
     """
-    feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"), what=what)
+    feed = LoaderFeed(stream, 1, seed=seed, device=torch.device("cpu"))
     most = math.inf if hasattr(feed.loader.dataset, "__len__") else MOST_WITHOUT_LENGTH
     count = 0
     while (part := feed.within_pass()) is not None:
         count += len(part)
         if count > most:
             raise UsageError(
-                f"{what} does not say how many examples it has, and has more than {most:,}: does it end?"
+                f"{stream.name} does not say how many examples it has, and has more than {most:,}: does it end?"
             )
         yield part
 
@@ -165,7 +169,6 @@ class LoaderFeed:
         seed: of order and views.
         device: where batches go.
         augment: other views of a batch of inputs, or None.
-        what: its name in messages.
     """
 
     def __init__(
@@ -176,11 +179,10 @@ class LoaderFeed:
         seed: int,
         device: torch.device,
         augment: Augmentation | None = None,
-        what: str = "train",
     ) -> None:
-        self.data, self.seed, self.device, self.what = data, seed, device, what
+        self.data, self.seed, self.device, self.what = data, seed, device, data.name
         self.augment, self._generator = augment, torch.Generator(device)
-        with own_data(what):
+        with own_data(self.what):
             self.loader = data.loader(size)
             self._length = len(self.loader) if _is_even(self.loader) else 0
         self._own = _generators(self.loader)
@@ -221,7 +223,7 @@ class LoaderFeed:
             return None
         self._next += 1
         try:
-            batch = self.data.checked(part, self.what)
+            batch = self.data.checked(part)
         except UsageError as error:
             raise UsageError(
                 f"{error} (batch {self._next - self._first} of pass {self._pass + 1})"
@@ -235,7 +237,7 @@ class LoaderFeed:
 
     def _begin(self, number: int, first: int) -> None:
         """Pass number `number`, the first batch of which is that of step `first`."""
-        check_signs(self._ones[:1], self._others, self.what)
+        check_signs(self._ones[:1], self._others, self.data.name)
         self._pass, self._first, self._next = number, first, first
         with self._random():
             seed_everything(mixed(self.seed, "pass", number), self._own)
@@ -254,9 +256,14 @@ class LoaderFeed:
             outside.restore()
 
 
+def is_plain(loader: DataLoader[Any]) -> bool:
+    """Whether it gives its batches as torch's own does, by the places that its sampler says."""
+    return type(loader).__iter__ is DataLoader.__iter__
+
+
 def _is_even(loader: DataLoader[Any]) -> bool:
     """Whether every pass is sure to have as many batches as the loader says."""
-    if type(loader).__iter__ is not DataLoader.__iter__ or type(loader).__len__ is not DataLoader.__len__:
+    if not is_plain(loader) or type(loader).__len__ is not DataLoader.__len__:
         return False
     sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
     if type(sampler) is BatchSampler:

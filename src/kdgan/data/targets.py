@@ -16,7 +16,7 @@ Kind = Literal["classes", "binary", "multilabel"]
 _REGRESSION = "kdgan is for classes and labels, not for regression"
 
 
-def kind_of_targets(targets: Tensor, scores: int, asked: str = "auto", what: str = "train") -> Kind:
+def kind_of_targets(targets: Tensor, scores: int, asked: str = "auto") -> Kind:
     """The kind of task that targets of labelled examples are of, held against what a player scores.
 
     Args:
@@ -25,14 +25,13 @@ def kind_of_targets(targets: Tensor, scores: int, asked: str = "auto", what: str
         asked: one of the kinds, or auto for what the targets' form says: whole numbers are classes, or with one logit
             binary; rows `(N, K)` of zeros and ones that do not all sum to 1 are bits of labels, other rows weights of
             classes.
-        what: the name of the data in messages.
 
     Raises:
         UsageError: for targets of another form, saying what fits.
     """
     if asked not in ("auto", *get_args(Kind)):
         raise wrong(f"task must be auto, {', '.join(get_args(Kind))}, not {asked!r:.60}")
-    found = _found(targets, scores, what)
+    found = _found(targets, scores)
     if asked in ("auto", found):
         return found
     if asked == "multilabel" and found == "classes" and targets.ndim == 2:
@@ -42,11 +41,11 @@ def kind_of_targets(targets: Tensor, scores: int, asked: str = "auto", what: str
     one = {"classes": "class indices (N,)", "binary": "0 or 1 for each example", "multilabel": "bits (N, K)"}
     raise UsageError(
         f"task={asked!r} needs {one[asked]} and {'one logit' if asked == 'binary' else 'K logits'} for each example, "
-        f"but targets of {what} are {tuple(targets.shape)} of {targets.dtype} and the student gives {scores}"
+        f"but targets of train are {tuple(targets.shape)} of {targets.dtype} and the student gives {scores}"
     )
 
 
-def _found(targets: Tensor, scores: int, what: str) -> Kind:
+def _found(targets: Tensor, scores: int) -> Kind:
     if not targets.is_floating_point():
         return "binary" if scores == 1 else "classes"
     within = bool(((targets >= 0) & (targets <= 1)).all())
@@ -54,13 +53,13 @@ def _found(targets: Tensor, scores: int, what: str) -> Kind:
         if scores == 1 and within:
             return "binary"
         raise UsageError(
-            f"targets of {what} are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
+            f"targets of train are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
         )
     if targets.shape[1] == 1:
         if within:
             return "binary"
         raise UsageError(
-            f"targets of {what} are numbers (N, 1) outside 0 to 1: class indices are (N,), as .squeeze(1) of whole "
+            f"targets of train are numbers (N, 1) outside 0 to 1: class indices are (N,), as .squeeze(1) of whole "
             f"numbers makes them; {_REGRESSION}"
         )
     # Weights between 0 and 1 that do not sum to 1 may be of either, or wrong: nobody knows, so it has to be said.
@@ -86,7 +85,7 @@ def in_kind(batch: Batch, kind: Kind) -> Batch:
 
 
 def check_labels(
-    targets: Tensor, classes: int, what: str, role: str = "student", kind: Kind = "classes"
+    targets: Tensor, *, classes: int, what: str, role: str = "student", kind: Kind = "classes"
 ) -> None:
     """Raises a UsageError unless targets, of labelled examples, are ones that a player can be right about.
 
@@ -150,6 +149,9 @@ def check_signs(targets: Tensor, others: bool, what: str) -> None:
         )
 
 
-def check_batch(batch: Batch, classes: int, what: str, kind: Kind, role: str = "student") -> None:
+def check_batch(
+    batch: Batch, *, classes: int, what: str, role: str = "student", kind: Kind = "classes"
+) -> None:
     """`check_labels` for those examples of a batch that have a label."""
-    check_labels(labelled_rows(batch).targets, classes, what, role, kind)
+    targets = labelled_rows(batch).targets
+    check_labels(targets, classes=classes, what=what, role=role, kind=kind)

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from kdgan.data.arrays import read_inputs
-from kdgan.data.batch import NO_LABEL, Batch
+from kdgan.data.batch import Batch
 from kdgan.data.cifar10 import holds_cifar10, read_cifar10
 from kdgan.data.folder import read_images
 from kdgan.data.forms import one_tensor
 from kdgan.data.idx import holds_idx, read_mnist
 from kdgan.data.images import ImageReader
-from kdgan.data.join import join
+from kdgan.data.join import join, without_labels
 from kdgan.data.source import Part, Source
 from kdgan.errors import one_line, wrong
 
@@ -62,15 +62,9 @@ def with_unlabelled(
     return replace(source, unlabelled=every, notes=(*source.notes, *map(one_line, notes)))
 
 
-def without_labels(part: Batch) -> Batch:
-    """The same inputs and privileged information, and no label."""
-    return Batch(part.inputs, torch.full((len(part),), NO_LABEL[0]), part.privileged)
-
-
 def _batch(part: Part) -> Batch:
     privileged = None if part.privileged is None else torch.from_numpy(part.privileged)
-    inputs = torch.from_numpy(part.inputs.copy())
-    return Batch(inputs, torch.full((len(inputs),), NO_LABEL[0]), privileged)
+    return Batch(torch.from_numpy(part.inputs.copy()), None, privileged)  # type: ignore[arg-type]
 
 
 def _check_form(source: Source, path: Path, kind: str, batch: Batch) -> None:

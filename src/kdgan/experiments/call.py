@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, Inputs
-from kdgan.distillation import apart, default_steps, settings_of
+from kdgan.distillation import default_steps, settings_of
 from kdgan.errors import Interrupted, RunError, wrong
 from kdgan.experiments.comparison import run_all
 from kdgan.experiments.description import describe, facts_of_own
@@ -63,6 +63,7 @@ from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars
 from kdgan.training.execution import Execution, unseen
 from kdgan.training.home import Home
+from kdgan.training.players import apart
 
 READING = 0
 """Seed of what reading draws: the data are the same for every seed of a run."""

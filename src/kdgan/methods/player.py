@@ -267,7 +267,7 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     """
     if isinstance(batch.inputs, Pieces):
         return torch.cat([forward(role, module, piece) for piece in batch.pieces()])
-    positional, named = arguments(role, batch.standardised(), getattr(module, "sees", "both"))
+    positional, named = arguments(role, batch.standardised(), called_with(module))
     given = [*positional, *named.values()]
     before = _versions(given)
     try:
@@ -280,8 +280,7 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
         raise wrong(
             f"the {role} changes its inputs in place: let it change a copy (no inplace=True in what comes first)"
         )
-    if not isinstance(logits, Tensor):
-        logits = _logits_in(logits)
+    logits = logits_in(logits)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise wrong(
@@ -293,8 +292,15 @@ def forward(role: str, module: nn.Module, batch: Batch) -> Tensor:
     return logits
 
 
-def _logits_in(output: Any) -> Any:
-    """What an output holds as logits, as those of transformers do; itself where it has none."""
+def called_with(module: nn.Module) -> str:
+    """What a player that says so itself is called with where there is privileged information, see `arguments`."""
+    return getattr(module, "sees", "both")
+
+
+def logits_in(output: Any) -> Any:
+    """The `logits` of an output that is an object or a mapping, as those of transformers; itself where it has none."""
+    if isinstance(output, Tensor):
+        return output
     if isinstance(output, Mapping):
         return output.get("logits", output)
     return getattr(output, "logits", output)

@@ -15,7 +15,7 @@ from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 from kdgan.references import find_callable
 from kdgan.ship.forms import FORMS
-from kdgan.tasks.metrics import DEFAULTS, METRICS, Metric, labelled, majority, metric
+from kdgan.tasks.metrics import DEFAULTS, METRICS, Metric, majority, metric, with_label
 from kdgan.training.loop import BOOKKEEPING
 
 RESERVED = (
@@ -146,7 +146,7 @@ def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) ->
         UsageError: for one that is no finite number.
     """
     found = {}
-    logits, targets = labelled(logits, targets) if metrics else (logits, targets)
+    logits, targets = with_label(logits, targets) if metrics else (logits, targets)
     for name, function in metrics.items():
         if name in METRICS:
             found[name] = function(logits, targets)

@@ -103,7 +103,7 @@ class Given:
             augment=self.augment,
             unlabelled=self.unlabelled,
             asked=self.task,
-            logits=taught.rows,
+            recorded=taught.count,
             eval_batch=self.eval_batch,
         )
         taught.settle(task)

@@ -1,4 +1,4 @@
-"""A file of what a teacher said: plain safetensors, mapped into memory, which says of which examples it is.
+"""A file of the logits of a teacher: plain safetensors, mapped into memory, which says of which examples it is.
 
 It holds `logits` (N, K'), what the teacher gave, and `examples` (N, 2), a number for the inputs of each example and one
 for what is privileged of it, 0 where nothing is. A file that is being written, `.NAME.part`, has its full size, and 0
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, leaves
@@ -26,9 +25,8 @@ from kdgan.errors import wrong
 from kdgan.stored import from_json
 from kdgan.training.answers import Gives, Reading
 from kdgan.training.class_map import ClassMap
+from kdgan.training.faces import Places
 
-CHECKS = 4
-"""Columns behind the logits of an example: its two numbers, each in two halves that float32 holds exactly."""
 _NOTE = "kdgan.teach"
 _PLACE = 64
 """Numbers begin at a multiple of it."""
@@ -74,20 +72,10 @@ def numbers(batch: Batch) -> NDArray[np.int64]:
     return np.stack([numbers_of(batch.inputs, len(batch)), numbers_of(batch.privileged, len(batch))], axis=1)
 
 
-def as_columns(found: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Numbers `(..., 2)` as `(..., CHECKS)`."""
-    return (
-        np.stack([found >> 24, found & 0xFFFFFF], axis=-1)
-        .reshape(*found.shape[:-1], CHECKS)
-        .astype(np.float32)
-    )
-
-
-def same(file: NDArray[np.float32], mine: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which examples, by the columns of their numbers, are those of a file; what is privileged only where both say."""
-    inputs = (file[:, :2] == mine[:, :2]).all(1)
-    either_none = ~file[:, 2:].any(1) | ~mine[:, 2:].any(1)
-    found: NDArray[np.bool_] = inputs & (either_none | (file[:, 2:] == mine[:, 2:]).all(1))
+def same(file: NDArray[np.int64], mine: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which examples, by their numbers `(B, 2)`, are those of a file; what is privileged only where both have some."""
+    either_none = (file[:, 1] == 0) | (mine[:, 1] == 0)
+    found: NDArray[np.bool_] = (file[:, 0] == mine[:, 0]) & (either_none | (file[:, 1] == mine[:, 1]))
     return found
 
 
@@ -151,10 +139,8 @@ class LogitsFile:
         return len(self.logits)
 
     def __getitem__(self, row: Any) -> NDArray[np.float32]:
-        """What the teacher gave, and behind it the columns that tell which example it is of."""
-        checks = as_columns(np.asarray(self.examples[row]))
-        found: NDArray[np.float32] = np.concatenate([self.logits[row], checks], axis=-1)
-        return found
+        """The numbers that the teacher gave, in memory of their own: a file's rows cannot be written to."""
+        return np.array(self.logits[row])
 
     def readings(self, classes: ClassMap | None) -> list[tuple[Reading, int]]:
         """How the columns of each part are read."""
@@ -166,18 +152,11 @@ class LogitsFile:
             for part in self.note["parts"]
         ]
 
-    def check(self, batch: Batch, values: Tensor) -> None:
-        """Raises a UsageError unless rows of this file are of the examples that they are with.
-
-        Args:
-            batch: the examples.
-            values: rows as the file gives them.
-        """
-        width = self.logits.shape[1]
-        theirs = values[:, width : width + CHECKS].cpu().numpy()
-        if not same(theirs, as_columns(numbers(batch))).all():
+    def check(self, places: Places, batch: Batch) -> None:
+        """Raises a UsageError unless the rows at these places are of these examples."""
+        if not same(self.examples[places], numbers(batch)).all():
             raise wrong(
-                f"{self.path} holds the logits of other data than train, or of these in another order: ask the teacher "
+                f"{self.path} holds the logits of other training data, or of these in another order: ask the teacher "
                 "about these (kdgan.teach), or give those that it was asked about"
             )
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from kdgan.data.batch import labelled
 from kdgan.data.targets import Kind
 from kdgan.errors import Diverged, UsageError, wrong
 from kdgan.ship.forms import FORMS, form_of
@@ -146,7 +147,7 @@ def _fits(found: ReadyMade, kind: Kind, classes: int | None) -> bool:
 
 def _value(name: str, kind: Kind, logits: Tensor, targets: Tensor) -> float:
     try:
-        return METRICS[name].functions[kind](*_ready(kind, *labelled(logits, targets)))
+        return METRICS[name].functions[kind](*_ready(kind, *with_label(logits, targets)))
     except UsageError as error:
         raise wrong(f"metric {name}: {error}") from error
 
@@ -168,23 +169,22 @@ def _ready(kind: Kind, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
     return logits, targets if indices else targets.double()
 
 
-def labelled(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows that have a label: whose class is not -1, or whose weights are not NaN.
+def with_label(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows that have a label, see `kdgan.data.batch.labelled`.
 
     Raises:
         UsageError: where there is none, or a row has some weights and lacks others.
     """
-    if targets.is_floating_point():
-        missing = targets.isnan()
-        if targets.ndim > 1:
-            some, missing = missing.any(1), missing.all(1)
-            if not torch.equal(some, missing):
-                raise wrong("a row of targets is NaN in part: without a label is one that is NaN as a whole")
+    there = labelled(targets)
+    if there is None:
+        kept = logits, targets
+    elif there.any():
+        kept = logits[there], targets[there]
     else:
-        missing = targets == -1 if targets.ndim == 1 else torch.zeros(len(targets), dtype=torch.bool)
-    if missing.all():
         raise wrong("no example has a label, so there is nothing to measure")
-    return (logits[~missing], targets[~missing]) if missing.any() else (logits, targets)
+    if targets.ndim > 1 and targets.is_floating_point() and bool(kept[1].isnan().any()):
+        raise wrong("a row of targets is NaN in part: without a label is one that is NaN as a whole")
+    return kept
 
 
 def majority(targets: Tensor, kind: Kind = "classes") -> float:
@@ -192,7 +192,7 @@ def majority(targets: Tensor, kind: Kind = "classes") -> float:
 
     Of bits, for each label whichever of yes and no is the more frequent.
     """
-    targets = labelled(targets, targets)[1]
+    targets = with_label(targets, targets)[1]
     if kind != "classes":
         share = (targets > 0.5).double().reshape(len(targets), -1).mean(0)
         return 100 * torch.maximum(share, 1 - share).mean().item()

@@ -14,7 +14,6 @@ from kdgan.data.batch import Batch, checked, labelled_rows
 from kdgan.data.heldout import HeldOut, held_out
 from kdgan.data.kept import sample_of
 from kdgan.data.own import Data, Inputs, training_data
-from kdgan.data.recorded import Recorded
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
@@ -27,7 +26,7 @@ from kdgan.tasks.choice import check, chosen, evaluated
 from kdgan.tasks.metrics import METRICS, Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
-from kdgan.training.faces import known
+from kdgan.training.faces import as_face
 from kdgan.training.players import is_trained
 
 
@@ -69,7 +68,7 @@ class OwnTask:
         augment: Augmentation | None,
         unlabelled: Inputs | None = None,
         asked: str = "auto",
-        logits: Recorded | None = None,
+        recorded: int | None = None,
         eval_batch: int | None = None,
     ) -> OwnTask:
         """Reads the data and calls the players on some of them.
@@ -85,21 +84,21 @@ class OwnTask:
             augment: other views of inputs.
             unlabelled: examples without labels.
             asked: kind of task, or auto.
-            logits: what is known of a teacher for each training example, as numbers.
+            recorded: how many examples a teacher is known for by its numbers alone; None where it can be asked.
             eval_batch: examples per forward pass where players are judged.
 
         Raises:
             UsageError: if data and players do not fit.
         """
         with seeded(seed % 2**32, device):  # what reading draws is no part of what training draws
-            data = training_data(train, unlabelled, seed=seed, logits=logits)
+            data = training_data(train, unlabelled, seed=seed, recorded=recorded)
             judged = held_out(validation, "validation", seed=seed)
             sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
         classes = check_players(players, sample, "train")
         kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
         sample = in_kind(sample, kind)
-        check_batch(sample, classes, "train", kind)
-        form = _Form(kind, classes, device, size, seed, augment)
+        check_batch(sample, classes=classes, what="train", kind=kind)
+        form = _Form(kind, classes, device)
         if isinstance(data, Semi):
             others = data.unlabelled if isinstance(data.unlabelled, Batch) else data.unlabelled.like
             if others is not None:
@@ -179,13 +178,14 @@ class OwnTask:
     def judges(self, role: str, module: nn.Module) -> bool:
         """Whether validation has what a player in that role looks at; privileged information may exist for training
         alone, and so may all that is known of a teacher."""
-        if role == "teacher" and known(module):
+        face = as_face(module)
+        if role == "teacher" and face.count is not None:
             return False
         return (
             role in ("student", "control")
             or self.sample.privileged is None
             or self.validation.sample.privileged is not None
-            or getattr(module, "sees", "both") == "inputs"
+            or face.sees == "inputs"
         )
 
     def check_last_batch(self, method: Method) -> None:
@@ -240,15 +240,12 @@ class _Form:
     kind: Kind
     classes: int
     device: torch.device
-    size: int
-    seed: int
-    augment: Augmentation | None
 
     def put(self, data: Batch | Stream, sample: Batch | None) -> Batch | Stream:
         """The data with targets as losses take them, on the device; a stream that is held to its first batch's form."""
         if isinstance(data, Batch):
             data = in_kind(data, self.kind)
-            check_batch(data, self.classes, "train", self.kind)
+            check_batch(data, classes=self.classes, what="train", kind=self.kind)
             return data.to(self.device)
         like = data.like if sample is None else sample
         return replace(data, like=like, classes=self.classes, kind=self.kind)

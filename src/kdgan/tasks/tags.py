@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
 from kdgan.data.batch import Batch
+from kdgan.data.join import without_labels
 from kdgan.data.split import Scale
-from kdgan.data.unlabelled import without_labels
 from kdgan.errors import UsageError
 from kdgan.nets import ImageText, TextEncoder, build, hidden_widths
 from kdgan.nets.build import check_size

@@ -1,37 +1,35 @@
-"""`teach`: a teacher is asked once about each example, and what it says is kept in a file."""
+"""`teach`: a teacher is asked once about each example, and its answers are kept in a file."""
 
 from __future__ import annotations
 
 import glob
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.kept import random_views
-from kdgan.data.ordered import example_of, in_order, length_of, spread
+from kdgan.data.ordered import data_set_of, example_of, in_order, length_of, spread
 from kdgan.data.own import Data, Inputs, recordable
-from kdgan.data.seeds import seeded
 from kdgan.data.stream import Stream, one_pass
 from kdgan.errors import UsageError, wrong
 from kdgan.files import locked, make_folder, replacing, sync
 from kdgan.methods.player import evaluating, forward
-from kdgan.tasks.logits_file import LogitsFile, Note, Part, as_columns, create, numbers, plain_names, same
-from kdgan.tasks.recording import CHECKED, known_as
+from kdgan.tasks.logits_file import LogitsFile, Note, Part, create, numbers, plain_names, same
+from kdgan.tasks.recording import CHECKED
 from kdgan.tasks.teachers import Teacher, as_teacher
 from kdgan.training.check import check_choices
 from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars
 from kdgan.training.execution import unseen
-from kdgan.training.faces import Asked, Ensemble, known, networks
-from kdgan.training.players import on_device
+from kdgan.training.faces import Face, as_face
+from kdgan.training.players import apart
 
 _SECONDS = 1.0
 """How long answers wait before they are written: what a kill costs, at most, beside the batch that is at work."""
@@ -82,7 +80,7 @@ def teach(
 
     Raises:
         UsageError: if teacher and data do not fit, or the file is of another teacher or of other data.
-        RunError: if the teacher fails; what it said until then is kept.
+        RunError: if the teacher fails; its answers until then are kept.
 
     Example:
         >>> import tempfile, torch
@@ -100,21 +98,22 @@ def teach(
         raise wrong(f"batch must be a whole number of at least 1, not {batch!r:.60}")
     if name is not None and not isinstance(name, str):
         raise wrong(f"name must be text, not {name!r:.60}")
-    face = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, data=data).face
-    if known(face):
+    face = as_face(as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, data=data).face)
+    if face.count is not None:
         raise UsageError(
             "teach asks a teacher, and logits that are there already need none: give them to distill"
         )
-    members = list(face.members) if isinstance(face, Ensemble) else [face]
+    members = list(face.parts())
     make_folder(place.parent)
     with (
         training_bars() if progress else nullcontext(unseen) as shown,
-        _apart(face, where),
+        apart(where, 0, {"teacher": face}),
+        evaluating(face),
         locked(place.parent),
     ):
         parts = recordable(data, unlabelled)
         _check_order(parts)
-        known_by = " ".join(map(known_as, members)) if name is None else f"name {name}"
+        known_by = " ".join(each.fingerprint() for each in members) if name is None else f"name {name}"
         try:
             _Asking(members, known_by, parts, place, where, batch, shown).finish()
         except OSError as error:
@@ -135,53 +134,20 @@ def _checked_path(path: object) -> Path:
     return found
 
 
-@contextmanager
-def _apart(face: nn.Module, device: torch.device) -> Iterator[None]:
-    """The teacher on the device, in `eval()` mode, whatever the caller was at; then all as it was."""
-    with (
-        torch.inference_mode(False),
-        torch.autocast(device.type, enabled=False),
-        on_device(device, *networks(face)),
-        evaluating(face),
-        seeded(0, device),
-    ):
-        yield
-
-
 def _check_order(parts: Sequence[Batch | Stream]) -> None:
-    for what, part in zip(("train", "unlabelled"), parts, strict=False):
+    for part in parts:
         if isinstance(part, Batch):
             continue
-        if in_order(part, 1) is None:
+        if data_set_of(part) is None:
             raise UsageError(
-                f"{what} has no order of its own, so that a file cannot say which example a row is of: give a Dataset, "
-                "or a DataLoader of one"
+                f"{part.name} has no order of its own, so that a file cannot say which example a row is of: give a "
+                "Dataset, or a DataLoader of one"
             )
-        if random_views(part, what):
+        if random_views(part):
             raise UsageError(
-                f"{what} gives another view of an example each time it is asked, and a file holds what a teacher says "
-                "of one: leave random transforms to augment="
+                f"{part.name} gives another view of an example each time it is asked, and a file holds what a teacher "
+                "says of one: leave random transforms to augment="
             )
-
-
-class _Answers(nn.Module):
-    """What a function gives, as it gives it.
-
-    Args:
-        asked: the function.
-    """
-
-    def __init__(self, asked: Asked) -> None:
-        super().__init__()
-        self.asked, self.sees = asked, asked.sees
-
-    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
-        """Numbers `(B, K)` that are finite and, where they should be, probabilities."""
-        found = self.asked.values(*inputs, **named)
-        self.asked.reading.check(
-            found, "multilabel"
-        )  # whose rows may sum to anything: what they are is not known
-        return found
 
 
 class _Asking:
@@ -199,7 +165,7 @@ class _Asking:
 
     def __init__(
         self,
-        members: Sequence[nn.Module],
+        members: Sequence[Face],
         teacher: str,
         parts: Sequence[Batch | Stream],
         path: Path,
@@ -209,10 +175,10 @@ class _Asking:
     ) -> None:
         self.members, self.parts, self.path, self.size, self.device = members, parts, path, size, device
         self.shown, self.unfinished = shown, path.with_name(f".{path.name}.part")
-        self.counts = [len(each) if isinstance(each, Batch) else length_of(each) for each in parts]
+        self.counts = list(map(length_of, parts))
         self.total = sum(self.counts)
         self.teacher = teacher
-        self.ask = [_Answers(each) if isinstance(each, Asked) else each for each in members]
+        self.ask = [each.as_given() for each in members]
 
     def finish(self) -> None:
         """Asks about all that is missing."""
@@ -256,7 +222,7 @@ class _Asking:
                 looked = [numbers(example_of(part, place)) for place in places]
                 mine = np.concatenate([np.zeros((0, 2), np.int64), *looked])
                 rows = first + np.array(places, np.int64)
-            if not same(as_columns(file.examples[rows]), as_columns(mine)).all():
+            if not same(file.examples[rows], mine).all():
                 return False
             first += count
         return True
@@ -309,12 +275,10 @@ class _Asking:
             else:
                 ordered = in_order(part, self.size, start)
                 assert ordered is not None
-                yield from one_pass(ordered, "train", 0)
+                yield from one_pass(ordered, 0)
 
 
-def _read_as(member: nn.Module) -> tuple[Any, Any]:
-    if not isinstance(member, Asked):
-        return "logits", None
+def _read_as(member: Face) -> tuple[Any, Any]:
     return member.reading.gives, plain_names(member.reading.names)
 
 

@@ -1,4 +1,4 @@
-"""Teachers in the forms that people have them in, and what they say of all training examples."""
+"""Teachers in the forms that people have them in, and their logits of all training examples."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdgan.data.recorded import Recorded
 from kdgan.errors import wrong
 from kdgan.methods import METHODS, Method, name_of
+from kdgan.methods.player import called_with
 from kdgan.tasks.logits_file import LogitsFile
 from kdgan.tasks.own import OwnTask
-from kdgan.tasks.recording import Columns, recorded
+from kdgan.tasks.recording import recorded
 from kdgan.training.answers import Gives, Reading
 from kdgan.training.class_map import ClassMap, translation
 from kdgan.training.estimators import Estimator
-from kdgan.training.faces import Asked, Ensemble, Known, Seeing, Sees, is_network, known, networks, settle
+from kdgan.training.faces import Ensemble, Seeing, Sees, as_face
+from kdgan.training.functions import Asked
+from kdgan.training.known import Known
 
 Teacher: TypeAlias = (
     "nn.Module | Callable[..., Any] | NDArray[Any] | Tensor | str | Path | Sequence[Any] | Any"
@@ -53,23 +55,17 @@ class Taught:
     @property
     def looks(self) -> bool:
         """Whether it is called as networks are."""
-        return is_network(self.face)
+        return as_face(self.face).is_network
 
     @property
-    def rows(self) -> Recorded | None:
-        """What is known of it for each training example, as numbers."""
-        found = known(self.face)
-        return Columns([each.rows for each in found]) if found else None
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """The caller's own modules, each on its device."""
-        return list(networks(self.face))
+    def count(self) -> int | None:
+        """How many training examples it is known for by its numbers alone; None where it can be asked."""
+        return as_face(self.face).count
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report has to say about it."""
-        return ("teacher: known by its logits of training examples alone.",) if known(self.face) else ()
+        return ("teacher: known by its logits of training examples alone.",) if self.count is not None else ()
 
     def check(
         self, kind: type[Method], *, rate: float | None, trained: bool | None, discriminator: object
@@ -105,20 +101,20 @@ class Taught:
         Raises:
             UsageError: if its classes, or what it sees, are not there.
         """
-        sees = getattr(self.face, "sees", "both")
-        if sees == "privileged" and task.sample.privileged is None:
+        face = as_face(self.face)
+        if face.sees == "privileged" and task.sample.privileged is None:
             raise wrong("teacher_sees='privileged', but train has no privileged information")
-        settle(self.face, task.kind, task.classes)
+        face.settle(task.kind, task.classes)
 
     def recorded(
         self, task: OwnTask, device: torch.device, shown: Callable[[str, int, int], None]
     ) -> OwnTask:
-        """The task whose training examples have with them what the teacher says of them, each asked about once.
+        """The task whose training examples have the teacher's logits with them, each asked about once.
 
         Examples without an order of their own are left as they are: the teacher is asked about each batch of them.
 
         Args:
-            task: whose examples have the rows of all that is known of the teacher.
+            task: whose examples know their places, if some of the teacher is known by its numbers.
             device: of the players.
             shown: is told how many are done.
         """
@@ -195,7 +191,7 @@ class _Maker:
     def _network(self, module: nn.Module) -> nn.Module:
         if self.sees == "both" and self.classes is None:
             return module
-        sees: Any = getattr(module, "sees", "both") if self.sees == "both" else self.sees
+        sees: Any = called_with(module) if self.sees == "both" else self.sees
         return Seeing(module, sees, None if self.classes is None else translation(self.classes))
 
     def _several(self, teachers: Sequence[Any]) -> nn.Module:
@@ -206,7 +202,13 @@ class _Maker:
                 "a teacher in a list must be no list: for logits of training examples make it an array"
             )
         faces = [self.face(each)[0] for each in teachers]
-        sees: set[Any] = {getattr(each, "sees", "both") for each in faces if not isinstance(each, Known)}
+        counts = [each.count for each in map(as_face, faces) if each.count is not None]
+        if len(set(counts)) > 1:
+            raise wrong(
+                f"the teachers of a list have logits of {' and '.join(map(str, counts))} examples: each needs those of "
+                "all training examples"
+            )
+        sees: set[Any] = {each.sees for each in map(as_face, faces) if each.count is None}
         if len(sees) > 1:
             raise wrong(f"the teachers of a list must see the same, not {' and '.join(sorted(sees))}")
         return Ensemble(faces, next(iter(sees), self.sees))

@@ -1,4 +1,4 @@
-"""What a teacher of any kind says of examples, brought to logits of the student's classes."""
+"""The answers of a teacher of any kind, brought to logits of the student's classes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
+from kdgan.methods.player import logits_in
 from kdgan.training.class_map import NOT_ONE_TO_ONE, ClassMap, listed, translation
 
 Gives = Literal["logits", "probabilities"]
@@ -176,10 +177,7 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
     Raises:
         UsageError: for another answer, or one for other than `count` examples.
     """
-    if isinstance(answer, Mapping):
-        answer = answer.get("logits", answer)
-    elif not isinstance(answer, Tensor | np.ndarray):
-        answer = getattr(answer, "logits", answer)
+    answer = logits_in(answer)
     try:
         found = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer))
     except (TypeError, ValueError, RuntimeError) as error:

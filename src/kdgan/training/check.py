@@ -15,7 +15,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.forms import Form
 from kdgan.data.targets import Kind, check_batch
 from kdgan.errors import RunError, UsageError, one_line, wrong
-from kdgan.methods.player import arguments, evaluating, forward
+from kdgan.methods.player import arguments, called_with, evaluating, forward
 
 
 def check_choices(augment: object, **choices: object) -> None:
@@ -83,12 +83,12 @@ def check_players(
                 f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
             )
     if kind is not None:
-        check_batch(batch, count, what, kind, role)
+        check_batch(batch, classes=count, what=what, role=role, kind=kind)
     return count
 
 
 def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
-    positional, named = arguments(role, few, getattr(module, "sees", "both"))
+    positional, named = arguments(role, few, called_with(module))
     try:
         inspect.signature(module.forward).bind(*positional, **named)
     except ValueError:

@@ -10,7 +10,8 @@ import numpy as np
 
 from kdgan.errors import wrong
 from kdgan.training.answers import Reading
-from kdgan.training.faces import Asked, Sees
+from kdgan.training.faces import Sees
+from kdgan.training.functions import Asked
 
 
 class Estimator(Asked):
@@ -40,7 +41,7 @@ class Estimator(Asked):
         self.estimator = estimator
         self.labels = names if isinstance(names, list) else None
 
-    apart: ClassVar[tuple[str, ...]] = ("ask", "estimator")
+    left_out: ClassVar[tuple[str, ...]] = ("ask", "estimator")
 
     def answer(self, inputs: Sequence[Any], named: dict[str, Any]) -> Any:
         """Probabilities or margins `(B, K')`; of several labels those that they are there."""
@@ -56,8 +57,23 @@ class Estimator(Asked):
             return np.stack([-found / 2, found / 2], axis=1)
         return found
 
+    def fingerprint(self) -> str:
+        """All that it learned, as joblib keeps results: what compiled parts hold is part of it."""
+        return f"{type(self.estimator).__name__} {_joblib_hash(self.estimator)} {self.sees}"
+
     def _labels(self, place: int) -> list[Any]:
         return [0, 1] if self.labels is None else np.asarray(self.labels[place]).tolist()
+
+
+def _joblib_hash(estimator: Any) -> str:
+    from joblib import hash as hash_of  # with scikit-learn, which takes long to be imported
+
+    try:
+        return str(hash_of(estimator))
+    except Exception as error:  # what cannot be pickled
+        raise wrong(
+            f"{type(estimator).__name__} cannot be told from others ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _yes(probabilities: Any, names: list[Any]) -> Any:

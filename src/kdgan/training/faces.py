@@ -2,25 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.data.recorded import Recorded
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
-from kdgan.methods.player import evaluating, forward
-from kdgan.training.answers import Reading, as_values, mean_of
+from kdgan.methods.player import called_with, evaluating, forward, logits_in
+from kdgan.training import identity
+from kdgan.training.answers import Reading, mean_of
 from kdgan.training.class_map import NOT_ONE_TO_ONE, Translation
 
 Sees = Literal["both", "inputs", "privileged"]
 """What a teacher is called with, where there is privileged information."""
+Places: TypeAlias = "slice | NDArray[np.int64]"
+"""Places of examples among all training examples, those of `train` before those of `unlabelled`."""
 
 
-class Seeing(nn.Module):
+class Face(identity.LeavingOut):
+    """A teacher of any kind as a module.
+
+    Attributes:
+        sees: what it is called with.
+        reading: how the numbers of `as_given` are read.
+    """
+
+    sees: Sees = "both"
+    reading: Reading = Reading()
+
+    @property
+    def is_network(self) -> bool:
+        """Whether all of it are networks."""
+        return False
+
+    @property
+    def count(self) -> int | None:
+        """How many examples it is known for, where some of it is known by its numbers alone; None where none is."""
+        return None
+
+    def parts(self) -> Iterator[Face]:
+        """Those of an ensemble, else itself."""
+        yield self
+
+    def networks(self) -> Iterator[nn.Module]:
+        """The modules of a caller's own, each of which has a device of its own."""
+        yield self
+
+    def settle(self, kind: Kind, classes: int) -> None:
+        """Takes note of what the task is.
+
+        Raises:
+            UsageError: if it cannot teach that.
+        """
+
+    def check(self, places: Places, batch: Batch) -> None:
+        """Raises a UsageError unless the numbers at these places are of these examples, where it is known what of."""
+
+    def answered(self, places: Places | None, batch: Batch | None) -> Tensor:
+        """Logits `(B, K)` of the student's classes, without gradient.
+
+        Args:
+            places: of the examples, for what is known by its numbers.
+            batch: the examples, for what is asked; None where nothing is.
+        """
+        assert batch is not None
+        with evaluating(self):
+            return forward("teacher", self, batch)
+
+    def as_given(self) -> Face:
+        """The module that gives the numbers which a file of logits holds."""
+        return self
+
+    def fingerprint(self) -> str:
+        """A text that tells it from others: code, settings and weights, as far as they can be known."""
+        return f"{identity.of_form(self)} {identity.of_tensors(self.state_dict().values())}"
+
+    def keep_fingerprint(self) -> None:
+        """Makes its fingerprint part of its form, for what is asked as training goes on; that of a network is."""
+
+
+class Seeing(Face):
     """A network of one's own that is called with some of what there is, or scores classes of its own.
 
     Args:
@@ -33,6 +98,15 @@ class Seeing(nn.Module):
         super().__init__()
         self.module, self.sees, self.translation = module, sees, translation
         self.training = module.training  # and no part of it is touched
+
+    @property
+    def is_network(self) -> bool:
+        """True."""
+        return True
+
+    def networks(self) -> Iterator[nn.Module]:
+        """The caller's own."""
+        yield self.module
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """Logits `(B, K)` of the student's classes."""
@@ -49,125 +123,7 @@ class Seeing(nn.Module):
             raise UsageError(NOT_ONE_TO_ONE)
 
 
-def as_logits(answer: Any) -> Tensor:
-    """The logits in what a network gave, with their gradient."""
-    found = answer.get("logits", answer) if isinstance(answer, dict) else getattr(answer, "logits", answer)
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise wrong(f"the teacher must give logits of shape (B, K), not {kind}")
-    return found
-
-
-class Asked(nn.Module):
-    """A function of one's own, asked for what it says of examples.
-
-    It is called with what a network would be called with, in memory of its own: tensors on the CPU, or arrays where the
-    caller's data are arrays.
-
-    Args:
-        ask: from inputs to logits or probabilities `(B, K)`, see `as_values`.
-        reading: how its numbers are read.
-        sees: what it is called with.
-        arrays: whether it is called with numpy arrays.
-    """
-
-    apart: ClassVar[tuple[str, ...]] = ("ask",)
-    """Attributes that tell nothing of a call: what it said is with the data. Where it is asked as training goes on, its
-    code is in `known`."""
-
-    def __init__(self, ask: Callable[..., Any], reading: Reading, sees: Sees, *, arrays: bool) -> None:
-        super().__init__()
-        self.ask, self.reading, self.sees, self.arrays = ask, reading, sees, arrays
-        self.kind: Kind = "classes"
-        self.classes = 0
-        self.known = ""
-
-    def settle(self, kind: Kind, classes: int) -> None:
-        """Takes note of what the task is."""
-        self.kind, self.classes = kind, classes
-
-    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
-        """Logits `(B, K)` of the student's classes, on the device of the inputs, without gradient."""
-        first = next(iter((*inputs, *named.values())))
-        return self.reading.logits(self.values(*inputs, **named), self.kind, self.classes).to(first.device)
-
-    def values(self, *inputs: Tensor, **named: Tensor) -> Tensor:
-        """What it says, `(B, K')` on the CPU."""
-        first = next(iter((*inputs, *named.values())))
-        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            answer = self.answer(
-                [self._given(each) for each in inputs],
-                {key: self._given(each) for key, each in named.items()},
-            )
-            return as_values(answer, len(first))
-
-    def answer(self, inputs: Sequence[Any], named: dict[str, Any]) -> Any:
-        """What it gives."""
-        return self.ask(*inputs, **named)
-
-    def _given(self, part: Tensor) -> Any:
-        # It may write into what it is given, which others see too.
-        own = part.detach().to("cpu", copy=True)
-        return own.numpy() if self.arrays else own
-
-
-class Known(nn.Module):
-    """A teacher of which there are only its numbers for training examples.
-
-    Args:
-        rows: a row of numbers for each example, those of all parts side by side.
-        parts: how they are read and how many columns they take: an ensemble has several.
-        check: holds rows against the examples that they are with, where a file says which they are of.
-    """
-
-    apart: ClassVar[tuple[str, ...]] = ("rows", "check")
-
-    def __init__(
-        self,
-        rows: Recorded,
-        parts: Sequence[tuple[Reading, int]],
-        check: Callable[[Batch, Tensor], None] | None = None,
-    ) -> None:
-        super().__init__()
-        self.rows, self.parts, self.check = rows, tuple(parts), check
-        self.width = len(rows[0]) if len(rows) else 0
-        self.start = 0
-        self.kind: Kind = "classes"
-        self.classes = 0
-
-    def settle(self, kind: Kind, classes: int) -> None:
-        """Takes note of what the task is, and looks at every number.
-
-        Raises:
-            UsageError: for numbers that are not what they should be.
-        """
-        self.kind, self.classes = kind, classes
-        for first in range(0, len(self.rows), _AT_ONCE):
-            self.logits(torch.as_tensor(self.rows[first : first + _AT_ONCE], dtype=torch.float32), first)
-
-    def logits(self, values: Tensor, first: int = 0) -> Tensor:
-        """Logits `(B, K)` of the student's classes from rows of numbers; `first` is the number of the first."""
-        found, start = [], 0
-        for reading, width in self.parts:
-            found.append(reading.logits(values[:, start : start + width], self.kind, self.classes, first))
-            start += width
-        return mean_of(found, self.kind)
-
-    def own(self, values: Tensor) -> Tensor:
-        """Its own columns of those of all members of an ensemble."""
-        return values[:, self.start : self.start + self.width]
-
-    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
-        """Always raises a UsageError: nobody can be asked."""
-        raise UsageError(
-            "the teacher is known by its logits of training examples alone: it cannot be asked about others"
-        )
-
-
-_AT_ONCE = 4096
-
-
-class Ensemble(nn.Module):
+class Ensemble(Face):
     """Several teachers, whose probabilities are averaged.
 
     Args:
@@ -179,55 +135,72 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members, self.sees = nn.ModuleList(members), sees
         self.kind: Kind = "classes"
-        start = 0
-        for each in known(self):
-            each.start = start
-            start += each.width
+
+    def _faces(self) -> list[Face]:
+        return [as_face(each) for each in self.members]
+
+    @property
+    def is_network(self) -> bool:
+        """Whether all members are."""
+        return all(each.is_network for each in self._faces())
+
+    @property
+    def count(self) -> int | None:
+        """How many examples are known of members that cannot be asked; None where all can."""
+        return next((each.count for each in self._faces() if each.count is not None), None)
+
+    def parts(self) -> Iterator[Face]:
+        """Those of all members, in order."""
+        for each in self._faces():
+            yield from each.parts()
+
+    def networks(self) -> Iterator[nn.Module]:
+        """Those of all members."""
+        for each in self._faces():
+            yield from each.networks()
 
     def settle(self, kind: Kind, classes: int) -> None:
-        """Takes note of what the task is."""
+        """Tells all members what the task is."""
         self.kind = kind
-        for each in self.members:
-            settle(each, kind, classes)
+        for each in self._faces():
+            each.settle(kind, classes)
+
+    def check(self, places: Places, batch: Batch) -> None:
+        """Raises a UsageError unless the examples are those that all members are known for."""
+        for each in self._faces():
+            each.check(places, batch)
+
+    def answered(self, places: Places | None, batch: Batch | None) -> Tensor:
+        """The logits of the mean of all probabilities, of what is known and of what is asked."""
+        return mean_of([each.answered(places, batch) for each in self._faces()], self.kind)
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
         """The logits of the mean of all probabilities."""
         return mean_of([as_logits(each(*inputs, **named)) for each in self.members], self.kind)
 
 
-def settle(face: nn.Module, kind: Kind, classes: int) -> None:
-    """Tells a teacher what the task is; a network need not know."""
-    if isinstance(face, Seeing | Asked | Known | Ensemble):
-        face.settle(kind, classes)
+def as_face(module: nn.Module) -> Face:
+    """A teacher of any kind, or a network of one's own as such."""
+    if isinstance(module, Face):
+        return module
+    sees: Any = called_with(module)
+    return Seeing(module, sees, None)
 
 
-def known(face: nn.Module) -> list[Known]:
-    """The parts of a teacher that cannot be asked, in order."""
-    return [each for each in face.modules() if isinstance(each, Known)]
+def as_logits(answer: Any) -> Tensor:
+    """The logits in what a network gave, with their gradient."""
+    found = logits_in(answer)
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        kind = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise wrong(f"the teacher must give logits of shape (B, K), not {kind}")
+    return found
 
 
-def is_network(face: nn.Module) -> bool:
-    """Whether all of it are networks."""
-    return not any(isinstance(each, Known | Asked) for each in face.modules())
+def is_network(module: nn.Module) -> bool:
+    """Whether all of a player are networks."""
+    return as_face(module).is_network
 
 
-def networks(face: nn.Module) -> Iterator[nn.Module]:
-    """The networks of a caller's own, each of which has a device of its own."""
-    if isinstance(face, Ensemble):
-        for each in face.members:
-            yield from networks(each)
-    elif isinstance(face, Seeing):
-        yield face.module
-    else:
-        yield face
-
-
-def answered(face: nn.Module, batch: Batch) -> Tensor:
-    """Logits `(B, K)` of the student's classes for a batch, whose `teacher_logits` are rows of all that is known."""
-    if isinstance(face, Known):
-        assert batch.teacher_logits is not None
-        return face.logits(face.own(batch.teacher_logits))
-    if isinstance(face, Ensemble):
-        return mean_of([answered(each, batch) for each in face.members], face.kind)
-    with evaluating(face):
-        return forward("teacher", face, batch)
+def networks(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a caller's own in a player, each of which has a device of its own."""
+    return as_face(module).networks()

@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,8 +35,18 @@ _AGAIN = 8
 """Batches that are read a second time, to see whether they are the same."""
 
 
+class LeavingOut(nn.Module):
+    """A module of which some attributes tell nothing of what it is.
+
+    Attributes:
+        left_out: their names.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ()
+
+
 def of_data(data: Batch) -> str:
-    """A hash of the tensors, and of what a teacher said of them where that was recorded."""
+    """A hash of the tensors, and of a teacher's logits of them where they were recorded."""
     parts: list[Form] = [part for part in data.parts() if part is not None]
     if data.recorded and data.teacher_logits is not None:
         parts.append(data.teacher_logits)
@@ -139,7 +149,7 @@ def of_form(module: nn.Module) -> str:
         own = {
             key: value
             for key, value in vars(part).items()
-            if key not in (*_OF_ANY_MODULE, *getattr(type(part), "apart", ()))
+            if key not in (*_OF_ANY_MODULE, *(part.left_out if isinstance(part, LeavingOut) else ()))
             and not (key[:1] == "_" and home.startswith("torch."))
         }
         settings = _Content()
