@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from html_pages import Page
 from kdgan import Batch, Method, Training, Verdict, compare, distill, nets
@@ -26,7 +26,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.experiments.own import OwnRun
 from kdgan.experiments.records import read_records
 from kdgan.experiments.statistics import paired_difference
-from kdgan.methods import METHODS, Signals, Terms
+from kdgan.methods import Signals, Terms
 from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused, served
@@ -251,6 +251,22 @@ def test_what_cannot_be_sent_is_carried_out_here_and_said(
     assert untimed(here) == untimed(run())
 
 
+def test_held_out_data_that_are_read_anew_go_to_other_processes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trained: nn.Module
+) -> None:
+    monkeypatch.setattr("kdgan.data.kept.MOST_BYTES", 1)
+    context = served()
+    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    held = {
+        name: DataLoader(TensorDataset(part.inputs, part.targets), batch_size=7)
+        for name, part in (("validation", VALIDATION), ("test", TEST))
+    }
+    here = run(teacher=trained, **held)
+    there = run(teacher=trained, workers=2, progress=True, **held)
+    assert "Runs go one after another" not in capfd.readouterr().err
+    assert untimed(here) == untimed(there)
+
+
 def test_a_loader_is_compared_on_as_it_is() -> None:
     loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=10, shuffle=True)
     verdict = run(
@@ -277,8 +293,7 @@ def test_several_labels_and_examples_without_any() -> None:
         task="multilabel",
         metrics=["average_precision"],
     )
-    controls = ["supervised", *(["selftrain"] if "selftrain" in METHODS else [])]
-    assert {row.name for row in verdict.rows} == {*controls, "distn"}
+    assert {row.name for row in verdict.rows} == {"supervised", "selftrain", "distn"}
     assert verdict.metrics[0] == "average_precision"
     assert "and others without labels" in verdict.facts["Data"]
     student = made(small, mixed(0, "student", "weights"))
@@ -298,7 +313,16 @@ def test_several_labels_and_examples_without_any() -> None:
     (record,) = (record for record in verdict.records if record.method == "distn")
     expected = result.report.metrics["student"]["average_precision"]
     assert record.metrics["validation/average_precision"] == expected
-    assert record.labels == 60
+    assert (record.labels, record.unlabelled) == (60, 80)
+    assert verdict.title == "own data, 60 labels, 80 unlabelled"
+    assert verdict.to_dict()["runs"][0]["unlabelled"] == 80
+
+
+def test_the_file_of_results_says_how_many_have_no_label(tmp_path: Path) -> None:
+    more = torch.randn(80, 6, generator=torch.Generator().manual_seed(3))
+    run(unlabelled=more, seeds=1, folder=tmp_path / "f")
+    rows = read_records(tmp_path / "f" / "results.csv")
+    assert [(row.labels, row.unlabelled) for row in rows] == [(60, 80)] * 3
 
 
 def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path) -> None:
@@ -477,6 +501,18 @@ ONE = small()
 def test_wrong_calls_are_refused_in_one_line(options: dict[str, Any], parts: tuple[str, ...]) -> None:
     with refused(*parts):
         run(**options)
+
+
+def test_data_are_not_read_where_there_is_no_test() -> None:
+    class Untouched(Dataset[Any]):
+        def __len__(self) -> int:
+            raise AssertionError("somebody looks")
+
+        def __getitem__(self, row: int) -> Any:
+            raise AssertionError("somebody looks")
+
+    with refused("test", "None"):
+        run(train=Untouched(), test=None)
 
 
 def test_a_student_that_ignores_the_seed_is_refused() -> None:

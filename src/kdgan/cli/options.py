@@ -301,10 +301,8 @@ def usual_methods(unlabelled: bool) -> list[str]:
         unlabelled: whether there are examples without labels: then also a student that teaches itself, so that what
             these bring is not credited to the teacher.
     """
-    from kdgan.methods import METHODS
-
-    names = ["supervised", "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
-    return [*names[:1], *(name for name in ("selftrain",) if unlabelled and name in METHODS), *names[1:]]
+    controls = ["supervised", "selftrain"] if unlabelled else ["supervised"]
+    return [*controls, "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
 
 
 def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:

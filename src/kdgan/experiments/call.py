@@ -177,6 +177,8 @@ def compare(
         ['supervised', 'distn']
     """
     check_main()
+    if test is None:
+        raise wrong("test must be data that nothing is chosen by, not None")
     where, home = find_device(device), Home(folder)
     check_choices(augment, progress=progress, teacher_trained=teacher_trained)
     check_call(make_student, make_discriminator, workers=workers, threads=threads, title=title)
@@ -217,8 +219,7 @@ def compare(
             taught, players, where, size=settings.batch, seed=READING, trained=teacher_trained
         )
         data, tested, family, trained = opened.task, opened.test, opened.family, opened.trained
-        if tested is None:
-            raise wrong("test must be data that nothing is chosen by, not None")
+        assert tested is not None
         asked = None
         if not taught.looks:
             asked = tested.measure("teacher", taught.face) if tested.judges("teacher", taught.face) else None

@@ -12,7 +12,7 @@ from torch import nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
-from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
+from kdgan.data.semi import Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
 from kdgan.distillation import Call
 from kdgan.errors import KdganError, failed, wrong
@@ -51,10 +51,7 @@ class FreshTeacher:
 
     def __call__(self) -> nn.Module:
         """The module, as a `Player` holds it."""
-        module: Any = self.make()
-        if not isinstance(module, nn.Module):
-            raise wrong(f"what makes the teacher must give a torch.nn.Module, not {type(module).__name__}")
-        return as_teacher(module, sees=self.sees, classes=self.classes).face
+        return as_teacher(_network(self.make(), "teacher"), sees=self.sees, classes=self.classes).face
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +109,17 @@ def build(make: Factory, role: str, seed: int, device: torch.device) -> nn.Modul
     """
     with seeded(mixed(seed, role, "weights"), device):
         try:
-            module: Any = make()
+            return _network(make(), role).to(device)
         except KdganError:
             raise
         except (Exception, SystemExit) as error:  # it is somebody's own
             raise failed(error, f"what makes the {role}") from error
-    if not isinstance(module, nn.Module):
-        raise wrong(f"what makes the {role} must give a torch.nn.Module, not {type(module).__name__}")
-    return module.to(device)
+
+
+def _network(made: object, role: str) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise wrong(f"what makes the {role} must give a torch.nn.Module, not {type(made).__name__}")
+    return made
 
 
 _SETTINGS: dict[str, Setting] = {}
@@ -227,8 +227,8 @@ class OwnRun(PlayersRun):
         # Test data are looked at once: what is measured on the way is of validation data.
         self.trainer.measure = lambda: _of("validation", task.measure("student", players["student"]))
         self.trainer.measure_last = None
-        train = labelled_part(task.train)
-        self.labels = len(train) if isinstance(train, Batch) else 0
+        self.labels = _count(labelled_part(task.train))
+        self.unlabelled = _count(task.train.unlabelled) if isinstance(task.train, Semi) else 0
 
     def place(self, folder: Any) -> Any:
         """Where the method's checkpoints go, if they are kept."""
@@ -249,19 +249,19 @@ class OwnRun(PlayersRun):
         return found
 
 
+def _count(data: Batch | Stream) -> int:
+    """How many examples there are; 0 where nobody says."""
+    return len(data) if isinstance(data, Batch) else 0
+
+
 def _of(what: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return {f"{what}/{name}": value for name, value in metrics.items()}
 
 
 def moved(task: OwnTask, device: torch.device) -> OwnTask:
     """The data on a device; what is read anew stays where it is."""
-
-    def put(data: Batch | Stream) -> Batch | Stream:
-        return data.to(device) if isinstance(data, Batch) else data
-
-    train: Examples = task.train
-    train = Semi(put(train.labelled), put(train.unlabelled)) if isinstance(train, Semi) else put(train)
-    judged = task.validation.map(lambda batch: batch.to(device))
+    train = task.train if isinstance(task.train, Stream) else task.train.to(device)
+    judged = task.validation.to(device)
     return replace(task, train=train, sample=task.sample.to(device), validation=judged, first={})
 
 

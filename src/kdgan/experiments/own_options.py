@@ -6,6 +6,7 @@ import inspect
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import Parameter
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from kdgan.distillation import plain_hyper
 from kdgan.errors import UsageError, wrong
 from kdgan.experiments.own import Factory, FreshTeacher, build
 from kdgan.experiments.variants import Variant, looks_at
-from kdgan.methods import CONTROL, METHODS, Method, find, name_of
+from kdgan.methods import CONTROL, Method, find, name_of
 from kdgan.tasks.teachers import Taught, Teacher, as_teacher
 from kdgan.training import identity
 from kdgan.training.check import check_modules
@@ -89,7 +90,7 @@ class Players:
 
 
 def teacher_of(teacher: Teacher | Factory, **options: Any) -> Taught | FreshTeacher:
-    """The teacher of a call: of any kind, or a function that gives a fresh module, which can be called with nothing.
+    """The teacher of a call: of any kind, or a function that gives a fresh module, which takes nothing.
 
     Args:
         teacher: the caller's.
@@ -106,10 +107,13 @@ def teacher_of(teacher: Teacher | Factory, **options: Any) -> Taught | FreshTeac
 
 def _needs_nothing(function: Callable[..., Any]) -> bool:
     try:
-        inspect.signature(function).bind()
+        signature = inspect.signature(function)
+        signature.bind()
     except (TypeError, ValueError):  # the second where nothing is known of its arguments
         return False
-    return True
+    # What takes any inputs takes none, too, and is a teacher all the same; a class is none.
+    takes = {each.kind for each in signature.parameters.values()}
+    return inspect.isclass(function) or not takes & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
 
 
 def _check_fresh(role: str, one: nn.Module, other: nn.Module) -> None:
@@ -190,7 +194,7 @@ def variants_of(
     """The methods by name, the control first, each with settings of its own."""
     if isinstance(methods, str) or not isinstance(methods, Iterable):
         raise wrong(f"methods must be a list of names or of subclasses of kdgan.Method, not {methods!r:.60}")
-    controls = [CONTROL, *(["selftrain"] if semi and "selftrain" in METHODS else [])]
+    controls = [CONTROL, "selftrain"] if semi else [CONTROL]
     found = {name_of(method): method for method in [*controls, *methods] if find(method)}
     if hyper is not None and not isinstance(hyper, Mapping):
         raise wrong(f"hyper must be hyperparameters by method, not {type(hyper).__name__}")
