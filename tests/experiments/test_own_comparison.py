@@ -1,6 +1,7 @@
 """`kdgan.compare`: methods against each other on a student, a teacher and data of one's own."""
 
 import copy
+import inspect
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.experiments.own import OwnRun
 from kdgan.experiments.records import read_records
 from kdgan.experiments.statistics import paired_difference
-from kdgan.methods import Signals, Terms
+from kdgan.methods import Signals, Terms, looks_at
 from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused, served
@@ -419,6 +420,61 @@ def test_the_page_has_what_that_of_the_command_has(tmp_path: Path) -> None:
     assert page.count("<svg") == 2
     verdict.report(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "r.html").read_bytes()
+
+
+def test_passes_and_evaluations_are_counted_as_in_distill(trained: nn.Module) -> None:
+    verdict = run(teacher=trained, seeds=[5], steps=None, epochs=3, batch=10, evaluations=4, eval_batch=7)
+    student = made(small, mixed(5, "student", "weights"))
+    options: dict[str, Any] = {"method": "distn", "seed": 5, "control": False, "progress": False}
+    result = distill(
+        student, trained, TRAIN, VALIDATION, epochs=3, batch=10, evaluations=4, eval_batch=7, **options
+    )
+    (record,) = (record for record in verdict.records if record.method == "distn")
+    assert record.student_updates == result.report.updates == 18
+    history = [(each["step"], each["accuracy"]) for each in result.history]
+    assert [*map(tuple, verdict.curves["distn", 5]["validation/accuracy"])] == history
+    assert len(history) == 4
+    assert record.metrics["accuracy"] == accuracy(logits_of(student, TEST), TEST.targets)
+
+
+def test_a_method_of_its_own_rate_has_the_bits_of_distill(trained: nn.Module) -> None:
+    hyper = {"lr": 0.05, "teacher_lr": 1e-2, "student_pretraining": 0.5}
+    for method in ("codis", "nagan"):
+        mine = {key: value for key, value in hyper.items() if looks_at(method, key)}
+        verdict = run(teacher=trained, methods=[method], seeds=[3], hyper={method: mine})
+        assert verdict.records[1].metrics["accuracy"] == distilled(3, trained, method, hyper=mine)[0]
+
+
+def test_an_option_is_for_those_methods_that_have_a_use_for_it() -> None:
+    run(methods=["distn", "codis"], seeds=1, teacher_every=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"teacher_every": 2}, ("none of supervised, distn has a use for teacher_every",)),
+        ({"make_discriminator": small}, ("has a use for make_discriminator",)),
+        ({"labelled_share": 0.5}, ("labelled_share", "some have no label")),
+        ({"methods": [], "labelled_share": 0.5}, ("method supervised has no use for labelled_share",)),
+        ({"epochs": 2}, ("steps=20 and epochs=2",)),
+        ({"steps": None, "epochs": 0}, ("epochs", "0")),
+        ({"evaluations": 0}, ("evaluations", "0")),
+    ],
+    ids=lambda value: None if isinstance(value, tuple) else "-".join(value),
+)
+def test_options_without_use_are_refused(options: dict[str, Any], parts: tuple[str, ...]) -> None:
+    with refused(*parts):
+        run(**options)
+
+
+def test_both_calls_have_their_options_in_one_order() -> None:
+    mine, theirs = ([*inspect.signature(call).parameters] for call in (compare, distill))
+    shared = [name for name in mine if name in theirs and name != "test"]  # which compare needs
+    assert shared == [name for name in theirs if name in shared]
+    alone = {"method", "discriminator", "control", "seed", "student"}
+    assert compare.__doc__ is not None
+    for name in {*theirs} - {*mine} - alone:
+        assert f"`{name}`" in compare.__doc__
 
 
 def test_a_verdict_as_plain_values(tmp_path: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from kdgan.data.seeds import seeded
 from kdgan.data.targets import Kind
 from kdgan.errors import wrong
 from kdgan.methods import Method
+from kdgan.training.faces import networks
 
 
 def build_players(
@@ -110,6 +112,38 @@ def fresh(module: nn.Module) -> nn.Module:
         if parameter.ndim > 1 and torch.equal(parameter, before[name]):
             nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
     return made.train()
+
+
+@contextmanager
+def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Players on the device and everything seeded for the block, whatever the caller was at; then as it was before."""
+    modes = [(part, part.training) for part in modules["teacher"].modules()]
+    # Loaders, random transforms and layers draw from global generators too.
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        on_device(device, *(each for module in modules.values() for each in networks(module))),
+        seeded(seed % 2**32, device),
+    ):
+        try:
+            yield
+        finally:
+            for part, mode in modes:
+                part.training = mode
+
+
+def returned(module: nn.Module, like: nn.Module, device: torch.device) -> nn.Module:
+    """A player as a result has it: the caller's own as it is; another in `eval()` mode where the caller's is.
+
+    Args:
+        module: the player.
+        like: the caller's.
+        device: where to, if the caller's has no weights.
+    """
+    if module is like:
+        return module
+    return module.eval().to(next((p.device for p in like.parameters()), device))
 
 
 @contextmanager
