@@ -249,9 +249,47 @@ def test_a_discriminator_may_be_of_ones_own() -> None:
     before = weights(judge)
     run(small(), big(), method="kdgan", discriminator=judge)
     assert not torch.equal(weights(judge), before)
-    before = weights(judge)
-    run(small(), big(), method="mimic", discriminator=judge)
-    assert torch.equal(weights(judge), before)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"method": "mimic", "discriminator": nets.mlp(6, [5], 3)}, "discriminator"),
+        ({"method": "distn", "discriminator": "nonsense"}, "discriminator"),
+        ({"method": "distn", "teacher_every": 4}, "teacher_every"),
+        ({"teacher_trained": True, "teacher_every": 4}, "teacher_every"),
+        ({"method": "supervised", "labelled_share": 0.5, "unlabelled": TRAIN.inputs}, "labelled_share"),
+        ({"method": "supervised", "hyper": {"teacher_lr": 0.1}}, "teacher_lr"),
+    ],
+)
+def test_options_that_the_method_has_no_use_for_are_refused(options: dict[str, Any], what: str) -> None:
+    name = options.get("method", "distn")
+    with refused(f"method {name} has no use for {what}"):
+        run(small(), big(), **options)
+
+
+def test_a_share_of_labelled_examples_is_for_data_of_which_some_have_no_label() -> None:
+    with refused("labelled_share", "some have no label"):
+        run(small(), big(), method="mimic", labelled_share=0.5)
+    some = dataclasses.replace(TRAIN, targets=TRAIN.targets.where(TRAIN.targets > 0, -1))
+    few, many = (
+        weights(run(small(), big(), some, method="mimic", labelled_share=share, control=False).student)
+        for share in (0.1, 0.9)
+    )
+    assert not torch.equal(few, many)
+
+
+def test_a_rate_among_the_hyperparameters_is_of_the_method_alone(trained: nn.Module) -> None:
+    plain = run(small(), trained, method="distn")
+    own = run(small(), trained, method="distn", hyper={"lr": 0.05, "temperature": 2})
+    both = run(small(), trained, method="distn", lr=0.05, hyper={"temperature": 2})
+    assert torch.equal(weights(own.student), weights(both.student))
+    assert own.control is not None
+    assert plain.control is not None
+    assert torch.equal(weights(own.control), weights(plain.control))
+    goes_on = run(small(), trained, method="codis", hyper={"teacher_lr": 2e-3}, control=False)
+    as_named = run(small(), trained, method="codis", teacher_lr=2e-3, control=False)
+    assert torch.equal(weights(goes_on.teacher), weights(as_named.teacher))
 
 
 @pytest.mark.parametrize("method", ["kdgan", "mimic", "nagan"])
@@ -386,7 +424,7 @@ def test_a_folder_of_another_trained_teacher(tmp_path: Path, trained: nn.Module)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.01)
-    with refused("another configuration (trained.teacher"):
+    with refused("another configuration (weights.teacher"):
         run(small(), other, **call)
 
 

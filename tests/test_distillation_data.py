@@ -589,5 +589,5 @@ def test_what_a_student_knows_beside_its_weights_is_part_of_a_call(tmp_path: Pat
 def test_a_student_that_is_trained_is_part_of_a_call(tmp_path: Path) -> None:
     trained = run(steps=200, control=False).student
     run(student=copy.deepcopy(trained), folder=tmp_path / "run", steps=2)
-    with refused("another configuration (trained"):
+    with refused("another configuration (weights"):
         run(folder=tmp_path / "run", steps=2, student=run(steps=200, seed=1, control=False).student)

@@ -4,42 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.own import MANY, Data, Inputs, updates_in
-from kdgan.data.semi import Examples
-from kdgan.errors import UsageError, wrong
+from kdgan.data.own import Data, Inputs
 from kdgan.losses import FeatureLoss, Loss
-from kdgan.methods import CONTROL, Features, Method, check_hyperparameters, find, name_of
-from kdgan.methods.base import check_teaches
+from kdgan.methods import Method
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
 from kdgan.ship.report import Report
-from kdgan.tasks.choice import named
+from kdgan.tasks.call import Call
 from kdgan.tasks.given import Given
-from kdgan.tasks.judging import Judge, check_choice
+from kdgan.tasks.judging import check_choice
 from kdgan.tasks.metrics import Metric
-from kdgan.tasks.own import OwnTask
 from kdgan.tasks.teachers import Teacher, as_teacher
+from kdgan.tasks.wanted import Wanted, features_of
 from kdgan.training.callbacks import Callback, as_one
-from kdgan.training.check import check_choices, check_modules, check_players
+from kdgan.training.check import check_choices
 from kdgan.training.class_map import ClassMap
-from kdgan.training.config import Training, plain_number, whole_number, whole_seed
-from kdgan.training.devices import find_device, precision_on
+from kdgan.training.config import Training, whole_seed
+from kdgan.training.devices import find_device
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
-from kdgan.training.faces import is_network
-from kdgan.training.home import Home, described
-from kdgan.training.players import apart, build_players, copied
-from kdgan.training.trainer import Own, Trained, Trainer
-
-DEFAULT, DEFAULT_FOR_KEPT = "kdgan", "distn"
-"""The methods of a call that names none: with a teacher that is trained here, and with a trained one that is kept."""
+from kdgan.training.home import Home
+from kdgan.training.players import apart, returned
+from kdgan.training.trainer import Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +159,9 @@ def distill(
         schedulers: a function that makes a learning rate scheduler of an optimizer, for all players or by role; it is
             stepped after each step of its player. A player that is trained on the labels first has another for that.
             Default: a linear rise over a tenth of all updates, then a cosine to 0.
-        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`; a distillation loss may be a
-            function of two logits `(B, K)` that gives one value per example `(B,)`.
+        hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`, and whichever of lr, teacher_lr,
+            teacher_steps, teacher_every and student_pretraining it has to itself, which are not the control's; a
+            distillation loss may be a function of two logits `(B, K)` that gives one value per example `(B,)`.
         test: data like validation that the report is of; then validation only watches and chooses.
         keep: `best` gives student and control as each was at the evaluation with the best first metric on validation.
             The report is then of `test` or, without it, of a half of validation that chose nothing, drawn by the seed
@@ -227,290 +220,61 @@ def distill(
         >>> result.student.training
         False
     """
-    where = find_device(device)
+    where, home, seed = find_device(device), Home(folder), whole_seed(seed)
     taught = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
-    default = DEFAULT if taught.may_learn else DEFAULT_FOR_KEPT
-    kind = find(default if method is None else method)
-    own, home = named(metrics), Home(folder)
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
-    taught.check(kind, rate=teacher_lr, trained=teacher_trained, discriminator=discriminator)
-    seed, hyper = whole_seed(seed), plain_hyper(kind, hyper)
-    # What is wrong with the settings is found before the data are read.
-    if steps is not None and epochs is not None:
-        raise wrong(f"steps={steps!r:.60} and epochs={epochs!r:.60} both say how long: give one of them")
-    epochs, eval_batch = whole_number("epochs", epochs), whole_number("eval_batch", eval_batch)
-    patience = check_choice(keep, patience)
-    settings = settings_of(
-        training,
-        where,
-        steps=steps,
-        batch=batch,
-        lr=lr,
-        teacher_lr=teacher_lr,
-        teacher_every=teacher_every,
-        labelled_share=labelled_share,
-        evaluations=evaluations,
+    wanted = Wanted(
+        taught,
+        method,
+        hyper,
+        discriminator,
+        features_of(features, feature_loss, feature_weight),
+        options={"teacher_every": teacher_every, "labelled_share": labelled_share},
+        learns=teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers),
     )
-    own_optimizers = factories_by_role(optimizers, "optimizers", kind.roles)
-    own_schedulers = factories_by_role(schedulers, "schedulers", kind.roles)
-    told = as_one(on_evaluation)
-    goes_on = teacher_lr is not None or (isinstance(optimizers, Mapping) and "teacher" in optimizers)
-    asked = _features(features, feature_loss, feature_weight)
+    optimizers = factories_by_role(optimizers, "optimizers", wanted.kind.roles)
+    schedulers = factories_by_role(schedulers, "schedulers", wanted.kind.roles)
+    modules = wanted.players(student, rate=teacher_lr, trained=teacher_trained)
+    told, patience = as_one(on_evaluation), check_choice(keep, patience)
     given = Given(
         train=train,
         validation=validation,
         test=test,
         unlabelled=unlabelled,
         task=task,
-        metrics=own,
+        metrics=metrics,
         augment=augment,
         loss=loss,
         class_weights=class_weights,
         label_smoothing=label_smoothing,
+        training=training,
+        steps=steps,
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        teacher_lr=teacher_lr,
+        teacher_every=teacher_every,
+        labelled_share=labelled_share,
+        evaluations=evaluations,
         eval_batch=eval_batch,
-    )
-    modules = {"student": student, "teacher": taught.face}
-    if discriminator is not None and "discriminator" in kind.roles:
-        modules["discriminator"] = discriminator
-    check_modules(modules)
-    if asked is not None:
-        check_teaches(kind)
-        if not taught.may_learn:
-            raise wrong(
-                f"features are of networks, and {taught.what} is none: give a module, or leave them out"
-            )
-        for role in ("student", "teacher"):
-            asked.find(role, modules[role])
+    ).checked(where)
     with apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
-        found = given.read(taught, modules, where, size=settings.batch, seed=seed, trained=teacher_trained)
-        work, trained = found.task, found.trained
-        if method is None:
-            kept = trained and not goes_on and discriminator is None and not hyper
-            method = DEFAULT_FOR_KEPT if kept or not taught.may_learn else DEFAULT
-            kind = find(method)
-        if "teacher" in kind.roles:
-            work = taught.recorded(work, where, shown)
-        frozen = trained and (not goes_on or "teacher" not in kind.trains)
-        players = build_players(kind, student, taught.face, discriminator, keep_teacher=frozen, device=where)
-        looking = {role: each for role, each in players.items() if role != "teacher" or taught.looks}
-        check_players(looking, work.sample, "train", work.kind)
-        if epochs is not None:
-            settings = replace(settings, steps=_updates_of(epochs, work.train, settings))
-        elif steps is None and training is None:
-            settings = replace(settings, steps=default_steps(work.train, settings))
-        chooses = keep == "best" or patience is not None
-        judge = Judge.of(
-            work, settings, seed=seed, chooses=chooses, given=evaluations is not None, test=found.test
+        call = Call.of(
+            given.read(taught, modules, seed=seed, trained=teacher_trained),
+            wanted,
+            student,
+            home=home,
+            seed=seed,
+            augment=augment,
+            own=Own(optimizers, schedulers, told, shown.evaluated),
+            execution=Execution(where, progress=shown),
+            best=keep == "best",
+            patience=patience,
+            counted=evaluations is not None,
         )
-        judge.seconds += found.seconds
-        settings = replace(settings, evaluations=judge.evaluations)
-        shared = {
-            "seed": seed,
-            "augment": augment,
-            "execution": Execution(where, progress=shown),
-            "family": found.family,
-            "own": Own(own_optimizers, own_schedulers, told, shown.evaluated),
-            "choice": judge.choice(keep=keep == "best", patience=patience) if chooses else None,
-        }
-        call = Call(work, judge, settings, home, asked, shared)
-        trainer = call.trainer(method, players, hyper, trained=trained, frozen=frozen)
-        if trained and "teacher" in kind.roles:
-            # While it is as it was; and what fails on these data does so before training.
-            judge.measured("teacher before", taught.face)
-        done, beside, alone = call.train(
-            trainer, hyper, control=control and name_of(method) != CONTROL, trained=trained
-        )
-        report = call.report(trainer, (done, alone), beside, trained=trained, frozen=frozen)
-        report = replace(report, notes=taught.notes)
-    last = players["teacher"]
-    if last is not taught.face:
-        last.eval()
-    for module, like in ((last, taught.face), (beside, student)):
-        if module is not None and module is not like:  # back where the caller's own are
-            module.to(next((p.device for p in like.parameters()), where))
-    return Result(student.eval(), report, taught.returned(last), beside, done.history)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call whose data are read and whose settings are known.
-
-    Attributes:
-        task: the data.
-        judge: how players are judged.
-        settings: of training.
-        home: where it is kept.
-        features: of the teacher, that the student learns from; None for none.
-        shared: what student and control are trained with alike.
-    """
-
-    task: OwnTask
-    judge: Judge
-    settings: Training
-    home: Home
-    features: Features | None
-    shared: Mapping[str, Any]
-
-    def trainer(
-        self,
-        method: str | type[Method],
-        players: Mapping[str, nn.Module],
-        hyper: Mapping[str, Any],
-        *,
-        trained: bool,
-        frozen: bool,
-    ) -> Trainer:
-        """The trainer of the method; the teacher is trained already, and kept as it is, or not."""
-        made = Trainer(
-            method,
-            players,
-            self.task.train,
-            self.settings,
-            hyper=hyper,
-            trained=("teacher",) if trained else (),
-            frozen=("teacher",) if frozen else (),
-            **self.looks("student", players["student"]),
-            **self.shared,
-        )
-        self.task.check_last_batch(made.method)
-        if self.features is not None:
-            made.method.add_features(self.features, self.task.sample, seed=made.seed)
-        return made
-
-    def looks(self, role: str, module: nn.Module) -> dict[str, Any]:
-        """How a student, or its control, is looked at on its way."""
-        return {
-            "measure": lambda: self.judge.on_the_way(role, module),
-            "measure_last": lambda: self.judge.at_last(role, module),
-            "called": role,
-        }
-
-    def train(
-        self, trainer: Trainer, hyper: Mapping[str, Any], *, control: bool, trained: bool
-    ) -> tuple[Trained, nn.Module | None, Trained | None]:
-        """Trains the student with its method and then, where it is asked for, a copy of it alone."""
-        student = trainer.modules["student"]
-
-        def told() -> dict[str, Any]:
-            return described(
-                trainer,
-                self.task.validation,
-                hyper=hyper,
-                metrics=self.task.metrics,
-                trained=[
-                    role
-                    for role, module in trainer.modules.items()
-                    if role != "discriminator"
-                    and (trained if role == "teacher" else self.task.is_trained(module, role))
-                ],
-            )
-
-        alone = None
-        with self.home.open(told, student):
-            beside = copied(student, "student", "give control=False") if control else None
-            done = trainer.train(self.home.places(trainer.name, "student"))
-            seconds = {
-                what if what == trainer.name else f"{what} pretraining": value
-                for what, value in done.seconds.items()
-            }
-            if beside is not None:
-                as_long = replace(self.settings, steps=trainer.planned)
-                # Nobody looks at its way, unless it is chosen on it, or someone is told.
-                looks = self.looks("control", beside) if self.is_watched else {}
-                other = Trainer(
-                    CONTROL, {"student": beside}, self.task.train, as_long, **looks, **self.shared
-                )
-                alone = other.train(self.home.places(CONTROL, "control"))
-                seconds["control"] = alone.seconds[CONTROL]
-                beside.eval()
-        return replace(done, seconds=seconds), beside, alone
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether evaluations are for more than the history of the student."""
-        return self.shared["choice"] is not None or self.shared["own"].on_evaluation is not None
-
-    def report(
-        self,
-        trainer: Trainer,
-        done: tuple[Trained, Trained | None],
-        beside: nn.Module | None,
-        *,
-        trained: bool,
-        frozen: bool,
-    ) -> Report:
-        """What students, and a teacher where there is one, can do and cost."""
-        modules = {"student": trainer.modules["student"]}
-        if beside is not None:
-            modules["control"] = beside
-        if "teacher" in trainer.kind.roles:
-            modules["teacher"] = trainer.modules["teacher"]
-        metrics = {}
-        for role, module in modules.items():
-            before = self.judge.measured("teacher before", module) if role == "teacher" and trained else None
-            if before is not None and not frozen:
-                metrics["teacher before"] = before
-            found = before if frozen and before is not None else self.judge.measured(role, module)
-            if found is not None:
-                metrics[role] = found
-        runs = {role: run for role, run in zip(("student", "control"), done, strict=True) if run is not None}
-        return Report(
-            trainer.name,
-            metrics,
-            {
-                role: self.task.cost(role, module)
-                for role, module in modules.items()
-                if role != "control" and is_network(module)
-            },
-            done[0].updates,
-            done[0].seconds,
-            trained,
-            self.judge.report.majority,
-            evaluation_seconds=self.judge.seconds + sum(run.evaluation_seconds for run in runs.values()),
-            data=self.judge.name,
-            chosen={role: run.best for role, run in runs.items() if run.best is not None},
-            ended={role: run.updates for role, run in runs.items() if run.updates < trainer.planned},
-        )
-
-
-def settings_of(training: Training | None, device: torch.device, **named: Any) -> Training:
-    """All settings, those that are given by name in the place of the others."""
-    if training is not None and not isinstance(training, Training):
-        raise wrong(f"training must be a kdgan.Training, not {type(training).__name__}")
-    given = {name: value for name, value in named.items() if value is not None}
-    return replace(training or Training(precision=precision_on(device)), **given)
-
-
-def _features(layers: Mapping[str, str] | None, loss: FeatureLoss, weight: float) -> Features | None:
-    if layers is not None:
-        return Features(layers, loss, weight)
-    if loss != "hint" or weight != 1:
-        raise UsageError(
-            "feature_loss and feature_weight are for features: name layers, features={'layer3': 'blocks.2'}"
-        )
-    return None
-
-
-def default_steps(data: Examples, training: Training) -> int:
-    """Updates of the student where nobody says how many: 30 passes, within bounds."""
-    return min(max(updates_in(30, data, training.batch, share=training.labelled_share), 3000), 20_000)
-
-
-def _updates_of(epochs: int, data: Examples, training: Training) -> int:
-    """Updates that see so many times as many examples as there are."""
-    updates = updates_in(epochs, data, training.batch, share=training.labelled_share)
-    if updates >= MANY:
-        raise UsageError("train has no length, so that nobody knows how long an epoch is: give steps")
-    return max(1, updates)
-
-
-def plain_hyper(kind: type[Method], hyper: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Hyperparameters as they may be kept.
-
-    Raises:
-        UsageError: if the method does not take them.
-    """
-    if isinstance(hyper, Mapping):
-        hyper = {name: plain_number(value) for name, value in hyper.items()}
-    check_hyperparameters(kind, {} if hyper is None else hyper)
-    return dict(hyper or {})
+        trainer = call.trainer()
+        done = call.train(trainer, control=control)
+        report = call.report(trainer, done, taught.notes)
+    last = returned(call.players["teacher"], taught.face, where)
+    beside = done.control and returned(done.control, student, where)
+    return Result(student.eval(), report, taught.returned(last), beside, done.student.history)

@@ -1,6 +1,7 @@
 """Labelled examples to judge players by."""
 
 from collections.abc import Iterator
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from kdgan.training.evaluate import logits_of
 from support import refused
 
 X, Y = torch.arange(10.0).unsqueeze(1), torch.arange(10) % 3
-NAN = float("nan")
+NAN, META = float("nan"), torch.device("meta")
 
 
 def padded(rows: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -96,14 +97,25 @@ def test_every_target_is_held_to_the_classes(memory: str) -> None:
         len(held_out(DataLoader(TensorDataset(X, Y), 4), "validation").of_kind("multilabel", 3))
 
 
-def test_what_changes_a_batch_changes_it_each_time(memory: str) -> None:
+def test_every_batch_goes_to_the_device_and_may_lose_what_is_privileged(memory: str) -> None:
     data = held_out(DataLoader(TensorDataset(X, Y, X * 10), 4), "validation").of_kind("classes", 3)
-    data = data.map(lambda batch: batch.with_inputs(batch.tensor + 1)).map(
-        lambda b: b.with_inputs(b.tensor * 2)
-    )
+    assert all(batch.privileged is not None for batch in data)
+    away = data.without_privileged().to(META)
+    # Of what is read anew targets are compared, which needs values.
+    batches = [next(iter(away))] if memory == "read anew" else [*away]
+    assert [(batch.targets.device, batch.privileged) for batch in batches] == [(META, None)] * len(batches)
+    here = data.to(torch.device("cpu")).without_privileged()
     for _ in range(2):
-        assert torch.equal(torch.cat([batch.tensor for batch in data]), (X + 1) * 2)
-    assert torch.equal(data.sample.tensor, (X[: len(data.sample)] + 1) * 2)
+        assert torch.equal(torch.cat([batch.tensor for batch in here]), X)
+    assert all(batch.privileged is not None for batch in data)  # as it was
+
+
+def test_other_processes_get_them(memory: str) -> None:
+    data = held_out(DataLoader(TensorDataset(X, Y, X * 10), 4), "validation").of_kind("classes", 3)
+    sent = ForkingPickler.dumps(data.without_privileged().to(torch.device("cpu")))
+    there = ForkingPickler.loads(sent)
+    assert torch.equal(torch.cat([batch.tensor for batch in there]), X)
+    assert all(batch.privileged is None for batch in there)
 
 
 class Shuffled(IterableDataset[Any]):

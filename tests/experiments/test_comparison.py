@@ -294,7 +294,7 @@ def test_records_are_in_the_order_of_the_comparison() -> None:
         key: Outcome({"accuracy": 1.0}, labels=40, seconds=1.0, curves={"accuracy": [(20, 1.0)]})
         for key in [("supervised", 1), ("mimic", 1), ("mimic", 0)]
     }
-    found = Compared(comparison, outcomes)
+    found = Compared("digits", [*comparison.runs()], None, outcomes)
     assert [(record.method, record.seed) for record in found.records] == [
         ("mimic", 0), ("mimic", 1), ("supervised", 1)
     ]  # fmt: skip

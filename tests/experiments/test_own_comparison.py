@@ -1,6 +1,7 @@
 """`kdgan.compare`: methods against each other on a student, a teacher and data of one's own."""
 
 import copy
+import inspect
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from html_pages import Page
 from kdgan import Batch, Method, Training, Verdict, compare, distill, nets
@@ -26,7 +27,7 @@ from kdgan.errors import Interrupted, RunError
 from kdgan.experiments.own import OwnRun
 from kdgan.experiments.records import read_records
 from kdgan.experiments.statistics import paired_difference
-from kdgan.methods import METHODS, Signals, Terms
+from kdgan.methods import Signals, Terms, looks_at
 from kdgan.tasks.scores import accuracy
 from kdgan.training.evaluate import logits_of
 from support import refused, served
@@ -251,6 +252,22 @@ def test_what_cannot_be_sent_is_carried_out_here_and_said(
     assert untimed(here) == untimed(run())
 
 
+def test_held_out_data_that_are_read_anew_go_to_other_processes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], trained: nn.Module
+) -> None:
+    monkeypatch.setattr("kdgan.data.kept.MOST_BYTES", 1)
+    context = served()
+    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    held = {
+        name: DataLoader(TensorDataset(part.inputs, part.targets), batch_size=7)
+        for name, part in (("validation", VALIDATION), ("test", TEST))
+    }
+    here = run(teacher=trained, **held)
+    there = run(teacher=trained, workers=2, progress=True, **held)
+    assert "Runs go one after another" not in capfd.readouterr().err
+    assert untimed(here) == untimed(there)
+
+
 def test_a_loader_is_compared_on_as_it_is() -> None:
     loader = DataLoader(TensorDataset(TRAIN.inputs, TRAIN.targets), batch_size=10, shuffle=True)
     verdict = run(
@@ -277,8 +294,7 @@ def test_several_labels_and_examples_without_any() -> None:
         task="multilabel",
         metrics=["average_precision"],
     )
-    controls = ["supervised", *(["selftrain"] if "selftrain" in METHODS else [])]
-    assert {row.name for row in verdict.rows} == {*controls, "distn"}
+    assert {row.name for row in verdict.rows} == {"supervised", "selftrain", "distn"}
     assert verdict.metrics[0] == "average_precision"
     assert "and others without labels" in verdict.facts["Data"]
     student = made(small, mixed(0, "student", "weights"))
@@ -298,7 +314,16 @@ def test_several_labels_and_examples_without_any() -> None:
     (record,) = (record for record in verdict.records if record.method == "distn")
     expected = result.report.metrics["student"]["average_precision"]
     assert record.metrics["validation/average_precision"] == expected
-    assert record.labels == 60
+    assert (record.labels, record.unlabelled) == (60, 80)
+    assert verdict.title == "own data, 60 labels, 80 unlabelled"
+    assert verdict.to_dict()["runs"][0]["unlabelled"] == 80
+
+
+def test_the_file_of_results_says_how_many_have_no_label(tmp_path: Path) -> None:
+    more = torch.randn(80, 6, generator=torch.Generator().manual_seed(3))
+    run(unlabelled=more, seeds=1, folder=tmp_path / "f")
+    rows = read_records(tmp_path / "f" / "results.csv")
+    assert [(row.labels, row.unlabelled) for row in rows] == [(60, 80)] * 3
 
 
 def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path) -> None:
@@ -397,6 +422,61 @@ def test_the_page_has_what_that_of_the_command_has(tmp_path: Path) -> None:
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "r.html").read_bytes()
 
 
+def test_passes_and_evaluations_are_counted_as_in_distill(trained: nn.Module) -> None:
+    verdict = run(teacher=trained, seeds=[5], steps=None, epochs=3, batch=10, evaluations=4, eval_batch=7)
+    student = made(small, mixed(5, "student", "weights"))
+    options: dict[str, Any] = {"method": "distn", "seed": 5, "control": False, "progress": False}
+    result = distill(
+        student, trained, TRAIN, VALIDATION, epochs=3, batch=10, evaluations=4, eval_batch=7, **options
+    )
+    (record,) = (record for record in verdict.records if record.method == "distn")
+    assert record.student_updates == result.report.updates == 18
+    history = [(each["step"], each["accuracy"]) for each in result.history]
+    assert [*map(tuple, verdict.curves["distn", 5]["validation/accuracy"])] == history
+    assert len(history) == 4
+    assert record.metrics["accuracy"] == accuracy(logits_of(student, TEST), TEST.targets)
+
+
+def test_a_method_of_its_own_rate_has_the_bits_of_distill(trained: nn.Module) -> None:
+    hyper = {"lr": 0.05, "teacher_lr": 1e-2, "student_pretraining": 0.5}
+    for method in ("codis", "nagan"):
+        mine = {key: value for key, value in hyper.items() if looks_at(method, key)}
+        verdict = run(teacher=trained, methods=[method], seeds=[3], hyper={method: mine})
+        assert verdict.records[1].metrics["accuracy"] == distilled(3, trained, method, hyper=mine)[0]
+
+
+def test_an_option_is_for_those_methods_that_have_a_use_for_it() -> None:
+    run(methods=["distn", "codis"], seeds=1, teacher_every=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"teacher_every": 2}, ("none of supervised, distn has a use for teacher_every",)),
+        ({"make_discriminator": small}, ("has a use for make_discriminator",)),
+        ({"labelled_share": 0.5}, ("labelled_share", "some have no label")),
+        ({"methods": [], "labelled_share": 0.5}, ("method supervised has no use for labelled_share",)),
+        ({"epochs": 2}, ("steps=20 and epochs=2",)),
+        ({"steps": None, "epochs": 0}, ("epochs", "0")),
+        ({"evaluations": 0}, ("evaluations", "0")),
+    ],
+    ids=lambda value: None if isinstance(value, tuple) else "-".join(value),
+)
+def test_options_without_use_are_refused(options: dict[str, Any], parts: tuple[str, ...]) -> None:
+    with refused(*parts):
+        run(**options)
+
+
+def test_both_calls_have_their_options_in_one_order() -> None:
+    mine, theirs = ([*inspect.signature(call).parameters] for call in (compare, distill))
+    shared = [name for name in mine if name in theirs and name != "test"]  # which compare needs
+    assert shared == [name for name in theirs if name in shared]
+    alone = {"method", "discriminator", "control", "seed", "student"}
+    assert compare.__doc__ is not None
+    for name in {*theirs} - {*mine} - alone:
+        assert f"`{name}`" in compare.__doc__
+
+
 def test_a_verdict_as_plain_values(tmp_path: Path) -> None:
     verdict = run(seeds=3)
     verdict.save(tmp_path / "v.json")
@@ -477,6 +557,18 @@ ONE = small()
 def test_wrong_calls_are_refused_in_one_line(options: dict[str, Any], parts: tuple[str, ...]) -> None:
     with refused(*parts):
         run(**options)
+
+
+def test_data_are_not_read_where_there_is_no_test() -> None:
+    class Untouched(Dataset[Any]):
+        def __len__(self) -> int:
+            raise AssertionError("somebody looks")
+
+        def __getitem__(self, row: int) -> Any:
+            raise AssertionError("somebody looks")
+
+    with refused("test", "None"):
+        run(train=Untouched(), test=None)
 
 
 def test_a_student_that_ignores_the_seed_is_refused() -> None:

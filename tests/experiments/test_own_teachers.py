@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.test_own_comparison import TEST, TRAIN, VALIDATION, big, made, run, small
+from experiments.test_own_comparison import TEST, TRAIN, VALIDATION, big, made, run, small, untimed
 from kdgan import Batch, distill, teach
 from kdgan.data.seeds import mixed
 from kdgan.tasks.scores import accuracy
@@ -155,6 +155,27 @@ class Items(Dataset[Any]):
 
     def __getitem__(self, row: int) -> Any:
         return TRAIN.tensor[row], int(TRAIN.targets[row])
+
+
+def test_a_function_of_any_inputs_is_a_teacher() -> None:
+    expected = untimed(run(teacher=same, seeds=[0]))
+    assert untimed(run(teacher=lambda *inputs: TEACHER(*inputs), seeds=[0])) == expected
+    parts = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+    named: dict[str, Any] = {
+        name: Batch({"input": part.tensor}, part.targets) for name, part in parts.items()
+    }
+    assert untimed(run(teacher=lambda **inputs: TEACHER(**inputs), seeds=[0], **named)) == expected
+
+
+class Fresh(nn.Sequential):
+    """Takes anything, and is made of nothing."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(*(layers or big()))
+
+
+def test_a_class_makes_a_fresh_teacher() -> None:
+    assert untimed(run(teacher=Fresh, seeds=[0])) == untimed(run(teacher=big, seeds=[0]))
 
 
 def test_processes_get_what_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from torch import nn
 
 from by_hand import all_players, make, players
 from kdgan.experiments.figures import _MORE
-from kdgan.experiments.variants import OWN_SETTINGS
 from kdgan.losses import l2
 from kdgan.methods import (
     CONTROL,
     KDGAN,
     METHODS,
+    OWN_SETTINGS,
     Codis,
     Codis3,
     Distn,

@@ -48,11 +48,9 @@ def test_every_method_runs_unchanged(tmp_path: Path, method: str) -> None:
     for name in names:
         assert 100 * measured[name] == pytest.approx(outcome.metrics[name], abs=1e-6)
         assert outcome.curves[name][-1] == (10, outcome.metrics[name])
-    (best,) = saved.ranked(features[:1], most=8)
-    assert [tag for tag, _ in best] == [
-        saved.labels[place] for place in np.argsort(-scores[0], kind="stable")
-    ]
-    assert sum(chance for _, chance in best) == pytest.approx(1, abs=1e-5)
+    (best,) = saved.predict(features[:1], most=8)
+    assert [*best.labels] == [saved.labels[place] for place in np.argsort(-scores[0], kind="stable")]
+    assert sum(best.probabilities) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("student", ["projected-6", "normed-6"])

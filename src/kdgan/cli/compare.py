@@ -46,17 +46,23 @@ class Compare:
         config = self.data.config(self.training, execution)
         variants = self.compared.variants(unlabelled=config.data.unlabelled is not None)
         out = self.out or Path("runs") / f"compare-{Path(self.data.data).stem}"
-        carry_out(config, variants, self.compared.seeds, execution, out)
+        carry_out(config, variants, self.compared.seeds, execution, out, self.training)
 
 
 def carry_out(
-    config: Config, variants: Mapping[str, Variant], seeds: int, execution: Execution, out: Path
+    config: Config,
+    variants: Mapping[str, Variant],
+    seeds: int,
+    execution: Execution,
+    out: Path,
+    training: TrainingOptions,
 ) -> None:
     """Compares, prints, and says where everything is."""
     from kdgan.experiments.comparison import compare
     from kdgan.experiments.variants import Comparison
     from kdgan.training.display import console
 
+    training.check_use([each.method for each in variants.values()], config.data.unlabelled is not None)
     comparison = Comparison(config, variants, range(seeds))
     compared = compare(comparison, execution, out, console=console(), command=command_line())
     print(one_line(f"report: {out / 'report.html'}   results: {out / 'results.csv'}"))  # noqa: T201

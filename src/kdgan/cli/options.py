@@ -19,6 +19,7 @@ from kdgan.errors import RunError, UsageError, printable
 
 if TYPE_CHECKING:
     from kdgan.experiments.variants import Variant
+    from kdgan.methods import Method
     from kdgan.tasks.config import Config
     from kdgan.training.execution import Execution
 
@@ -204,6 +205,25 @@ class TrainingOptions:
             given["metrics"] = tuple(names_in(",".join(self.metrics)))
         return given
 
+    def check_use(self, methods: Iterable[str | type[Method]], unlabelled: bool) -> None:
+        """Refuses what was given for methods or data of another kind.
+
+        Args:
+            methods: all there are, baselines among them.
+            unlabelled: whether there are examples without labels.
+        """
+        from kdgan.methods import looks_at
+        from kdgan.tasks.config import BASELINES
+
+        kinds = [method for method in methods if method not in BASELINES]
+        for name in ("teacher_every", "labelled_share"):
+            used = any(looks_at(kind, name) for kind in kinds) and (unlabelled or name == "teacher_every")
+            if getattr(self, name) is not None and not used:
+                whose = "method" if unlabelled or name == "teacher_every" else "example without a label"
+                raise UsageError(
+                    f"--{name.replace('_', '-')}: there is no {whose} to use it, so leave it out"
+                )
+
     def changes(self) -> dict[str, Any]:
         """Settings that were given, to be put in place of a study's own."""
         given = {name: getattr(self, name) for name in _TRAINED}
@@ -275,7 +295,9 @@ class MethodsOptions:
     def variants(self, baselines: Iterable[str] = (), unlabelled: bool = False) -> dict[str, Variant]:
         """The variants by their name in results, with their settings."""
         from kdgan.experiments.tuned import read_tuned
-        from kdgan.experiments.variants import Variant, looks_at
+        from kdgan.experiments.variants import Variant
+        from kdgan.methods import OWN_SETTINGS, looks_at
+        from kdgan.tasks.config import BASELINES
 
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MOST_SEEDS:,}, not {self.seeds}")
@@ -289,7 +311,8 @@ class MethodsOptions:
             if not method or not key:
                 raise UsageError(f"--set {name}: write METHOD.NAME=VALUE with one of {', '.join(methods)}")
             own[method][key] = value
-            if not looks_at(methods[method], key):
+            kind = methods[method]
+            if key in OWN_SETTINGS if kind in BASELINES else not looks_at(kind, key):
                 raise UsageError(f"--set {name}: {method} has no use for it, so leave it out")
         return {name: Variant.of(method, own[name]) for name, method in methods.items()}
 
@@ -301,10 +324,8 @@ def usual_methods(unlabelled: bool) -> list[str]:
         unlabelled: whether there are examples without labels: then also a student that teaches itself, so that what
             these bring is not credited to the teacher.
     """
-    from kdgan.methods import METHODS
-
-    names = ["supervised", "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
-    return [*names[:1], *(name for name in ("selftrain",) if unlabelled and name in METHODS), *names[1:]]
+    controls = ["supervised", "selftrain"] if unlabelled else ["supervised"]
+    return [*controls, "distn", "mimic", "noisy", "codis", "nagan", "kdgan"]
 
 
 def texts(encoder: str, embeddings: Path | None) -> dict[str, Any]:

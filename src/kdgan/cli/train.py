@@ -39,6 +39,7 @@ class Train:
 
         execution = self.training.execution(self.data.data_dir)
         config = self.data.config(self.training, execution)
+        self.training.check_use([self.method], config.data.unlabelled is not None)
         deterministic(self.training.threads)
         config = dataclasses.replace(config, method=self.method, seed=self.seed, hyper=settings_of(self.set))
         with training_bars() as progress, stop_on_signal() as stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -30,7 +30,8 @@ class HeldOut:
         batches: all of them, each with a label for every example, or what they are read from.
         what: its name in messages.
         seed: of random views.
-        change: what is done to each batch that is read anew.
+        device: where batches go that are read anew; None leaves them where they are.
+        blind: whether these lose their privileged information.
     """
 
     def __init__(
@@ -39,9 +40,12 @@ class HeldOut:
         what: str,
         *,
         seed: int = 0,
-        change: Callable[[Batch], Batch] | None = None,
+        device: torch.device | None = None,
+        blind: bool = False,
     ) -> None:
-        self.batches, self.what, self.seed, self.change = batches, what, seed, change
+        self.batches, self.what, self.seed = batches, what, seed
+        # As values, so that another process can get them.
+        self.device, self.blind = device, blind
         self._targets: Tensor | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -54,7 +58,8 @@ class HeldOut:
             known = labelled_rows(batch)
             others = others or len(known) < len(batch)
             if len(known):
-                known = known if self.change is None else self.change(known)
+                known = replace(known, privileged=None) if self.blind else known
+                known = known if self.device is None else known.to(self.device)
                 found.append(known.targets)
                 yield known
         if not found:
@@ -84,13 +89,24 @@ class HeldOut:
             self._targets = torch.cat(found)
         return self._targets
 
-    def map(self, change: Callable[[Batch], Batch]) -> HeldOut:
-        """The same with each batch changed."""
-        if not isinstance(self.batches, Stream):
-            return HeldOut([change(batch) for batch in self.batches], self.what, seed=self.seed)
-        before = self.change
-        both = change if before is None else lambda batch: change(before(batch))
-        return HeldOut(self.batches, self.what, seed=self.seed, change=both)
+    def to(self, device: torch.device) -> HeldOut:
+        """The same on `device`; what is read anew comes to it batch by batch."""
+        if isinstance(self.batches, Stream):
+            return self._anew(self.batches, device=device)
+        return self._kept([batch.to(device) for batch in self.batches])
+
+    def without_privileged(self) -> HeldOut:
+        """The same without privileged information."""
+        if isinstance(self.batches, Stream):
+            return self._anew(self.batches, blind=True)
+        return self._kept([replace(batch, privileged=None) for batch in self.batches])
+
+    def _anew(self, batches: Stream, *, device: torch.device | None = None, blind: bool = False) -> HeldOut:
+        device, blind = device or self.device, blind or self.blind
+        return HeldOut(batches, self.what, seed=self.seed, device=device, blind=blind)
+
+    def _kept(self, batches: Sequence[Batch]) -> HeldOut:
+        return HeldOut(batches, self.what, seed=self.seed)
 
     def of_kind(self, kind: Kind, classes: int) -> HeldOut:
         """The same with targets of that kind of task, to which all of them are held.
@@ -100,8 +116,8 @@ class HeldOut:
         """
         if isinstance(self.batches, Stream):
             stream = replace(self.batches, like=in_kind(self.sample, kind), classes=classes, kind=kind)
-            return HeldOut(stream, self.what, seed=self.seed, change=self.change)
-        found = self.map(lambda batch: in_kind(batch, kind))
+            return self._anew(stream)
+        found = self._kept([in_kind(batch, kind) for batch in self.batches])
         for batch in found:
             check_batch(batch, classes=classes, what=self.what, kind=kind)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -43,9 +43,13 @@ class Part(HeldOut):
         targets = self.whole.targets
         return targets[self.rows.to(targets.device)]
 
-    def map(self, change: Callable[[Batch], Batch]) -> HeldOut:
-        """The same with each batch changed."""
-        return Part(self.whole.map(change), self.rows)
+    def to(self, device: torch.device) -> HeldOut:
+        """The same on `device`."""
+        return Part(self.whole.to(device), self.rows)
+
+    def without_privileged(self) -> HeldOut:
+        """The same without privileged information."""
+        return Part(self.whole.without_privileged(), self.rows)
 
     def of_kind(self, kind: Kind, classes: int) -> HeldOut:
         """The same with targets of that kind of task."""

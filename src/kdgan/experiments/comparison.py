@@ -12,7 +12,7 @@ from rich.console import Console
 from kdgan.experiments.description import describe, facts
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
-from kdgan.experiments.variants import Comparison, Key
+from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.experiments.verdict import Verdict
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
 from kdgan.files import make_folder
@@ -25,35 +25,58 @@ from kdgan.training.execution import Execution
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Outcomes of a comparison.
+    """What the runs of a comparison have found.
 
     Attributes:
-        comparison: what was compared.
-        outcomes: by variant and seed.
-        failures: what each failed run said.
+        title: name of the data.
+        keys: of all runs, in their order: of variant and seed.
+        folder: where results are kept, or None.
+        outcomes: of those that ended well.
+        failures: what the others said.
     """
 
-    comparison: Comparison
+    title: str
+    keys: Sequence[Key]
+    folder: Path | None
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> list[Record]:
-        """Records of the runs that ended, in the order of the comparison."""
-        title = self.comparison.base.data.title
-        return [
-            record_of(title, *key, self.outcomes[key])
-            for key in self.comparison.runs()
-            if key in self.outcomes
-        ]
+        """Of the runs that ended well, in the order of the comparison."""
+        return [record_of(self.title, *key, self.outcomes[key]) for key in self.keys if key in self.outcomes]
 
     @property
     def curves(self) -> Curves:
-        """Curves of the same."""
+        """Of the same."""
         found: dict[Key, Mapping[str, Points]] = {
-            key: self.outcomes[key].curves for key in self.comparison.runs() if key in self.outcomes
+            key: self.outcomes[key].curves for key in self.keys if key in self.outcomes
         }
         return found
+
+    def keep(self, key: Key, outcome: Outcome) -> None:
+        """One more outcome, which `results.csv` in the folder has from now on.
+
+        Raises:
+            UsageError: if the folder was removed meanwhile.
+        """
+        self.outcomes[key] = outcome
+        if self.folder is not None:
+            check_kept(self.folder, "comparison.json")
+            write_records(self.folder / "results.csv", self.records)
+
+    def verdict(
+        self, metrics: Sequence[str], stated: Mapping[str, str], variants: Mapping[str, Variant]
+    ) -> Verdict:
+        """What they say together.
+
+        Args:
+            metrics: names, the first of which the comparison is about.
+            stated: facts about it.
+            variants: by name.
+        """
+        described = {name: describe(variant) for name, variant in variants.items()}
+        return Verdict(self.records, self.curves, metrics, stated, described, self.failures)
 
 
 def compare(
@@ -87,25 +110,14 @@ def compare(
     make_folder(out)
     for note in notes_of(comparison.base, execution.data_dir):
         console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
-    found = Compared(comparison)
-
-    def keep(key: Key, outcome: Outcome) -> None:
-        found.outcomes[key] = outcome
-        check_kept(out, "comparison.json")
-        write_records(out / "results.csv", found.records)
-
-    found.failures.extend(run_all(comparison.runs(), execution, store or out, console=console, keep=keep))
+    runs = comparison.runs()
+    found = Compared(comparison.base.data.title, [*runs], out)
+    found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
-        verdict = Verdict(
-            found.records,
-            found.curves,
-            task.measured,
-            facts(comparison, execution, command),
-            {name: describe(variant) for name, variant in comparison.variants.items()},
-            found.failures,
-        )
-        verdict.report(out / "report.html", examples=_examples(found, task.shown()), about=task.about)
+        verdict = found.verdict(task.measured, facts(comparison, execution, command), comparison.variants)
+        examples = _examples(found.outcomes, comparison, task.shown())
+        verdict.report(out / "report.html", examples=examples, about=task.about)
         check_kept(out, "comparison.json")
         console.print(verdict.table.terminal(verdict.title))
     return found
@@ -166,15 +178,13 @@ def run_all(
     )
 
 
-def _examples(found: Compared, shown: Sequence[Any]) -> list[Any]:
+def _examples(outcomes: Mapping[Key, Outcome], comparison: Comparison, shown: Sequence[Any]) -> list[Any]:
     """Predictions of each variant, of the first seed, for the test examples that the task shows."""
     from kdgan.experiments.page import Example
 
-    first = found.comparison.seeds[0]
+    first = comparison.seeds[0]
     predictions = {
-        name: found.outcomes[name, first].examples
-        for name in found.comparison.variants
-        if (name, first) in found.outcomes
+        name: outcomes[name, first].examples for name in comparison.variants if (name, first) in outcomes
     }
     return [
         Example(

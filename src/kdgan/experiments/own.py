@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -12,15 +13,14 @@ from torch import nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
-from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
+from kdgan.data.semi import Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
-from kdgan.distillation import Call
 from kdgan.errors import KdganError, failed, wrong
 from kdgan.experiments.variants import Key, Variant
 from kdgan.losses import Family
-from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
-from kdgan.tasks.judging import Judge
+from kdgan.methods import Method, find, name_of
 from kdgan.tasks.own import OwnTask
+from kdgan.tasks.own_trainer import trainer_of
 from kdgan.tasks.run import OwnPlanned, PlayersRun
 from kdgan.tasks.teachers import as_teacher
 from kdgan.training import identity
@@ -28,7 +28,6 @@ from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, digest
 from kdgan.training.execution import Execution
 from kdgan.training.faces import is_network
-from kdgan.training.home import Home
 from kdgan.training.players import build_players
 
 Factory: TypeAlias = Callable[[], nn.Module]
@@ -51,10 +50,7 @@ class FreshTeacher:
 
     def __call__(self) -> nn.Module:
         """The module, as a `Player` holds it."""
-        module: Any = self.make()
-        if not isinstance(module, nn.Module):
-            raise wrong(f"what makes the teacher must give a torch.nn.Module, not {type(module).__name__}")
-        return as_teacher(module, sees=self.sees, classes=self.classes).face
+        return as_teacher(_network(self.make(), "teacher"), sees=self.sees, classes=self.classes).face
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +108,17 @@ def build(make: Factory, role: str, seed: int, device: torch.device) -> nn.Modul
     """
     with seeded(mixed(seed, role, "weights"), device):
         try:
-            module: Any = make()
+            return _network(make(), role).to(device)
         except KdganError:
             raise
         except (Exception, SystemExit) as error:  # it is somebody's own
             raise failed(error, f"what makes the {role}") from error
-    if not isinstance(module, nn.Module):
-        raise wrong(f"what makes the {role} must give a torch.nn.Module, not {type(module).__name__}")
-    return module.to(device)
+
+
+def _network(made: object, role: str) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise wrong(f"what makes the {role} must give a torch.nn.Module, not {type(made).__name__}")
+    return made
 
 
 _SETTINGS: dict[str, Setting] = {}
@@ -174,15 +173,9 @@ class OwnPlan(OwnPlanned):
 
     def identity(self) -> dict[str, Any]:
         """All that its outcome depends on."""
-        kind, name = find(self.method), name_of(self.method)
         return {
             **self.shared,
-            "method": name,
-            "code": None if name in METHODS else identity.of_object(kind),
-            "hyper": {
-                key: identity.of_object(value)
-                for key, value in {**hyperparameters(kind), **self.hyper}.items()
-            },
+            **identity.of_method(self.method, self.hyper),
             "training": asdict(self.training),
             "seed": self.seed,
             "teacher": [self.trained, self.frozen],
@@ -213,22 +206,23 @@ class OwnRun(PlayersRun):
         self.setting = _SETTINGS[plan.key]
         task, self.test = moved(self.setting.task, device), moved(self.setting.test, device)
         players = self.setting.players(find(plan.method), plan.seed, frozen=plan.frozen, device=device)
-        shared = {
-            "seed": plan.seed,
-            "augment": self.setting.augment,
-            "execution": execution,
-            "family": self.setting.family.to(device),
-        }
-        judge = Judge(task, task, None, task, "validation data", plan.training.evaluations)
-        call = Call(task, judge, plan.training, Home(None), None, shared)
-        self.trainer = call.trainer(
-            plan.method, players, plan.hyper, trained=plan.trained, frozen=plan.frozen
+        self.trainer = trainer_of(
+            task,
+            plan.method,
+            players,
+            plan.training,
+            seed=plan.seed,
+            hyper=plan.hyper,
+            execution=execution,
+            family=self.setting.family.to(device),
+            augment=self.setting.augment,
+            trained=plan.trained,
+            frozen=plan.frozen,
+            # Test data are looked at once: what is measured on the way is of validation data.
+            measure=lambda: _of("validation", task.measure("student", players["student"])),
         )
-        # Test data are looked at once: what is measured on the way is of validation data.
-        self.trainer.measure = lambda: _of("validation", task.measure("student", players["student"]))
-        self.trainer.measure_last = None
-        train = labelled_part(task.train)
-        self.labels = len(train) if isinstance(train, Batch) else 0
+        self.labels = _count(labelled_part(task.train))
+        self.unlabelled = _count(task.train.unlabelled) if isinstance(task.train, Semi) else 0
 
     def place(self, folder: Any) -> Any:
         """Where the method's checkpoints go, if they are kept."""
@@ -249,19 +243,19 @@ class OwnRun(PlayersRun):
         return found
 
 
+def _count(data: Batch | Stream) -> int:
+    """How many examples there are; 0 where nobody says."""
+    return len(data) if isinstance(data, Batch) else 0
+
+
 def _of(what: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return {f"{what}/{name}": value for name, value in metrics.items()}
 
 
 def moved(task: OwnTask, device: torch.device) -> OwnTask:
     """The data on a device; what is read anew stays where it is."""
-
-    def put(data: Batch | Stream) -> Batch | Stream:
-        return data.to(device) if isinstance(data, Batch) else data
-
-    train: Examples = task.train
-    train = Semi(put(train.labelled), put(train.unlabelled)) if isinstance(train, Semi) else put(train)
-    judged = task.validation.map(lambda batch: batch.to(device))
+    train = task.train if isinstance(task.train, Stream) else task.train.to(device)
+    judged = task.validation.to(device)
     return replace(task, train=train, sample=task.sample.to(device), validation=judged, first={})
 
 
@@ -277,39 +271,28 @@ def described(setting: Setting, training: Training, players: Mapping[str, nn.Mod
         UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
     """
     task = setting.task
-    feeds = [
-        make_feed(
-            task.train,
-            training.batch,
-            seed=0,
-            device=task.sample.device,
-            augment=setting.augment,
-            share=training.labelled_share,
-        )
-        for _ in range(2)
-    ]
-    identity.check_repeatable(feeds, training.steps)
-    for role, module in players.items():
-        identity.check_kept(module, role)
-    weights = {
-        role: identity.of_tensors(module.state_dict().values())
-        for role, module in players.items()
+    feed = partial(
+        make_feed,
+        task.train,
+        training.batch,
+        seed=0,
+        device=task.sample.device,
+        augment=setting.augment,
+        share=training.labelled_share,
+    )
+    return identity.of_call(
+        task.train,
+        [task.validation, setting.test.validation],
+        players,
+        training=training,
+        family=setting.family,
+        augment=setting.augment,
+        metrics=task.metrics,
+        feeds=[feed(), feed()],
+        updates={0: training.steps},
         # A teacher that is trained here starts anywhere, and what it became is in the folder.
-        if role != "teacher" or setting.trained
-    }
-    return {
-        "training": asdict(training),
-        "family": identity.of_family(setting.family),
-        "augment": identity.of_object(setting.augment),
-        "metrics": {name: identity.of_object(metric) for name, metric in task.metrics.items()},
-        "data": [
-            identity.of_examples(task.train, training.batch, {0: training.steps}),
-            identity.of_held_out(task.validation),
-            identity.of_held_out(setting.test.validation),
-        ],
-        "weights": weights,
-        "players": {role: identity.of_form(module) for role, module in players.items()},
-    }
+        weights=[role for role in players if role != "teacher" or setting.trained],
+    )
 
 
 def plans_of(

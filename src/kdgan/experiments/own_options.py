@@ -5,24 +5,22 @@ from __future__ import annotations
 import inspect
 import multiprocessing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from inspect import Parameter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdgan.distillation import plain_hyper
 from kdgan.errors import UsageError, wrong
 from kdgan.experiments.own import Factory, FreshTeacher, build
-from kdgan.experiments.variants import Variant, looks_at
-from kdgan.methods import CONTROL, METHODS, Method, find, name_of
+from kdgan.experiments.variants import Variant
+from kdgan.methods import CONTROL, Method, check_use, find, name_of
 from kdgan.tasks.teachers import Taught, Teacher, as_teacher
+from kdgan.tasks.wanted import DEFAULT, DEFAULT_FOR_KEPT, OwnSettings
 from kdgan.training import identity
 from kdgan.training.check import check_modules
 from kdgan.training.config import plain_number, whole_seed
-
-DEFAULT_METHODS, DEFAULT_FOR_KEPT = ("distn", "kdgan"), ("distn",)
-"""The methods of a call that names none: with a teacher that is a module, and with one that cannot learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +42,36 @@ class Players:
         """Whether the teacher is a module."""
         return isinstance(self.teacher, FreshTeacher) or self.teacher.may_learn
 
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The methods of a call that names none."""
+        return (DEFAULT_FOR_KEPT, DEFAULT) if self.may_learn else (DEFAULT_FOR_KEPT,)
+
     def taught(self, players: Mapping[str, nn.Module]) -> Taught:
         """The teacher, or the example of one that `examples` made."""
         if isinstance(self.teacher, Taught):
             return self.teacher
         return Taught(players["teacher"], players["teacher"], "a module")
 
-    def check(self, variants: Mapping[str, Variant], *, rate: float | None, trained: bool | None) -> None:
-        """Raises a UsageError for a method that needs a teacher which is a module, where this one is none.
+    def check(
+        self,
+        variants: Mapping[str, Variant],
+        *,
+        rate: float | None,
+        trained: bool | None,
+        options: Mapping[str, object],
+    ) -> None:
+        """Raises a UsageError for a method that needs a teacher which is a module, where this one is none, and for an
+        option that no method has a use for.
 
         Args:
             variants: the methods.
             rate: of a teacher that goes on learning, or None.
             trained: what the caller says of it.
+            options: those that not every method has a use for, by name; None for those that are not given.
         """
+        methods = [variant.method for variant in variants.values()]
+        check_use(methods, {**options, "make_discriminator": self.make_discriminator})
         if isinstance(self.teacher, FreshTeacher):
             return
         for variant in variants.values():
@@ -89,7 +103,7 @@ class Players:
 
 
 def teacher_of(teacher: Teacher | Factory, **options: Any) -> Taught | FreshTeacher:
-    """The teacher of a call: of any kind, or a function that gives a fresh module, which can be called with nothing.
+    """The teacher of a call: of any kind, or a function that gives a fresh module, which takes nothing.
 
     Args:
         teacher: the caller's.
@@ -106,10 +120,13 @@ def teacher_of(teacher: Teacher | Factory, **options: Any) -> Taught | FreshTeac
 
 def _needs_nothing(function: Callable[..., Any]) -> bool:
     try:
-        inspect.signature(function).bind()
+        signature = inspect.signature(function)
+        signature.bind()
     except (TypeError, ValueError):  # the second where nothing is known of its arguments
         return False
-    return True
+    # What takes any inputs takes none, too, and is a teacher all the same; a class is none.
+    takes = {each.kind for each in signature.parameters.values()}
+    return inspect.isclass(function) or not takes & {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
 
 
 def _check_fresh(role: str, one: nn.Module, other: nn.Module) -> None:
@@ -190,7 +207,7 @@ def variants_of(
     """The methods by name, the control first, each with settings of its own."""
     if isinstance(methods, str) or not isinstance(methods, Iterable):
         raise wrong(f"methods must be a list of names or of subclasses of kdgan.Method, not {methods!r:.60}")
-    controls = [CONTROL, *(["selftrain"] if semi and "selftrain" in METHODS else [])]
+    controls = [CONTROL, "selftrain"] if semi else [CONTROL]
     found = {name_of(method): method for method in [*controls, *methods] if find(method)}
     if hyper is not None and not isinstance(hyper, Mapping):
         raise wrong(f"hyper must be hyperparameters by method, not {type(hyper).__name__}")
@@ -204,10 +221,6 @@ def variants_of(
             )
     variants = {}
     for name, method in found.items():
-        kind, values = find(method), given.get(name, {})
-        own = Variant.of(method, {key: plain_number(value) for key, value in values.items()})
-        idle = [key for key in own.training if not looks_at(kind, key)]
-        if idle:
-            raise UsageError(f"method {name} has no use for {idle[0]}")
-        variants[name] = replace(own, hyper=plain_hyper(kind, own.hyper))
+        own = OwnSettings.of(find(method), given.get(name))
+        variants[name] = Variant(method, own.hyper, own.training)
     return variants

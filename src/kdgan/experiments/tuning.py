@@ -29,9 +29,9 @@ from kdgan.errors import RunError, UsageError, wrong
 from kdgan.experiments.comparison import run_all
 from kdgan.experiments.records import write_csv
 from kdgan.experiments.statistics import mean_interval
-from kdgan.experiments.variants import OWN_SETTINGS, Comparison, Key, Variant
+from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.files import locked, make_folder, write_json
-from kdgan.methods import METHODS, Method, Parameter, SearchSpace, find, hyperparameters
+from kdgan.methods import METHODS, OWN_SETTINGS, Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.references import fingerprint
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.metrics import less_is_better

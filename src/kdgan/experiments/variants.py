@@ -6,32 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
+from kdgan.methods import METHODS, OWN_SETTINGS, Method, hyperparameters, name_of
 from kdgan.references import reference_to
 from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.run import run_of
 from kdgan.training.config import Training
 from kdgan.training.execution import Execution
 
-OWN_SETTINGS = ("lr", "teacher_lr", "student_pretraining", "teacher_steps", "teacher_every")
-"""Fields of `Training` that a method may have to itself beside its hyperparameters; all others are shared."""
 Key = tuple[str, int]
 """The name of a variant, and a seed."""
-
-
-def looks_at(method: str | type[Method], name: str) -> bool:
-    """Whether a method looks at a hyperparameter, or one of `OWN_SETTINGS`; what is neither it refuses itself."""
-    if method in BASELINES:
-        return name not in OWN_SETTINGS
-    kind = find(method)
-    trains, pretrained = {*kind.trains}, {*kind.pretrained}
-    used = {
-        "teacher_lr": bool(trains & {"teacher", "peer"}),
-        "student_pretraining": "student" in pretrained,
-        "teacher_steps": bool(pretrained - {"student"}),
-        "teacher_every": len(trains) > 1,
-    }
-    return name in hyperparameters(kind) or used.get(name, True)
 
 
 @dataclass(frozen=True, slots=True)

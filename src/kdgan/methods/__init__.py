@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Unpack
 
@@ -105,6 +105,34 @@ def hyperparameters(method: str | type[Method]) -> dict[str, Any]:
     """The hyperparameters of a method with their defaults."""
     parameters = inspect.signature(find(method)).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in ("role",)}
+
+
+OWN_SETTINGS = ("lr", "teacher_lr", "student_pretraining", "teacher_steps", "teacher_every")
+"""Fields of `kdgan.Training` that a method may have to itself beside its hyperparameters; all others are shared."""
+
+
+def looks_at(method: str | type[Method], name: str) -> bool:
+    """Whether a method looks at a hyperparameter, or at an option; what is neither it refuses itself."""
+    kind = find(method)
+    trains, pretrained = {*kind.trains}, {*kind.pretrained}
+    used = {
+        "teacher_lr": bool(trains & {"teacher", "peer"}),
+        "student_pretraining": "student" in pretrained,
+        "teacher_steps": bool(pretrained - {"student"}),
+        "teacher_every": len(trains) > 1,
+        "labelled_share": kind.uses_unlabelled,
+        "discriminator": "discriminator" in kind.roles,
+    }
+    return name in hyperparameters(kind) or used.get(name.removeprefix("make_"), True)
+
+
+def check_use(methods: Sequence[str | type[Method]], options: Mapping[str, object]) -> None:
+    """Raises a UsageError for an option that is given, and not None, but that none of these methods looks at."""
+    for name, value in options.items():
+        if value is not None and not any(looks_at(method, name) for method in methods):
+            names = [name_of(method) for method in methods]
+            who = f"method {names[0]} has no" if len(names) == 1 else f"none of {', '.join(names)} has a"
+            raise UsageError(f"{who} use for {name}: leave it out, or choose another method")
 
 
 def create(

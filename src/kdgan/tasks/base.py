@@ -126,10 +126,9 @@ class Task(ABC):
         asked = named(self.config.metrics, self.metrics)
         given = {name: function for name, function in asked.items() if name not in known}
         found = {name: own or metric(name, self.kind, len(self.labels)) for name, own in given.items()}
-        ready = {name: found[name] for name, own in given.items() if own is None}
         for part in (self.test, self.validation):
             if len(part):
-                check(ready, len(self.labels), part.targets)
+                check(found, len(self.labels), part.targets)
         return found
 
     def save(self, module: nn.Module, path: Path) -> None:

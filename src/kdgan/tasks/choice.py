@@ -110,7 +110,7 @@ def chosen(
     if any(function is None for function in given.values()):
         usual = usual[:1]
     asked = {name: function or metric(name, kind, classes) for name, function in given.items()}
-    check({name: asked[name] for name, function in given.items() if function is None}, classes, targets)
+    check(asked, classes, targets)
     found = {**{name: metric(name, kind, classes) for name in usual}, **asked}
     return {name: found[name] for name in in_order(given, usual)}
 
@@ -130,13 +130,14 @@ def _defaults(kind: Kind, classes: int, targets: Tensor) -> list[str]:
 
 
 def check(metrics: Mapping[str, Metric], classes: int, targets: Tensor) -> None:
-    """Finds before training what metrics are not defined for: tries them on targets, with logits of nothing.
+    """Finds before training what ready-made metrics are not defined for: tries them on targets, with logits of nothing.
 
     Raises:
         UsageError: for one that is not defined for these targets.
     """
-    for function in metrics.values():
-        function(torch.zeros(len(targets), classes, device=targets.device), targets)
+    for name, function in metrics.items():
+        if name in METRICS:
+            function(torch.zeros(len(targets), classes, device=targets.device), targets)
 
 
 def evaluated(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:

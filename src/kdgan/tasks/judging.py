@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdgan.data.parts import rows_of, shuffled_evenly
 from kdgan.errors import UsageError, wrong
 from kdgan.tasks.choice import check
-from kdgan.tasks.metrics import METRICS, less_is_better
+from kdgan.tasks.metrics import less_is_better
 from kdgan.tasks.own import OwnTask
 from kdgan.training.choice import Choice
 from kdgan.training.config import Training, plain_number
@@ -160,7 +160,7 @@ def _part(task: OwnTask, rows: Tensor) -> OwnTask:
         UsageError: for a metric that is not defined for so few.
     """
     part = rows_of(task.validation, rows)
-    check({name: each for name, each in task.metrics.items() if name in METRICS}, task.classes, part.targets)
+    check(task.metrics, task.classes, part.targets)
     return replace(task, validation=part, first={})
 
 

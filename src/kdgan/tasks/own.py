@@ -23,7 +23,7 @@ from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
 from kdgan.ship.cost import Cost, cost
 from kdgan.tasks.choice import check, chosen, evaluated
-from kdgan.tasks.metrics import METRICS, Metric, majority
+from kdgan.tasks.metrics import Metric, majority
 from kdgan.training.check import check_players
 from kdgan.training.evaluate import logits_of
 from kdgan.training.faces import as_face
@@ -118,17 +118,13 @@ class OwnTask:
         Raises:
             UsageError: if players do not fit them.
         """
-        judged = judged.of_kind(self.kind, self.classes).map(lambda batch: batch.to(self.sample.device))
+        judged = judged.of_kind(self.kind, self.classes).to(self.sample.device)
         if self.sample.privileged is None:
-            judged = judged.map(lambda batch: replace(batch, privileged=None))  # nobody learns to see it
+            judged = judged.without_privileged()  # nobody learns to see it
         task = replace(self, validation=judged, first={})
         able = {role: each for role, each in players.items() if task.judges(role, each)}
         check_players(able, judged.sample, judged.what, self.kind)
-        check(
-            {name: each for name, each in self.metrics.items() if name in METRICS},
-            self.classes,
-            judged.targets,
-        )
+        check(self.metrics, self.classes, judged.targets)
         return task
 
     def family(

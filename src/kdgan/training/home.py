@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import nn
 from kdgan.data.heldout import HeldOut
 from kdgan.errors import wrong
 from kdgan.files import locked
-from kdgan.methods import METHODS, Method, hyperparameters
+from kdgan.methods import Method
 from kdgan.references import find_callable, is_reference
 from kdgan.training import checkpoint, identity
 from kdgan.training.config import bind_folder
@@ -87,38 +87,29 @@ def described(
     Raises:
         UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
     """
-    training, data, seed = trainer.training, trainer.data, trainer.seed
-    feeds = [trainer.feed(seed) for _ in range(2)]
-    identity.check_repeatable(feeds, training.steps)
-    for role, module in trainer.modules.items():
-        identity.check_kept(module, role)
-    learned_from = identity.of_examples(data, training.batch, trainer.batches_read())
+    own, choice = trainer.own, trainer.choice
+    common = identity.of_call(
+        trainer.data,
+        [validation],
+        trainer.modules,
+        training=trainer.training,
+        family=trainer.family,
+        augment=trainer.augment,
+        metrics=metrics,
+        feeds=[trainer.feed(trainer.seed) for _ in range(2)],
+        updates=trainer.batches_read(),
+        weights=trained,
+    )
     return {
-        "method": trainer.name,
-        "code": None if trainer.name in METHODS else identity.of_object(trainer.kind),
-        "hyper": {
-            name: identity.of_object(value)
-            for name, value in {**hyperparameters(trainer.kind), **hyper}.items()
-        },
-        "training": asdict(training),
-        "optimizers": {role: identity.of_object(each) for role, each in trainer.own.optimizers.items()},
-        "schedulers": {role: identity.of_object(each) for role, each in trainer.own.schedulers.items()},
-        "choice": None
-        if trainer.choice is None
-        else {
-            field.name: identity.of_object(getattr(trainer.choice, field.name))
-            for field in fields(trainer.choice)
-        },
-        "seed": seed,
-        "family": identity.of_family(trainer.family),
+        **identity.of_method(trainer.kind, hyper),
+        **common,
+        "seed": trainer.seed,
         "features": _features(trainer.method),
-        "augment": identity.of_object(trainer.augment),
-        "metrics": {name: identity.of_object(metric) for name, metric in metrics.items()},
-        "data": [learned_from, identity.of_held_out(validation)],
-        "trained": {
-            role: identity.of_tensors(trainer.modules[role].state_dict().values()) for role in sorted(trained)
-        },
-        "players": {role: identity.of_form(module) for role, module in trainer.modules.items()},
+        "optimizers": {role: identity.of_object(each) for role, each in own.optimizers.items()},
+        "schedulers": {role: identity.of_object(each) for role, each in own.schedulers.items()},
+        "choice": None
+        if choice is None
+        else {field.name: identity.of_object(getattr(choice, field.name)) for field in fields(choice)},
     }
 
 

@@ -11,7 +11,8 @@ import random
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.forms import Form, leaves
@@ -27,7 +29,9 @@ from kdgan.data.semi import Examples, Semi
 from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import Family
+from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
 from kdgan.references import fingerprint, is_installed, reference_to
+from kdgan.training.config import Training
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that every module has: its parts, mode and hooks."""
@@ -43,6 +47,61 @@ class LeavingOut(nn.Module):
     """
 
     left_out: ClassVar[tuple[str, ...]] = ()
+
+
+def of_call(
+    data: Examples,
+    held_out: Sequence[HeldOut],
+    players: Mapping[str, nn.Module],
+    *,
+    training: Training,
+    family: Family,
+    augment: Augmentation | None,
+    metrics: Mapping[str, object],
+    feeds: Iterable[Feed],
+    updates: Mapping[int, int],
+    weights: Iterable[str],
+) -> dict[str, Any]:
+    """All of a call with players and data of a caller's own that its results depend on, but for the method: as JSON
+    holds it.
+
+    Args:
+        data: what is learned from.
+        held_out: what players are judged by.
+        players: by role.
+        training: how they are trained.
+        family: what logits are logits of.
+        augment: other views of inputs, or None.
+        metrics: by name.
+        feeds: two of one seed.
+        updates: how many batches are read, by the seed of their order and views.
+        weights: roles of players whose weights are part of it: others start anywhere, or anew from a seed.
+
+    Raises:
+        UsageError: for what a folder cannot keep, or data that are not the same when they are read again.
+    """
+    check_repeatable(feeds, training.steps)
+    for role, module in players.items():
+        check_kept(module, role)
+    return {
+        "training": asdict(training),
+        "family": of_family(family),
+        "augment": of_object(augment),
+        "metrics": {name: of_object(metric) for name, metric in metrics.items()},
+        "data": [of_examples(data, training.batch, updates), *map(of_held_out, held_out)],
+        "weights": {role: of_tensors(players[role].state_dict().values()) for role in sorted(weights)},
+        "players": {role: of_form(module) for role, module in players.items()},
+    }
+
+
+def of_method(method: str | type[Method], hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """A method with the code of one of the caller's own, and all its hyperparameters."""
+    kind, name = find(method), name_of(method)
+    return {
+        "method": name,
+        "code": None if name in METHODS else of_object(kind),
+        "hyper": {key: of_object(value) for key, value in {**hyperparameters(kind), **hyper}.items()},
+    }
 
 
 def of_data(data: Batch) -> str:

@@ -139,6 +139,19 @@ def apart(device: torch.device, seed: int, modules: Mapping[str, nn.Module]) -> 
                 part.training = mode
 
 
+def returned(module: nn.Module, like: nn.Module, device: torch.device) -> nn.Module:
+    """A player as a result has it: the caller's own as it is; another in `eval()` mode where the caller's is.
+
+    Args:
+        module: the player.
+        like: the caller's.
+        device: where to, if the caller's has no weights.
+    """
+    if module is like:
+        return module
+    return module.eval().to(next((p.device for p in like.parameters()), device))
+
+
 @contextmanager
 def on_device(device: torch.device, *modules: nn.Module) -> Iterator[None]:
     """The modules on the device while the block lasts, and back where they were after it."""

@@ -53,4 +53,4 @@ class CompareTags:
             assert task.embeddings is not None
             known, words = len(task.embeddings.places), len(task.data.vocabulary)
             print(one_line(f"{known:,} of {words:,} words of the texts are in {self.data.embeddings}"))  # noqa: T201
-        carry_out(config, variants, self.compared.seeds, execution, self.out)
+        carry_out(config, variants, self.compared.seeds, execution, self.out, self.training)
