@@ -10,6 +10,7 @@ from kdgan.cli.compare import Compare
 from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
+from kdgan.cli.report import Report
 from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "report": Report,
     "tune": Tune,
     "reproduce": Reproduce,
     "tags": Tags,

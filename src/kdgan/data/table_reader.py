@@ -37,11 +37,12 @@ class TableColumn:
         ):
             raise wrong(f"column {self.name!r} is read as {self.reading.kind} and is {self.encoding.kind}")
 
-
     def text(self, inputs: Array) -> str:
         """What the inputs of this column say of one row, for people: up to six digits of numbers."""
         if self.encoding.kind == "categories":
-            return self.encoding.categories[int(inputs.argmax())] if inputs.max() > 0.5 else "none that is known"
+            return (
+                self.encoding.categories[int(inputs.argmax())] if inputs.max() > 0.5 else "none that is known"
+            )
         if self.encoding.marks_missing and inputs[1] > 0.5:
             return "missing"
         if self.reading.kind == "date":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import time
 import weakref
@@ -105,7 +106,7 @@ def runtime(path: Path, count: int) -> Callable[[], object] | str:
         The call; or, where it cannot be made, why.
     """
     try:
-        import onnxruntime
+        onnxruntime: Any = importlib.import_module("onnxruntime")
     except ImportError:
         return "not measured: pip install 'kdgan[export]'"
     options = onnxruntime.SessionOptions()
@@ -133,11 +134,13 @@ def peak_bytes(module: nn.Module, data: Batch, role: str = "student") -> int:
     Counted from the tensors that operators give and when each is freed, so it is the same on every machine. What an
     operator takes within itself and gives back before it ends is not among them.
     """
-    with evaluating(module), _Living() as living:
+    living = _Living()
+    with evaluating(module), living:
         forward(role, module, data)
     parts = [part for part in (data.inputs, data.privileged) if part is not None]
     held = itertools.chain(module.parameters(), module.buffers(), _tensors([*tree_leaves(parts)]))
-    return living.most + sum({each.data_ptr(): each.nbytes for each in held}.values())
+    kept: int = sum({each.data_ptr(): each.nbytes for each in held}.values())
+    return living.most + kept
 
 
 class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -145,7 +148,8 @@ class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
+        self.now: int = 0
+        self.most: int = 0
         self.known: set[int] = set()
 
     def __torch_dispatch__(

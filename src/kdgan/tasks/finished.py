@@ -51,7 +51,9 @@ def read_run(folder: Path) -> Finished:
         UsageError: for a run that has not finished, one that keeps no network, and any other folder.
     """
     if (folder / "distill.json").is_file():
-        raise wrong(f"{folder} is of a call of distill, which alone has its players and data: print its report")
+        raise wrong(
+            f"{folder} is of a call of distill, which alone has its players and data: print its report"
+        )
     if not (folder / "config.json").is_file():
         raise wrong(f"{folder} is no folder of a run: expected the --out of kdgan train or kdgan compare")
     try:
@@ -155,10 +157,16 @@ def teacher_of(run: Finished, task: Task, *, trust: bool = False) -> tuple[nn.Mo
         return None, ""
     own = [name for name in (config.method, config.teacher) if is_reference(name)]
     if own and not trust:
-        return None, f"the teacher of {run.folder} is not shown, as that takes {own[0]}, which --trust imports"
+        return (
+            None,
+            f"the teacher of {run.folder} is not shown, as that takes {own[0]}, which --trust imports",
+        )
     then = read_json(run.folder / "config.json", dict[str, Any]).get("code") or {}
     if any(then.get(name, now) != now for name, now in code(own).get("code", {}).items()):
-        return None, f"the teacher of {run.folder} is not shown, as {own[0]} is no longer the code that it was"
+        return (
+            None,
+            f"the teacher of {run.folder} is not shown, as {own[0]} is no longer the code that it was",
+        )
     if (run.folder / TEACHER).is_file():
         file = run.folder / TEACHER
         weights = checkpoint.load(file, _Weights, "it should hold a teacher").weights

@@ -39,6 +39,8 @@ _NO_TEXT = (
     "its text, and have none."
 )
 _GENERATED = " These scenes are generated: nothing here is a photograph."
+
+
 class Tags(Task):
     """Photos of one choice of target tags; the true label of a photo with m tags gives each 1/m.
 
