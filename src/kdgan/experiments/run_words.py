@@ -93,7 +93,8 @@ def _smaller(name: str, student: Footprint, teacher: Footprint) -> list[str]:
         ]
     whole = teacher.files[TEACHER]
     sentences += [
-        f"{file} is NOT smaller than the teacher's weights: {size:,} bytes against {whole:,}."
+        f"{file} is NOT smaller than the teacher's weights: {size:,} bytes against {whole:,}"
+        f"{', of which names and preprocessing are a part' if file == NAME else ''}."
         for file, size in student.files.items()
         if size >= whole
     ]
