@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kdgan.data.batch import NO_LABEL, Batch
 from kdgan.data.forms import Form, as_form, leaves, length
 from kdgan.data.images import ImageReader, Picture
+from kdgan.data.source import brief
 from kdgan.data.split import Scale
 from kdgan.data.table_reader import TableReader
 from kdgan.data.targets import Kind
@@ -122,8 +123,11 @@ class Student:
             "weights": self.module.state_dict(),
         }
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, tree)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(path, tree)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise wrong(f"{path} cannot be written: {error.strerror or error}") from error
 
     @staticmethod
     def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = False) -> Student:
@@ -154,6 +158,37 @@ class Student:
             module.to_empty(device="cpu")
         module.load_state_dict(stored.weights)
         return replace(student, module=module.eval())
+
+    def named(self, labels: Sequence[str] | None) -> Student:
+        """The same with other names of its labels; None leaves them.
+
+        Raises:
+            UsageError: for too many or too few, or names that are not different texts.
+        """
+        if labels is None:
+            return self
+        given = list(labels) if not isinstance(labels, str) else [labels]
+        if len(given) != len(self.labels) or not all(isinstance(each, str) for each in given):
+            raise wrong(f"labels must be {len(self.labels)} texts, not {brief(given)}")
+        if len({*given}) < len(given):
+            raise wrong(f"labels must differ, and {brief(given)} has one twice")
+        return replace(self, labels=tuple(given))
+
+    def made_by(self, make: Callable[[], nn.Module] | str | None) -> Student:
+        """The same with the import path of what makes its module anew; None leaves it.
+
+        Raises:
+            UsageError: for what has no import path, or is none.
+        """
+        if make is None:
+            return self
+        places = [getattr(make, place, "") for place in ("__module__", "__qualname__")]
+        name = make if isinstance(make, str) else ":".join(map(str, places))
+        if not is_reference(name) or name.startswith("__main__:"):
+            raise wrong(
+                f"make must be a function or class of a module that can be imported, not {brief(make)}"
+            )
+        return replace(self, make=name)
 
     @property
     def outputs(self) -> int:
