@@ -11,6 +11,7 @@ from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
 from kdgan.cli.reproduce import Reproduce
+from kdgan.cli.shrink import Shrink
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "tune": Tune,
+    "shrink": Shrink,
     "reproduce": Reproduce,
     "tags": Tags,
 }

@@ -117,7 +117,7 @@ def draw_curves(
     Returns:
         Handles and labels of a legend, ordered as the curves end, top down, so that it reads like the picture.
     """
-    _plain(axes)
+    plain_axes(axes)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xlabel("student updates")
     lines = {method: line for method in colours if (line := _band(curves, method)) is not None}
@@ -166,7 +166,7 @@ def _unit(metric: str) -> str:
 def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.2, 0.75 + row_height * max(len(methods), 1)), layout="constrained")
     axes = figure.add_subplot()
-    _plain(axes)
+    plain_axes(axes)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_yticks(range(len(methods)), methods)
@@ -176,7 +176,8 @@ def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figu
     return figure, axes
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
+    """Axes in the look that all figures share."""
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
