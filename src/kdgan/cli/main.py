@@ -11,6 +11,7 @@ from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
 from kdgan.cli.reproduce import Reproduce
+from kdgan.cli.serve import Serve
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "serve": Serve,
     "tune": Tune,
     "reproduce": Reproduce,
     "tags": Tags,
