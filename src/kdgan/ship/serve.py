@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kdgan.errors import KdganError, UsageError, failed, is_of_memory, wrong
+from kdgan.errors import KdganError, NoMemory, UsageError, failed, is_of_memory, wrong
 from kdgan.ship.guard import Guard
 from kdgan.ship.predictor import Predictor
 
@@ -82,7 +82,10 @@ def bind(host: str, port: int) -> socket.socket:
         raise wrong(f"the server needs a host and a port from 0 to 65,535, not {host!r:.100} and {port}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        listening = socket.create_server(address[:2], family=family, backlog=2048)
+        # What is accepted inherits it; with Nagle's algorithm an answer of two packets takes 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, UnicodeError) as error:
         number = error.errno or 0 if isinstance(error, OSError) else 0
         reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
@@ -192,7 +195,7 @@ def _guarded(answer: Callable[[bytes, int], dict[str, Any]], body: bytes, most: 
     except UsageError as error:
         raise HTTPException(400, str(error)) from error
     except Exception as error:  # of any kind, a network of one's own among them
-        if is_of_memory(error):
+        if isinstance(error, NoMemory) or is_of_memory(error):
             raise HTTPException(503, "there is not enough memory for this request") from error
         said = error if isinstance(error, KdganError) else failed(error, "the prediction")
         print(f"kdgan: {said}", file=sys.stderr)  # noqa: T201
@@ -202,7 +205,8 @@ def _guarded(answer: Callable[[bytes, int], dict[str, Any]], body: bytes, most: 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code in (404, 405):
-        error.detail = f"there are GET /, /about and /health, and POST /predict, not {request.method} {request.url.path:.100}"
+        asked = f"{request.method} {request.url.path:.100}"
+        error.detail = f"there are GET /, /about and /health, and POST /predict, not {asked}"
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 

@@ -37,8 +37,8 @@ function showPlayer(title, found, further) {
 
 function show(answer) {
   find("answer").replaceChildren();
-  showPlayer("Student", answer, `, and ${answer.reading_milliseconds.toFixed(1)} ms to read what was sent`);
-  if (answer.teacher) showPlayer(`Teacher (${about.teacher})`, answer.teacher, "");
+  showPlayer(about.student ? `Student: ${about.student}` : "Student", answer, `, and ${answer.reading_milliseconds.toFixed(1)} ms to read what was sent`);
+  if (answer.teacher) showPlayer(`Teacher: ${about.teacher}`, answer.teacher, "");
   if (answer.notes.length) {
     find("answer").append(element("p", { className: "hint", textContent: answer.notes.join("; ") }));
   }
@@ -99,6 +99,7 @@ function imageInput() {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
+    if (event.dataTransfer.files.length) picker.files = event.dataTransfer.files;
     take(event.dataTransfer.files[0]);
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
@@ -168,7 +169,7 @@ function numbersInput() {
 async function begin() {
   about = await (await fetch("about")).json();
   const teacher = about.teacher ? ", beside its teacher" : "";
-  find("about").textContent = `${about.student || "A network"} knows ${about.labels.length} labels${teacher}. `
+  find("about").textContent = `The student, which knows ${about.labels.length} labels${teacher}. `
     + "What you give it stays on the machine that serves this page, and is not kept.";
   ({ image: imageInput, table: tableInput, numbers: numbersInput })[about.takes]();
 }
