@@ -87,9 +87,13 @@ def test_about_a_table_says_what_may_be_in_its_cells() -> None:
         (b'{"rows": [{"age": 1}]}', ("no column 'city'",)),
         (b'{"rows": [{"age": "old", "city": "Oslo", "since": null}]}', ("'age'", "'old'", "a number")),
         (b'{"rows": [{"age": 1, "city": 2, "since": "2.3.4"}]}', ("since",)),
+        (
+            json.dumps({"rows": [dict.fromkeys(map(str, range(1005)))]}).encode(),
+            ("at most 1,004", "not 1,005"),
+        ),
         (json.dumps({"rows": [ROWS[0]] * (MOST_ROWS + 1)}).encode(), ("1 to 1,000 instances, not 1,001",)),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_what_is_no_row(body: bytes, parts: tuple[str, ...]) -> None:
     with refused(*parts):
@@ -103,6 +107,9 @@ def test_rows_over_the_wire() -> None:
         for body in (b"{", b"{}", b'{"rows": 5}', b"[" * 10**6):
             status, answer = asking.json(body)
             assert (status, "must be JSON" in answer["error"]) == (400, True)
+        status, answer = asking.json({"rows": [{"a" * 9_000_000: 1}]})
+        assert (status, "no column 'age'" in answer["error"]) == (400, True)
+        assert len(answer["error"]) <= 1000
         for kind in (
             "text/plain",
             "application/x-www-form-urlencoded",
@@ -152,6 +159,9 @@ def test_a_student_of_features_takes_photos() -> None:
 def test_images_are_bounded_in_pixels_by_their_header() -> None:
     with refused("what was sent", "pixels"):
         Predictor(colours()).of_image(PNG_30000, 5)
+    with refused("what was sent is 1x65536 pixels", "65,535"):
+        Predictor(colours()).of_image(picture("red", size=(1, 65_536)), 5)
+    assert Predictor(colours()).of_image(picture("red", size=(1, 65_535)), 5)["predictions"]
     small = Predictor(colours(), most_pixels=1200)
     assert small.of_image(picture("red", size=(40, 30)), 1)["predictions"][0]["labels"] == ("red",)
     with refused("41x30 pixels", "1,200"):

@@ -198,6 +198,22 @@ def test_nothing_is_fetched_from_elsewhere_and_no_other_page_may_ask(ask: Asking
     assert "innerHTML" not in pages["/page.js"]
 
 
+def test_the_documented_answer_has_the_form_of_those_that_are_given(ask: Asking) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+    example = re.search(r'\n( +\{"predictions".*?"notes": \[\]\})', text, re.DOTALL)
+    assert example is not None
+    documented, given = json.loads(example[1]), ask("/predict?most=2", picture("red"))[1]
+
+    def form(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: form(each) for name, each in value.items()}
+        return [form(each) for each in value] if isinstance(value, list) else type(value)
+
+    assert form(documented) == form(given)
+    for path in ROUTES[:1] + ROUTES[3:]:
+        assert f"| `GET {path}` |" in text
+
+
 def test_routes_that_there_are_not(ask: Asking) -> None:
     for path, body, status in (("/x", None, 404), ("/predict", None, 405), ("/health", b"x", 405)):
         found, answer, _ = ask(path, body)
@@ -306,8 +322,9 @@ def test_a_server_of_its_own_loses_nothing_and_stays_as_small_as_it_was(tmp_path
         assert answers == [(200, list(expected.labels))] * 200
         before = _resident(process.pid)
         connection = HTTPConnection("127.0.0.1", asking.port, timeout=60)
+        small = picture("green")
         for _ in range(2000):
-            connection.request("POST", "/predict", body)
+            connection.request("POST", "/predict", small)
             assert len(json.loads(connection.getresponse().read())["predictions"]) == 1
         connection.close()
         if before is not None:

@@ -24,8 +24,13 @@ from kdgan.stored import from_json
 
 MOST_ROWS = 1_000
 """Instances of one request."""
+MOST_FURTHER = 1_000
+"""Columns of a row beside those of training."""
 MOST_PIXELS = 50_000_000
 """Pixels of an uploaded image: 200 MB while it is decoded, with transparency."""
+MOST_SIDE = 65_535
+"""Pixels of its sides, as of a JPEG: each row takes memory of its own, however short it is."""
+_SENT = "what was sent"
 _LONGEST = 300
 """Characters of what is said about JSON."""
 
@@ -126,12 +131,15 @@ class Predictor:
             UsageError: for what is no image, is damaged or too large.
         """
         began = time.perf_counter()
+        with opened(content, _SENT, most_pixels=self.most_pixels) as image:
+            if max(image.size) > MOST_SIDE:
+                raise wrong(
+                    f"{_SENT} is {image.width}x{image.height} pixels: a side has at most {MOST_SIDE:,}"
+                )
+            if isinstance(self.student.reader, ImageReader):
+                raw = torch.from_numpy(self.student.reader.pixels(image, _SENT)[None])
         if self.featurize is not None and self.pixels is not None:
             raw = torch.as_tensor(self.featurize([self.pixels(content)]))
-        else:
-            assert isinstance(self.student.reader, ImageReader)
-            with opened(content, "what was sent", most_pixels=self.most_pixels) as image:
-                raw = torch.from_numpy(self.student.reader.pixels(image, "what was sent")[None])
         return self._answer(raw, (), time.perf_counter() - began, most)
 
     def of_json(self, content: bytes, most: int) -> dict[str, Any]:
@@ -145,6 +153,9 @@ class Predictor:
         if isinstance(reader, TableReader):
             rows = _read(content, _Table, '{"rows": [{"column": value, ...}, ...]}').rows
             _check_count(len(rows))
+            columns, most_columns = max(map(len, rows)), len(reader.columns) + MOST_FURTHER
+            if columns > most_columns:
+                raise wrong(f"a row may have at most {most_columns:,} columns, not {columns:,}")
             found, notes = reader.read(rows)
             return self._answer(torch.from_numpy(found), notes, time.perf_counter() - began, most)
         raw = self._numbers(_read(content, _Numbers, '{"inputs": [[number, ...], ...]}').inputs)

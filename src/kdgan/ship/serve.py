@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kdgan import __version__
 from kdgan.errors import KdganError, NoMemory, UsageError, failed, is_of_memory, wrong
 from kdgan.ship.guard import Guard
 from kdgan.ship.predictor import Predictor
@@ -32,6 +32,8 @@ _AT_ONCE = 16
 _PATIENCE = 30.0
 """Seconds in which a body must have come."""
 _MOST_CONNECTIONS = 1_000
+_LONGEST_ERROR = 1_000
+"""Characters of an error, which may quote what was sent."""
 _PAGE = Path(__file__).parent / "page"
 
 
@@ -58,7 +60,7 @@ def make_app(predictor: Predictor, *, most_bytes: int = MOST_BYTES, loopback: bo
         return JSONResponse({**predictor.about(), "most_bytes": most_bytes})
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", "version": version("kdgan")})
+        return JSONResponse({"status": "ok", "version": __version__})
 
     routes = [
         Route("/predict", predict, methods=["POST"]),
@@ -207,7 +209,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     if error.status_code in (404, 405):
         asked = f"{request.method} {request.url.path:.100}"
         error.detail = f"there are GET /, /about and /health, and POST /predict, not {asked}"
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return JSONResponse({"error": error.detail[:_LONGEST_ERROR]}, error.status_code, error.headers)
 
 
 async def _nothing(request: Request, error: Exception) -> Response:
