@@ -11,6 +11,7 @@ from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
 from kdgan.cli.reproduce import Reproduce
+from kdgan.cli.serve import Serve
 from kdgan.cli.shrink import Shrink
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "serve": Serve,
     "tune": Tune,
     "shrink": Shrink,
     "reproduce": Reproduce,
