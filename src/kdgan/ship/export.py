@@ -6,7 +6,6 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -74,7 +73,7 @@ class Exported:
 def export(
     student: Student,
     path: Path | str,
-    format: Format = "onnx",
+    format: Format = "onnx",  # noqa: A002
     *,
     examples: Form | None = None,
     quantize: Literal["int8"] | None = None,
@@ -132,20 +131,20 @@ def export(
     return Exported(path, format, size, form.inputs, student.labels, difference, checked, float_size, again)
 
 
-def _checked(path: Path | str, format: str, quantize: object, calibration: object) -> Path:
-    if format not in get_args(Format):
-        raise wrong(f"format must be onnx, torch or safetensors, not {format!r:.60}")
+def _checked(path: Path | str, kind: str, quantize: object, calibration: object) -> Path:
+    if kind not in get_args(Format):
+        raise wrong(f"format must be onnx, torch or safetensors, not {kind!r:.60}")
     if quantize not in (None, "int8"):
         raise wrong(f"quantize must be int8, not {quantize!r:.60}")
-    if quantize is not None and format != "onnx":
-        raise wrong(f"quantize is for the format onnx, not {format}")
+    if quantize is not None and kind != "onnx":
+        raise wrong(f"quantize is for the format onnx, not {kind}")
     if quantize is not None and calibration is None:
         raise wrong("quantize needs calibration, inputs of training")
     if not isinstance(path, Path | str) or not str(path) or "\0" in str(path):
         raise wrong(f"path must be that of a file, not {path!r:.60}")
     path = Path(path)
-    if path.suffix.lower() != SUFFIXES[format]:
-        raise wrong(f"{path} should end in {SUFFIXES[format]}, as files of the format {format} do")
+    if path.suffix.lower() != SUFFIXES[kind]:
+        raise wrong(f"{path} should end in {SUFFIXES[kind]}, as files of the format {kind} do")
     if path.is_dir():
         raise wrong(f"{path} is a folder: name a file")
     return path

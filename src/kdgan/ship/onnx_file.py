@@ -17,7 +17,8 @@ from torch import Tensor
 
 from kdgan.errors import failed, wrong
 from kdgan.ship.extras import needed
-from kdgan.ship.raw import ABSENT, Arrays, RawForm, RawStudent
+from kdgan.ship.raw import ABSENT, Arrays, RawForm
+from kdgan.ship.raw_student import RawStudent
 
 OUTPUT, BATCH = "probabilities", "N"
 MOST_BYTES = 2**31 - 2**20
@@ -87,7 +88,15 @@ def _plain(model: Any) -> None:
     """Leaves out where in which source file each operator came from, and gives the number of instances its name."""
     graph = model.graph
     symbols = {each.type.tensor_type.shape.dim[0].dim_param for each in graph.input} - {""}
-    for each in (*graph.input, *graph.output, *graph.value_info, *graph.node, *graph.initializer, graph, model):
+    for each in (
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.node,
+        *graph.initializer,
+        graph,
+        model,
+    ):
         del each.metadata_props[:]
     for each in graph.node:
         each.doc_string = ""
@@ -133,7 +142,9 @@ def notes_of(form: RawForm) -> dict[str, str]:
         "network": student.network or "",
         "inputs": json.dumps(inputs, ensure_ascii=False),
         "output": f"{OUTPUT} ({BATCH}, {len(student.labels)}) of the labels, in their order",
-        "preprocessing": "scale, imputation and categories are inside" if form.numbers or form.codes else "scale is inside",
+        "preprocessing": "scale, imputation and categories are inside"
+        if form.numbers or form.codes
+        else "scale is inside",
     }
     if form.codes:
         found["codes"] = json.dumps(form.codes, ensure_ascii=False)

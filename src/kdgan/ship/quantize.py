@@ -74,8 +74,14 @@ def price(metric: str, before: NDArray[Any], after: NDArray[Any]) -> Price:
     else:
         mean, error = change.mean(), change.std(ddof=1) / math.sqrt(count)
     half = float(ndtri(0.975)) * error
-    ends = 100 * (mean - half), 100 * (mean + half)
-    return Price(metric, 100 * float(before.mean()), 100 * float(after.mean()), *map(float, ends), count)
+    return Price(
+        metric,
+        before=100 * float(before.mean()),
+        after=100 * float(after.mean()),
+        low=100 * float(mean - half),
+        high=100 * float(mean + half),
+        examples=count,
+    )
 
 
 def quantized(source: Path, target: Path, calibration: Arrays) -> None:
