@@ -107,7 +107,9 @@ def export(
         >>> student = Student(nets.mlp(4, [8], 2).eval(), ("no", "yes"), "mlp-8", (4,))
         >>> export(student, "student.onnx", examples=torch.randn(100, 4))  # doctest: +SKIP
     """
-    path = _checked(path, format, quantize, calibration)
+    path = check_path(path, format, quantize)
+    if quantize is not None and calibration is None:
+        raise wrong("quantize needs calibration, inputs of training")
     form = RawForm(on_cpu(student))
     given = _inputs(form, examples, "examples") if examples is not None else form.plausible(CHECKED)
     further = None if test is None else _inputs(form, test, "test")
@@ -131,15 +133,23 @@ def export(
     return Exported(path, format, size, form.inputs, student.labels, difference, checked, float_size, again)
 
 
-def _checked(path: Path | str, kind: str, quantize: object, calibration: object) -> Path:
+def check_path(path: Path | str, kind: str, quantize: object = None) -> Path:
+    """The path of a file to be exported.
+
+    Args:
+        path: of it.
+        kind: its format.
+        quantize: `int8` or None.
+
+    Raises:
+        UsageError: for what can be no such file, and for settings that there are not.
+    """
     if kind not in get_args(Format):
         raise wrong(f"format must be onnx, torch or safetensors, not {kind!r:.60}")
     if quantize not in (None, "int8"):
         raise wrong(f"quantize must be int8, not {quantize!r:.60}")
     if quantize is not None and kind != "onnx":
         raise wrong(f"quantize is for the format onnx, not {kind}")
-    if quantize is not None and calibration is None:
-        raise wrong("quantize needs calibration, inputs of training")
     if not isinstance(path, Path | str) or not str(path) or "\0" in str(path):
         raise wrong(f"path must be that of a file, not {path!r:.60}")
     path = Path(path)

@@ -37,9 +37,12 @@ def exported(form: RawForm) -> torch.export.ExportedProgram:
     sizes = tuple({0: torch.export.Dim(BATCH, min=0)} for _ in example)
     try:
         with torch.no_grad(), quiet():
-            return torch.export.export(module, example, dynamic_shapes=(sizes,))
+            program = torch.export.export(module, example, dynamic_shapes=(sizes,))
     except Exception as error:  # of any kind: a module may be anybody's own
         raise failed(error, "torch.export of this student's network") from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of whoever exports
+    return program
 
 
 def write(form: RawForm, path: Path, notes: Mapping[str, str]) -> None:

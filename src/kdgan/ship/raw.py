@@ -75,7 +75,7 @@ class RawForm:
             about = f"pixels 0 to 255, {reader.mode}, upright, transparency on white"
             return (RawInput("pixels", "uint8", shape, about),)
         if not isinstance(reader, TableReader):
-            name = "features" if self.student.features is not None else "inputs"
+            name = "features" if len(shape) == 1 else "inputs"
             dtype = "float32" if self.student.scale is None else str(self.student.scale.mean.numpy().dtype)
             return (RawInput(name, dtype, shape, "as in training, before they are scaled"),)
         found = []

@@ -20,7 +20,7 @@ from kdgan.errors import UsageError, wrong
 from kdgan.files import replacing
 from kdgan.references import is_reference
 from kdgan.ship.card import LICENCES, History, Measured, card
-from kdgan.ship.export import SUFFIXES, Exported, Format, export
+from kdgan.ship.export import SUFFIXES, Exported, Format, check_path, export
 from kdgan.ship.quantize import MOST_CALIBRATION, Price, price
 from kdgan.ship.student import NAME, Student
 from kdgan.stored import read_json
@@ -86,6 +86,7 @@ def export_run(
     if out is None:
         stem = "student-weights" if format == "safetensors" else "student" + ("-int8" if quantize else "")
         out = folder / f"{stem}{SUFFIXES.get(format, '')}"
+    out = check_path(out, format, quantize)
     if out.resolve() == (folder / NAME if where.is_dir() else where).resolve():
         raise wrong(f"{out} is the student itself: name another file")
     config, task, notes = _task(folder, student, data_dir, trust=trust)
