@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,6 +29,12 @@ READER = TableReader(
         ),
     )
 )
+
+RAW = {
+    "numbers": np.array([[31, 1000], [np.nan, np.nan], [7.5, 2e6], [-3, 0]]),
+    "categories": np.array([["Oslo", ""], ["Rome", "good"], ["Köln", "Oslo"], ["?", "?"]], dtype=object),
+}
+"""Rows of a table in their raw form, by hand."""
 
 
 def lively(module: nn.Module) -> nn.Module:

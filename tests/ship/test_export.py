@@ -23,8 +23,7 @@ from kdgan.ship.export import Exported, export
 from kdgan.ship.raw import RawForm
 from kdgan.ship.student import Student
 from kdgan.tagging.scenes import scenes
-from ship.exported_students import of_digits, of_kind, of_scenes, of_table
-from ship.test_raw import RAW
+from ship.exported_students import RAW, of_digits, of_kind, of_scenes, of_table
 from support import refused
 
 NETWORKS = {

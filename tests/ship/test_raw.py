@@ -12,7 +12,7 @@ from kdgan.data.split import Scale
 from kdgan.ship.raw import RawForm
 from kdgan.ship.raw_student import RawStudent
 from kdgan.ship.student import Student
-from ship.exported_students import READER, of_digits, of_kind, of_scenes, of_table
+from ship.exported_students import RAW, READER, of_digits, of_kind, of_scenes, of_table
 from support import refused
 
 ROWS = [
@@ -21,11 +21,6 @@ ROWS = [
     {"age": "7.5", "city": " Köln ", "income": "2e6", "mood": "Oslo"},
     {"age": "-3", "city": None, "income": "0", "mood": None},
 ]
-RAW = {
-    "numbers": np.array([[31, 1000], [np.nan, np.nan], [7.5, 2e6], [-3, 0]]),
-    "categories": np.array([["Oslo", ""], ["Rome", "good"], ["Köln", "Oslo"], ["?", "?"]], dtype=object),
-}
-"""The same by hand."""
 
 
 def test_rows_of_a_table_are_numbers_and_texts() -> None:
