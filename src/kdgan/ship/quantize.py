@@ -61,7 +61,7 @@ def price(metric: str, before: NDArray[Any], after: NDArray[Any]) -> Price:
 
     Example:
         >>> print(price("accuracy", np.ones(1000), np.ones(1000)))
-        accuracy 100.00 % becomes 100.00 %: 0.00 points (95 % interval −0.28 to +0.28, paired over 1,000 test examples)
+        accuracy 100.00 % becomes 100.00 %: 0.00 points (95 % interval −0.20 to +0.20, paired over 1,000 test examples)
     """
     if len(before) != len(after) or len(before) < 2:
         raise wrong(f"{len(before)} values before and {len(after)} after: expected as many, at least 2")
