@@ -8,6 +8,7 @@ from typing import Any
 
 from kdgan.cli.compare import Compare
 from kdgan.cli.evaluate import Evaluate
+from kdgan.cli.export import Export
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
 from kdgan.cli.reproduce import Reproduce
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "serve": Serve,
+    "export": Export,
     "tune": Tune,
     "shrink": Shrink,
     "reproduce": Reproduce,

@@ -105,10 +105,10 @@ def shrink(
     """Finds the smallest of students of `base.student`'s form and all widths below, and trains it.
 
     Where an accuracy must hold, the range between the narrowest that held and the widest that did not is halved, in
-    runs of full length: short ones rank wide students first, as these learn faster. Where size or time is bounded the best
-    within is found by successive halving (Jamieson & Talwalkar, 2016): all that fit take part in a round of a ninth of
-    the updates, half of them in one of a third, half of these in one of all. It is decided by validation data of seeds
-    from 100; the student that is returned is trained from seed 0, and test data are looked at for it alone.
+    runs of full length: short ones rank wide students first, as these learn faster. Where size or time is bounded the
+    best within is found by successive halving (Jamieson & Talwalkar, 2016): all that fit take part in a round of a
+    ninth of the updates, half of them in one of a third, half of these in one of all. It is decided by validation data
+    of seeds from 100; the student that is returned is trained from seed 0, and test data are looked at for it alone.
 
     Args:
         base: the configuration; its student is the widest.
