@@ -41,7 +41,7 @@ def table(what: str) -> str:
         return changes_table(ROOT / what)
     if name == "default_call.json":
         return default_call_table(ROOT / what)
-    if name == "several_labels.json":
+    if name.startswith("several_labels"):
         return several_labels_table(ROOT / what)
     if name in STUDIES:
         return STUDIES[name].table(read_results(ROOT / what)).markdown()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+import kdgan
 from kdgan import Batch, Method, Result, Training, distill, nets
 from kdgan.data import AffineElastic
 from kdgan.errors import RunError
@@ -724,3 +725,37 @@ def test_the_default_is_a_game_unless_a_trained_teacher_is_kept() -> None:
     assert named(teacher_trained=True, teacher_lr=1e-4) == "kdgan"
     assert named(teacher_trained=True, discriminator=big(2)) == "kdgan"
     assert named(teacher_trained=True, hyper={"beta": 1.0}) == "kdgan"
+
+
+def own_student() -> nn.Module:
+    return nets.mlp(6, [5], 3)
+
+
+def test_a_students_file_brings_it_back(tmp_path: Path) -> None:
+    student = own_student()
+    result = distill(
+        student, nets.mlp(6, [9], 3), TRAIN, VALIDATION, method="distn", steps=20, progress=False
+    )
+    path = tmp_path / "new" / "student.safetensors"
+    result.save(path, ["cat", "dog", "owl"], make=own_student)
+    x = VALIDATION.tensor
+    for back in (
+        kdgan.load(path, own_student()),
+        kdgan.load(path, trust=True),
+        result.as_student(["cat", "dog", "owl"]),
+    ):
+        found = back.predict(x, most=1)
+        best = student(x).argmax(1)
+        assert [each.label for each in found] == [["cat", "dog", "owl"][place] for place in best]
+    assert result.as_student().labels == ("0", "1", "2")
+    for wrong, parts in (
+        ({"labels": ["a"]}, ("labels must be 3 texts",)),
+        ({"labels": ["a", "b", "a"]}, ("labels must differ",)),
+        ({"labels": "cat"}, ("labels must be 3 texts",)),
+        ({"make": lambda: own_student()}, ("make must be a function",)),
+        ({"make": 3}, ("make must be a function",)),
+    ):
+        with refused(*parts):
+            result.save(path, **wrong)  # type: ignore[arg-type]
+    with refused("cannot be written"):
+        result.save(path / "below")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kdgan.experiments.call import compare
     from kdgan.experiments.verdict import Verdict
     from kdgan.methods import Method
+    from kdgan.ship.export import export
     from kdgan.ship.report import Report
     from kdgan.ship.student import Student, load
     from kdgan.tasks.teach import teach
@@ -34,6 +35,7 @@ __all__ = [
     "compare",
     "data",
     "distill",
+    "export",
     "load",
     "losses",
     "methods",
@@ -55,6 +57,7 @@ _HOME = {
     "Verdict": "kdgan.experiments.verdict",
     "compare": "kdgan.experiments.call",
     "distill": "kdgan.distillation",
+    "export": "kdgan.ship.export",
     "load": "kdgan.ship.student",
     "teach": "kdgan.tasks.teach",
 }

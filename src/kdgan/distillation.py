@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from kdgan.losses import FeatureLoss, Loss
 from kdgan.methods import Method
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
 from kdgan.ship.report import Report
+from kdgan.ship.student import Student
 from kdgan.tasks.call import Call
 from kdgan.tasks.given import Given
 from kdgan.tasks.judging import check_choice
@@ -44,6 +45,7 @@ class Result:
         teacher: as it was in the end: the caller's own module, as it came, where it was kept, else a trained copy.
         control: a copy of the student trained without a teacher, or None.
         history: metrics on validation data and losses over the student's updates.
+        plain: the student as it predicts, with numbers for the names of classes; see `as_student`.
     """
 
     student: nn.Module
@@ -51,6 +53,36 @@ class Result:
     teacher: Any
     control: nn.Module | None
     history: list[dict[str, Any]]
+    plain: Student
+
+    def as_student(
+        self, labels: Sequence[str] | None = None, *, make: Callable[[], nn.Module] | str | None = None
+    ) -> Student:
+        """The student as it predicts and is saved: `kdgan.load` brings it back.
+
+        Args:
+            labels: names of the classes, or of the labels; of a binary task those of 0 and 1. Numbers by default.
+            make: what makes a fresh module without arguments, or its import path `module:name`, which goes into the
+                file: whoever trusts that (`kdgan.load(path, trust=True)`) needs to pass no module.
+
+        Raises:
+            UsageError: for names that are too many, too few or equal, and for what cannot be imported elsewhere.
+        """
+        return self.plain.named(labels).made_by(make)
+
+    def save(
+        self,
+        path: Path | str,
+        labels: Sequence[str] | None = None,
+        *,
+        make: Callable[[], nn.Module] | str | None = None,
+    ) -> None:
+        """Writes the student, see `as_student`, to one safetensors file, whole or not at all.
+
+        Raises:
+            UsageError: as `as_student`, or if the file cannot be written.
+        """
+        self.as_student(labels, make=make).save(path)
 
 
 def distill(
@@ -277,4 +309,13 @@ def distill(
         report = call.report(trainer, done, taught.notes)
     last = returned(call.players["teacher"], taught.face, where)
     beside = done.control and returned(done.control, student, where)
-    return Result(student.eval(), report, taught.returned(last), beside, done.student.history)
+    sample = call.task.sample.inputs
+    plain = Student(
+        student.eval(),
+        tuple(
+            map(str, range(max(2, call.task.classes) if call.task.kind == "binary" else call.task.classes))
+        ),
+        shape=tuple(sample.shape[1:]) if isinstance(sample, Tensor) else None,
+        kind=call.task.kind,
+    )
+    return Result(student, report, taught.returned(last), beside, done.student.history, plain)

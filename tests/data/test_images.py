@@ -136,3 +136,22 @@ def test_an_image_that_would_fill_the_memory_is_refused_by_its_header() -> None:
 def test_a_form_that_makes_no_sense(mode: Any, height: int) -> None:
     with refused("images cannot be brought to"):
         ImageReader(mode, height, 3)
+
+
+def test_a_picture_like_a_thread_takes_no_more_memory_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3000, 2), dtype=np.uint8)
+    reader = ImageReader("L", 6, 40)
+    expected = reader.pixels(pixels)
+    made: list[int] = []
+    resize = Image.Image.resize
+
+    def counted(image: Image.Image, size: tuple[int, int], *rest: Any) -> Image.Image:
+        made.append(image.height * size[0])  # what Pillow makes in between
+        return resize(image, size, *rest)
+
+    monkeypatch.setattr(Image.Image, "resize", counted)
+    monkeypatch.setattr("kdgan.data.images.MOST_PIXELS", 10_000)
+    found = reader.pixels(pixels)
+    assert max(made) <= 10_000 < 3000 * 40
+    # The one order of rounding or the other.
+    assert np.abs(found.astype(int) - expected).max() <= 1

@@ -8,10 +8,13 @@ from typing import Any
 
 from kdgan.cli.compare import Compare
 from kdgan.cli.evaluate import Evaluate
+from kdgan.cli.export import Export
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
 from kdgan.cli.report import Report
 from kdgan.cli.reproduce import Reproduce
+from kdgan.cli.serve import Serve
+from kdgan.cli.shrink import Shrink
 from kdgan.cli.tags import TAGS, Tags
 from kdgan.cli.train import Train
 from kdgan.cli.tune import Tune
@@ -25,7 +28,10 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "report": Report,
+    "serve": Serve,
+    "export": Export,
     "tune": Tune,
+    "shrink": Shrink,
     "reproduce": Reproduce,
     "tags": Tags,
 }

@@ -101,6 +101,9 @@ class ImageReader:
 
     def _brought(self, image: Image.Image) -> NDArray[np.uint8]:
         plain = on_white(upright(image)).convert(self.mode)
+        if plain.height * self.width > MOST_PIXELS:
+            # Pillow brings rows to their width first, at full height, which of a picture like a thread fills memory.
+            plain = plain.resize((plain.width, self.height), Image.Resampling.BILINEAR)
         if plain.size != (self.width, self.height):
             plain = plain.resize((self.width, self.height), Image.Resampling.BILINEAR)
         planes = np.asarray(plain)

@@ -177,7 +177,7 @@ def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figu
 
 
 def plain_axes(axes: Axes, *, numbers: bool = True) -> None:
-    """Axes as all figures have them; with `numbers` written in full."""
+    """Axes in the look that all figures share; with `numbers` written in full."""
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)

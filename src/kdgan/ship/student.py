@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from kdgan.data.batch import NO_LABEL, Batch
-from kdgan.data.forms import Form, as_form, leaves, length
-from kdgan.data.images import ImageReader, Picture
+from kdgan.data.forms import Form, leaves, length
+from kdgan.data.images import ImageReader
+from kdgan.data.source import brief
 from kdgan.data.split import Scale
 from kdgan.data.table_reader import TableReader
 from kdgan.data.targets import Kind
-from kdgan.errors import KdganError, failed, wrong
+from kdgan.errors import wrong
 from kdgan.losses import Bernoulli, Categorical
-from kdgan.nets import build
-from kdgan.references import find_callable, is_reference
-from kdgan.training import checkpoint
+from kdgan.references import is_reference
+from kdgan.ship.prediction import Featurizer, Prediction, ranked, raw_inputs
+from kdgan.ship.stored_student import StoredStudent
 from kdgan.training.evaluate import logits_of
 
 NAME = "student.safetensors"
 """Of the file in the folder of a run."""
-READ_AT_ONCE = 256
-"""Instances whose raw form is in memory together."""
-Featurizer: TypeAlias = "Callable[[Sequence[Picture]], Any]"
-"""Photos to their features `(N, F)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What a student's file holds."""
-
-    network: str | None
-    make: str | None
-    shape: list[int] | None
-    labels: list[str]
-    kind: Kind
-    mean: Tensor | None
-    std: Tensor | None
-    images: ImageReader | None
-    table: TableReader | None
-    features: dict[str, Any] | None
-    weights: dict[str, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """Labels of one instance, the likeliest first.
-
-    Attributes:
-        labels: their names.
-        probabilities: how likely each is, in the same order; they sum to 1 where an instance has one class.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-
-    @property
-    def label(self) -> str:
-        """The likeliest."""
-        return self.labels[0]
-
-    @property
-    def probability(self) -> float:
-        """How likely that is."""
-        return self.probabilities[0]
-
-    def __str__(self) -> str:
-        """Such as `cat 93 %  dog 7 %`."""
-        pairs = zip(self.labels, self.probabilities, strict=True)
-        return "  ".join(f"{label} {100 * chance:.0f} %" for label, chance in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +57,19 @@ class Student:
 
     def save(self, path: Path | str) -> None:
         """Writes the student to one safetensors file, whole or not at all."""
-        tree = {
-            "network": self.network,
-            "make": self.make,
-            "shape": None if self.shape is None else list(self.shape),
-            "labels": list(self.labels),
-            "kind": self.kind,
-            "mean": None if self.scale is None else self.scale.mean,
-            "std": None if self.scale is None else self.scale.std,
-            "images": asdict(self.reader) if isinstance(self.reader, ImageReader) else None,
-            "table": asdict(self.reader) if isinstance(self.reader, TableReader) else None,
-            "features": None if self.features is None else dict(self.features),
-            "weights": self.module.state_dict(),
-        }
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, tree)
+        StoredStudent(
+            self.network,
+            self.make,
+            None if self.shape is None else list(self.shape),
+            list(self.labels),
+            self.kind,
+            None if self.scale is None else self.scale.mean,
+            None if self.scale is None else self.scale.std,
+            self.reader if isinstance(self.reader, ImageReader) else None,
+            self.reader if isinstance(self.reader, TableReader) else None,
+            None if self.features is None else dict(self.features),
+            self.module.state_dict(),
+        ).write(Path(path))
 
     @staticmethod
     def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = False) -> Student:
@@ -139,26 +85,49 @@ class Student:
         """
         path = Path(path)
         path = path / NAME if path.is_dir() else path
-        if not path.is_file():
-            raise wrong(f"{path} does not exist: has its run finished?")
-        stored = checkpoint.load(path, _Stored, "it should hold a student")
-        student = _described(stored, f"{path}, which should hold a student,")
-        built = module is None and student.network is not None and not is_reference(student.network)
-        if built:
-            with torch.device("meta"):  # nothing is allocated before the file's weights are known to fit
-                module = build(str(student.network), student.shape or (), student.outputs)
-        elif module is None:
-            module = _own(student, path, trust=trust)
-        checkpoint.check_state(module, stored.weights, str(path))
-        if built:
-            module.to_empty(device="cpu")
-        module.load_state_dict(stored.weights)
-        return replace(student, module=module.eval())
+        stored = StoredStudent.read(path)
+        return Student(
+            stored.module(path, module, trust=trust),
+            tuple(stored.labels),
+            stored.network,
+            None if stored.shape is None else tuple(stored.shape),
+            stored.scale,
+            stored.kind,
+            stored.images or stored.table,
+            stored.features,
+            stored.make,
+        )
 
-    @property
-    def outputs(self) -> int:
-        """K, logits of the module for each instance."""
-        return 1 if self.kind == "binary" else len(self.labels)
+    def named(self, labels: Sequence[str] | None) -> Student:
+        """The same with other names of its labels; None leaves them.
+
+        Raises:
+            UsageError: for too many or too few, or names that are not different texts.
+        """
+        if labels is None:
+            return self
+        given = list(labels) if not isinstance(labels, str) else [labels]
+        if len(given) != len(self.labels) or not all(isinstance(each, str) for each in given):
+            raise wrong(f"labels must be {len(self.labels)} texts, not {brief(given)}")
+        if len({*given}) < len(given):
+            raise wrong(f"labels must differ, and {brief(given)} has one twice")
+        return replace(self, labels=tuple(given))
+
+    def made_by(self, make: Callable[[], nn.Module] | str | None) -> Student:
+        """The same with the import path of what makes its module anew; None leaves it.
+
+        Raises:
+            UsageError: for what has no import path, or is none.
+        """
+        if make is None:
+            return self
+        places = [getattr(make, place, "") for place in ("__module__", "__qualname__")]
+        name = make if isinstance(make, str) else ":".join(map(str, places))
+        if not is_reference(name) or name.startswith("__main__:"):
+            raise wrong(
+                f"make must be a function or class of a module that can be imported, not {brief(make)}"
+            )
+        return replace(self, make=name)
 
     def to(self, device: torch.device | str) -> Student:
         """The same student, whose module is moved to `device`."""
@@ -207,40 +176,8 @@ class Student:
         """
         if most is not None and (not isinstance(most, int) or most < 1):
             raise wrong(f"most must be a whole number of labels, at least 1, not {most!r:.60}")
-        return [each for part in self._raw(inputs, featurize) for each in self._ranked(self(part), most)]
-
-    def _raw(self, inputs: Any, featurize: Featurizer | None) -> Iterator[Form]:
-        """Raw inputs of the instances, some at a time."""
-        is_images = isinstance(self.reader, ImageReader) or featurize is not None
-        is_array = isinstance(inputs, np.ndarray | Tensor)
-        if isinstance(self.reader, TableReader) and not is_array:
-            found, notes = self.reader.read(inputs)
-            for note in notes:
-                warnings.warn(note, stacklevel=3)
-            yield torch.from_numpy(found)
-            return
-        if is_images and not (is_array and inputs.ndim == 4):
-            one = is_array or isinstance(inputs, str | Path | bytes | Image.Image)
-            pictures = [inputs] if one else list(inputs)
-            for start in range(0, len(pictures), READ_AT_ONCE):
-                some = pictures[start : start + READ_AT_ONCE]
-                if featurize is not None:
-                    yield torch.as_tensor(featurize(some))
-                else:
-                    assert isinstance(self.reader, ImageReader)
-                    yield self.reader.read(some)
-            return
-        form = as_form(inputs, "inputs", torch.as_tensor)
-        if self.shape is not None and isinstance(form, Tensor) and tuple(form.shape) == self.shape:
-            form = form.unsqueeze(0)
-        yield form
-
-    def _ranked(self, chances: Tensor, most: int | None) -> list[Prediction]:
-        values, places = chances.cpu().sort(dim=1, descending=True, stable=True)
-        return [
-            Prediction(tuple(self.labels[place] for place in row[:most]), tuple(likely[:most]))
-            for row, likely in zip(places.tolist(), values.tolist(), strict=True)
-        ]
+        parts = raw_inputs(inputs, reader=self.reader, shape=self.shape, featurize=featurize)
+        return [each for part in parts for each in ranked(self.labels, self(part), most)]
 
     def check_features(self, network: Mapping[str, Any]) -> None:
         """Checks that features of this network are what the student was trained on, as far as that is known.
@@ -263,6 +200,7 @@ def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = Fal
 
     Example:
         >>> import tempfile
+        >>> from kdgan.nets import build
         >>> student = Student(build("mlp-8", (1, 4, 4), 2), ("cat", "dog"), "mlp-8", (1, 4, 4))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     student.save(f"{folder}/student.safetensors")
@@ -271,69 +209,3 @@ def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = Fal
         ['cat', 'dog']
     """
     return Student.load(path, module, trust=trust)
-
-
-def _described(stored: _Stored, what: str) -> Student:
-    """The student that a file describes, with no module yet.
-
-    Raises:
-        UsageError: for what no student can be.
-    """
-    shape = None if stored.shape is None else tuple(stored.shape)
-    labels = tuple(stored.labels)
-    if len(set(labels)) < len(labels) or len(labels) < (1 if stored.kind == "multilabel" else 2):
-        raise wrong(f"{what} has {len(labels)} labels, which do not tell classes apart")
-    if stored.kind == "binary" and len(labels) != 2:
-        raise wrong(f"{what} is of a binary task and has {len(labels)} labels")
-    if shape is not None and (not shape or min(shape) < 1):
-        raise wrong(f"{what} has inputs of shape {shape}")
-    if stored.network is not None and (shape is None or len(shape) not in (1, 3)):
-        raise wrong(f"{what} has the network {stored.network[:100]} and inputs of shape {shape}")
-    if stored.images is not None and stored.images.shape != shape:
-        raise wrong(f"{what} has inputs of shape {shape} and reads images of shape {stored.images.shape}")
-    if stored.table is not None and (stored.table.width,) != shape:
-        raise wrong(f"{what} has inputs of shape {shape} and reads {stored.table.width} numbers of a table")
-    scale = None
-    if stored.mean is not None and stored.std is not None and shape is not None:
-        scale = Scale(stored.mean, stored.std)
-        fits = scale.mean.shape == scale.std.shape == (shape[0], *[1] * (len(shape) - 1))
-        if not fits or not scale.mean.isfinite().all() or not (scale.std.isfinite() & (scale.std > 0)).all():
-            raise wrong(f"{what} has a scale that does not fit inputs of shape {shape}")
-    elif stored.mean is not None or stored.std is not None:
-        raise wrong(f"{what} has half a scale, or one of inputs without a shape")
-    return Student(
-        nn.Identity(),
-        labels,
-        stored.network,
-        shape,
-        scale,
-        stored.kind,
-        stored.images or stored.table,
-        stored.features,
-        stored.make,
-    )
-
-
-def _own(student: Student, path: Path, *, trust: bool) -> nn.Module:
-    """A fresh module of the caller's own."""
-    named = student.network or student.make
-    if named is None:
-        raise wrong(f"{path} has a network of its owner's: pass a fresh one as module=")
-    if not trust:
-        raise wrong(
-            f"{path} has the network {named[:100]}: pass a fresh one as module=, or trust=True imports it"
-        )
-    if student.network is not None:
-        return build(student.network, student.shape or (), student.outputs)
-    make = find_callable(named)
-    try:
-        made: Any = make()
-    except KdganError:
-        raise
-    except Exception as error:  # of any kind: it is somebody's own
-        raise failed(error, f"{named}, which makes the network of {path},") from error
-    if not isinstance(made, nn.Module):
-        raise wrong(
-            f"{named}, which makes the network of {path}, gives {type(made).__name__}, no torch.nn.Module"
-        )
-    return made

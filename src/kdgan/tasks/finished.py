@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from kdgan.errors import UsageError, wrong
 from kdgan.methods import CONTROL, OWN_SETTINGS, find, hyperparameters
 from kdgan.references import is_reference
-from kdgan.stored import as_kind, read_json
+from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config, code, from_plain
-from kdgan.tasks.run import TEACHER, Outcome, pretraining_folder
+from kdgan.tasks.kept import teacher_weights
+from kdgan.tasks.run import TEACHER, Outcome
 from kdgan.training import checkpoint
 
 MOST_RUNS = 10_000
@@ -35,13 +36,6 @@ class Finished:
     folder: Path
     config: Config
     outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """Content of a teacher's file."""
-
-    weights: dict[str, Tensor]
 
 
 def read_run(folder: Path) -> Finished:
@@ -167,30 +161,13 @@ def teacher_of(run: Finished, task: Task, *, trust: bool = False) -> tuple[nn.Mo
             None,
             f"the teacher of {run.folder} is not shown, as {own[0]} is no longer the code that it was",
         )
-    if (run.folder / TEACHER).is_file():
-        file = run.folder / TEACHER
-        weights = checkpoint.load(file, _Weights, "it should hold a teacher").weights
-    elif "teacher" in find(config.method).trains:
+    if "teacher" in find(config.method).trains and not (run.folder / TEACHER).is_file():
         return None, f"{run.folder} does not keep its teacher, as runs of earlier versions did not"
-    else:
-        stores = (run.folder / "pretrained", run.folder.resolve().parent.parent / "pretrained")
-        places = [pretraining_folder(config, "teacher", store)[0] for store in stores]
-        files = [place / "checkpoint.safetensors" for place in places]
-        there = next((each for each in files if each.is_file()), None)
-        if there is None:
-            return None, f"the teacher of {run.folder} is not in {files[-1].parent.parent} any more"
-        file, weights = there, _pretrained(there)
+    found = teacher_weights(run.folder, config)
+    if found is None:
+        return None, f"{run.folder} keeps no teacher, nor is it among the pretrained players any more"
+    file, weights = found
     module = task.build(config.teacher, "teacher")
     checkpoint.check_state(module, weights, str(file))
     module.load_state_dict(weights)
     return module.eval(), ""
-
-
-def _pretrained(file: Path) -> dict[str, Tensor]:
-    """Weights of the teacher in the checkpoint of its pretraining."""
-    state = checkpoint.load(file, dict[str, Any], "it should hold a teacher")
-    if state.get("step") != state.get("steps"):
-        raise wrong(f"{file} is of a teacher that is not trained to its end")
-    players = as_kind(state.get("method"), dict[str, Any], str(file)).get("players")
-    teacher = as_kind(players, dict[str, dict[str, Any]], str(file)).get("teacher", {})
-    return as_kind(teacher.get("module"), dict[str, Tensor], str(file))

@@ -18,14 +18,14 @@ _IMAGE_SUFFIXES = ("jpg", "png", "webp")
 _COLUMNS = ("photo", "key", "status")
 
 
-def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
+def read_image(path: Path | bytes, size: int, *, most_pixels: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """The square in the middle of an image, resized, as RGB `(3, size, size)` uint8.
 
     Of an animation it is the first picture. The image is rotated as its EXIF data say, what is transparent lies on
     white, and CMYK, palettes and sixteen bits are converted. Which kinds are read, see `kdgan.data.images.FORMATS`.
 
     Args:
-        path: the image.
+        path: the image's file, or the content of one.
         size: the side of the result in pixels; smaller images are enlarged.
         most_pixels: an image with more is refused, by what its header says, before it is decoded.
 
@@ -33,8 +33,9 @@ def read_image(path: Path, size: int, *, most_pixels: int = MOST_PIXELS) -> NDAr
         UsageError: if the file cannot be read, is no image of these kinds, is damaged or cut short, or has
             too many pixels.
     """
-    check_regular(path)
-    with opened(path, most_pixels=most_pixels) as image:
+    if isinstance(path, Path):
+        check_regular(path)
+    with opened(path, "the photo", most_pixels=most_pixels) as image:
         # A JPEG can be decoded at a fraction of its size: much faster, and twice the size wanted loses nothing.
         image.draft(None, (2 * size, 2 * size))
         whole = upright(image)
