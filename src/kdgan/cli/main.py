@@ -26,10 +26,10 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
-    "serve": Serve,
     "export": Export,
-    "tune": Tune,
     "shrink": Shrink,
+    "serve": Serve,
+    "tune": Tune,
     "reproduce": Reproduce,
     "tags": Tags,
 }
