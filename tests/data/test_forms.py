@@ -11,7 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kdgan.data.forms import Form, Pieces, as_form, equal, fits, joined, kind_of, leaves, length, mapped, rows
+from kdgan.data.forms import (
+    Form,
+    Pieces,
+    as_form,
+    equal,
+    fits,
+    joined,
+    kind_of,
+    leaves,
+    length,
+    mapped,
+    named_as,
+    rows,
+)
 from support import refused
 
 
@@ -173,3 +186,16 @@ def test_nan_and_nan_are_equal_and_forms_are_not_mixed() -> None:
     assert not equal(x, None)
     assert equal(None, None)
     assert not fits({"a": x}, {"b": x})
+
+
+def test_names_come_in_the_order_of_others() -> None:
+    one, other = {"b": numbered(2), "a": numbered(2, 3)}, {"a": numbered(5), "b": numbered(5)}
+    found = named_as(one, other)
+    assert isinstance(found, dict)
+    assert list(found) == ["a", "b"]
+    assert equal(found, one)
+    (piece,) = named_as(Pieces([one]), Pieces([other, other]))
+    assert isinstance(piece, dict)
+    assert list(piece) == ["a", "b"]
+    for like in (None, numbered(2), {"a": numbered(2)}, (numbered(2), numbered(2))):
+        assert named_as(one, like) is one

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.multiclass import OneVsRestClassifier
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kdgan import Batch, Result, RunError, distill, nets, teach
+from kdgan.data import kept
 from kdgan.data.semi import Semi
 from kdgan.stored import read_json
 from kdgan.tasks.own import OwnTask
@@ -184,6 +186,73 @@ def test_inputs_by_name() -> None:
 
     result = run(teacher, named(*TRAIN), named(*VALIDATION), student=Named())
     assert torch.equal(weights(result.student), as_module())
+
+
+def swapped(data: dict[str, Any]) -> dict[str, Any]:
+    return dict(reversed(data.items()))
+
+
+class Mappings(Dataset[Any]):
+    """Examples that are read anew, each with its names in another order than the one before."""
+
+    def __init__(self, first: int, end: int, *, labels: bool = True) -> None:
+        self.rows, self.labels = range(first, end), labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        row = self.rows[place]
+        found = {"left": X[row, :2], "right": X[row, 2:]} | ({"labels": Y[row]} if self.labels else {})
+        return swapped(found) if (place + 1) % 2 else found
+
+
+class Joined(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        found: Tensor = self.inner(torch.cat([left, right], 1))
+        return found
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["tensors", "read anew"])
+def test_columns_of_an_estimator_are_in_the_order_of_train(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, anew: bool
+) -> None:
+    def named(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"left": x[:, :2], "right": x[:, 2:], "labels": y}
+
+    estimator = RandomForestClassifier(5, random_state=0).fit(X[:80].numpy(), Y[:80].numpy())
+    train: Any = named(X[:60], Y[:60])
+    validation: Any = swapped(named(X[80:], Y[80:]))
+    more: Any = {"right": X[60:80, 2:], "left": X[60:80, :2]}
+    if anew:
+        monkeypatch.setattr(kept, "MOST_BYTES", 1)
+        validation, more = Mappings(80, 120), Mappings(60, 80, labels=False)
+    result = run(estimator, train, validation, unlabelled=more, student=Joined(small()))
+    right = (estimator.predict(X[80:].numpy()) == Y[80:].numpy()).mean()
+    assert result.report.metrics["teacher"]["accuracy"] == pytest.approx(100 * right)
+    path = teach(estimator, train, tmp_path / "t", unlabelled=more, batch=7, progress=False)
+    np.testing.assert_allclose(load_file(path)["logits"], estimator.predict_proba(X[:80].numpy()), rtol=1e-6)
+    rows = estimator.predict_proba(X[:80].numpy())
+    known = run(
+        rows, train, validation, unlabelled=more, student=Joined(small()), teacher_gives="probabilities"
+    )
+    assert torch.equal(weights(known.student), weights(result.student))
+    # A file knows its examples in whatever order their names are.
+    of_file = run(path, swapped(train), validation, unlabelled=more, student=Joined(small()))
+    if not anew:
+        assert torch.equal(weights(of_file.student), weights(result.student))
+
+
+def test_examples_with_names_in_every_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    turned = torch.cat([X[:, 2:], X[:, :2]], 1).numpy()  # as the first example has them
+    estimator = RandomForestClassifier(5, random_state=0).fit(turned[:80], Y[:80].numpy())
+    path = teach(estimator, Mappings(0, 80), tmp_path / "t", batch=7, progress=False)
+    np.testing.assert_allclose(load_file(path)["logits"], estimator.predict_proba(turned[:80]), rtol=1e-6)
 
 
 # --- data that are read anew -------------------------------------------------------------------------------------

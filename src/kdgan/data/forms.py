@@ -150,6 +150,17 @@ def kind_of(form: Form | None) -> str:
     return f"{len(form)} tensors: " + "; ".join(map(kind_of, form))
 
 
+def named_as(form: Form, like: Form | None) -> Form:
+    """The form with its tensors in the order that the names of another have, so that nobody who takes them one after
+    the other takes them for each other; as it is where its names are not the same."""
+    if isinstance(form, Pieces):
+        return Pieces(named_as(piece, like) for piece in form)
+    like = like[0] if isinstance(like, Pieces) else like
+    if isinstance(form, dict) and isinstance(like, dict) and form.keys() == like.keys():
+        return {name: form[name] for name in like}
+    return form
+
+
 def shapes(form: Form) -> str:
     """The shapes of its tensors, for messages."""
     return " and ".join(str(tuple(leaf.shape)) for leaf in leaves(form))

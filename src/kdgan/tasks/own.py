@@ -118,7 +118,7 @@ class OwnTask:
         Raises:
             UsageError: if players do not fit them.
         """
-        judged = judged.of_kind(self.kind, self.classes).to(self.sample.device)
+        judged = judged.of_kind(self.kind, self.classes, self.sample).to(self.sample.device)
         if self.sample.privileged is None:
             judged = judged.without_privileged()  # nobody learns to see it
         task = replace(self, validation=judged, first={})

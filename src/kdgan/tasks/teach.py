@@ -179,6 +179,8 @@ class _Asking:
         self.total = sum(self.counts)
         self.teacher = teacher
         self.ask = [each.as_given() for each in members]
+        first = parts[0]
+        self.like = first[:1] if isinstance(first, Batch) else example_of(first, 0)
 
     def finish(self) -> None:
         """Asks about all that is missing."""
@@ -232,7 +234,8 @@ class _Asking:
         waiting: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
         written, since = done, time.monotonic()
         try:
-            for batch in self._batches(done):
+            for given in self._batches(done):
+                batch = given.named_as(self.like)
                 answers = [forward("teacher", each, batch.to(self.device)).float().cpu() for each in self.ask]
                 widths = [each.shape[1] for each in answers]
                 if file is None:
