@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 from kdgan.methods.player import logits_in
-from kdgan.training.class_map import NOT_ONE_TO_ONE, ClassMap, listed, translation
+from kdgan.training.class_map import ClassMap, listed, translation
 
 Gives = Literal["logits", "probabilities"]
 """What a teacher's numbers are."""
@@ -53,20 +53,20 @@ class Reading:
             UsageError: for numbers that are not finite, no probabilities, or of other classes.
         """
         self.check(values, kind, first)
-        if kind == "binary" and self.names is not None:
+        if kind == "binary" and (self.names is not None or self.classes is not None):
             return self._of_yes(values)
         if kind == "classes" and self.names is not None and self.classes is None:
             return self._placed(values, classes)
         found = values.float() if self.gives == "logits" else of_probabilities(values, kind)
         if self.classes is not None:
             change = translation(self.classes, classes, self.names).to(found.device)
-            if kind != "classes" and not change.is_one_to_one:
-                raise UsageError(NOT_ONE_TO_ONE)
+            change.check(kind)
             return change(found)  # type: ignore[no-any-return]
         if found.shape[1] != classes:
+            how = "teacher_classes=[0, 1] for no and yes" if kind == "binary" else "teacher_classes"
             raise UsageError(
                 f"the teacher's {self.gives} are of {found.shape[1]} classes, but the student scores {classes}: say "
-                "which is which (teacher_classes)"
+                f"which is which ({how})"
             )
         return found
 
@@ -89,7 +89,7 @@ class Reading:
             )
         sums = values.double().sum(1)
         bad = ((sums - 1).abs() > _SLACK).nonzero()
-        if len(bad) and (kind == "classes" or (kind == "binary" and self.names is not None)):
+        if len(bad) and (kind == "classes" or (kind == "binary" and values.shape[1] > 1)):
             row = int(bad[0])
             raise UsageError(
                 f"the teacher's probabilities of example {first + row} sum to {sums[row].item():g}, not to 1: leave "
@@ -97,30 +97,40 @@ class Reading:
             )
 
     def _of_yes(self, values: Tensor) -> Tensor:
-        """One logit for each example, from columns for no and yes."""
-        names = self.names or ()
-        if self.classes is not None:
-            given = self.classes
-            places = [given.get(name) for name in names] if isinstance(given, Mapping) else list(given)
-        else:
-            places = [int(name) if name in (0, 1) else None for name in names]
-        if len(places) != values.shape[1] or set(places) - {0, 1} or len(set(places)) != len(places):
+        """One logit for each example, from columns for what says yes and what says no."""
+        given, names = self.classes, self.names
+        if names is not None:
+            self._check_columns(values)
+        if given is None:
+            if {*(names or ())} != {0, 1}:
+                raise wrong(
+                    f"the student says yes or no, but the teacher's classes are {listed(names)}, not 0 and 1: say "
+                    "which is which (teacher_classes)"
+                )
+            given = {name: int(name) for name in names or ()}
+        change = translation(given, None, names).to(values.device)
+        change.check("binary")
+        if names is not None and change.count != 2:
             raise wrong(
-                f"the student says yes or no, but the teacher's classes are {listed(names)}, not 0 and 1"
+                f"the student says yes or no, and teacher_classes says of no class of {listed(names)} that it is 1"
             )
-        if len(places) == 2 and self.gives == "logits":
-            return (values[:, places.index(1)] - values[:, places.index(0)]).float().unsqueeze(1)
-        yes = values[:, places.index(1)] if 1 in places else torch.zeros(len(values), device=values.device)
-        return of_probabilities(yes.unsqueeze(1), "binary")
+        if self.gives == "logits":
+            return change.odds(values.float())  # type: ignore[no-any-return]
+        return change.odds(of_probabilities(values, "binary" if values.shape[1] == 1 else "classes"))  # type: ignore[no-any-return]
+
+    def _check_columns(self, values: Tensor) -> None:
+        """Raises a UsageError unless there is one for each of the teacher's classes."""
+        count = len(self.names or ())
+        if count != values.shape[1]:
+            raise UsageError(
+                f"the teacher gives {values.shape[1]} columns for its {count} classes: one for each is needed"
+            )
 
     def _placed(self, values: Tensor, classes: int) -> Tensor:
         """Columns in the places of the classes that they are of; a class that a teacher never saw has probability 0."""
         names = self.names or ()
         places = [_class_of(name, classes, names) for name in names]
-        if len(places) != values.shape[1]:
-            raise UsageError(
-                f"the teacher gives {values.shape[1]} columns for its {len(places)} classes: one for each is needed"
-            )
+        self._check_columns(values)
         index = torch.tensor(places, device=values.device)
         if len(places) == classes and self.gives == "logits":
             return torch.empty_like(values, dtype=torch.float32).index_copy_(1, index, values.float())

@@ -80,7 +80,8 @@ def check_players(
     for other, theirs in classes.items():
         if theirs != count:
             raise UsageError(
-                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
+                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same, unless "
+                "teacher_classes says which is which"
             )
     if kind is not None:
         check_batch(batch, classes=count, what=what, role=role, kind=kind)
