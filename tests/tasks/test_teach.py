@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kdgan import Result, RunError, distill, nets, teach
+from kdgan.data import kept
 from kdgan.tasks import teach as room
 from kdgan.tasks.logits_file import LogitsFile
 from support import refused
@@ -279,14 +280,13 @@ def test_what_lies_under_the_path_and_is_none(tmp_path: Path) -> None:
 
 
 def test_an_estimator_and_an_ensemble(tmp_path: Path) -> None:
-    some = Y != 1
-    forest = RandomForestClassifier(5, random_state=0).fit(X[some].numpy(), Y[some].numpy())
+    forest = RandomForestClassifier(5, random_state=0).fit(X.numpy(), Y.numpy())
     path = ask(forest, (X, Y), tmp_path / "forest")
-    assert load_file(path)["logits"].shape == (90, 2)
+    assert load_file(path)["logits"].shape == (90, 3)
     assert torch.equal(weights(run(path).student), weights(run(forest).student))
     several = [forest, big(), lambda x: told(big(2), x)]
     path = ask(several, (X, Y), tmp_path / "several", batch=1000)
-    assert load_file(path)["logits"].shape == (90, 2 + 3 + 3)
+    assert load_file(path)["logits"].shape == (90, 3 + 3 + 3)
     assert torch.equal(weights(run(path).student), weights(run(several).student))
     mixed = [path, big(3)]
     assert run(mixed).teacher is mixed
@@ -317,6 +317,43 @@ def test_what_is_privileged_need_not_be_there_later(tmp_path: Path) -> None:
     run(path, (X, Y, known))
     with refused("of other training data"):
         run(path, (X, Y, 2 * known))
+
+
+@pytest.mark.parametrize("form", ["tensors", "Dataset"])
+def test_answers_depend_on_whether_something_privileged_was_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    if form == "Dataset":
+        monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    known = nn.functional.one_hot(Y, 3).float()
+
+    def data(*parts: Tensor) -> Any:
+        return parts if form == "tensors" else [*zip(*parts, strict=True)]
+
+    def teacher(x: Tensor, more: Tensor | None = None) -> Tensor:
+        asked.extend(range(len(x)))
+        if len(asked) > limit[0]:
+            raise ConnectionError("no answer")
+        return told(big(), x) + (0 if more is None else more)
+
+    limit, options = [10**9], {"batch": 16, "name": "one"}
+    whole = ask(teacher, data(X, Y), tmp_path / "whole", **options)
+    limit = [len(asked) + 40]
+    with pytest.raises(RunError, match="no answer"):
+        ask(teacher, data(X, Y), tmp_path / "half", **options)
+    limit = [10**9]
+    for path in (whole, tmp_path / "half"):
+        with refused("another teacher or other data"):
+            ask(teacher, data(X, Y, known), path, **options)
+    both = ask(teacher, data(X, Y, known), tmp_path / "both", **options)
+    for other in ((X, Y), (X, Y, known + 1)):
+        with refused("another teacher or other data"):
+            ask(teacher, data(*other), both, **options)
+    # Who does not look at it says the same.
+    blind = ask(teacher, data(X, Y, known), tmp_path / "blind", teacher_sees="inputs", **options)
+    before = len(asked)
+    ask(teacher, data(X, Y, known + 1), blind, teacher_sees="inputs", **options)
+    assert len(asked) == before
 
 
 def test_rows_without_labels_and_more_of_them(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import torch
 from safetensors.numpy import load_file
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -124,7 +126,7 @@ def test_logits_travel_with_examples_that_are_augmented() -> None:
     assert not torch.equal(weights(one.student), as_module(augment=lambda x, generator: x + 0.1))
 
 
-def test_probabilities_are_logits_but_for_the_smoothing() -> None:
+def test_probabilities_are_logits_but_for_the_smoothing(tmp_path: Path) -> None:
     p = told(big(), X[:80]).softmax(1)
     one = weights(run(p, teacher_gives="probabilities").student)
     assert torch.equal(one, weights(run(of_probabilities(p, "classes")).student))
@@ -133,6 +135,15 @@ def test_probabilities_are_logits_but_for_the_smoothing() -> None:
     )
     with refused("of example 0 lie in", "teacher_gives"):
         run(told(big(), X[:80]), teacher_gives="probabilities")
+    hint = (
+        "the teacher's logits are all at least 0 and sum to 1 in each example",
+        "teacher_gives='probabilities'",
+    )
+    for teacher in (p, p.numpy(), lambda x: told(big(), x).softmax(1), [p, big()]):
+        with refused(*hint):
+            run(teacher)
+    with refused(*hint):
+        teach(lambda x: told(big(), x).softmax(1), TRAIN, tmp_path / "t", progress=False)
     with refused("teacher_gives must be logits or probabilities, not 'scores'"):
         run(p, teacher_gives="scores")
 
@@ -388,13 +399,39 @@ def test_an_estimator_with_margins_alone() -> None:
     torch.testing.assert_close(logits[:, 1] - logits[:, 0], margin, rtol=1e-4, atol=1e-5)
 
 
-def test_classes_that_an_estimator_never_saw_have_probability_0() -> None:
+@pytest.mark.parametrize("kind", [SVC, NuSVC])
+def test_margins_of_pairs_of_classes_are_no_logits(kind: Any, tmp_path: Path) -> None:
+    x, y = X[:80].numpy(), Y[:80].numpy()
+    pairs = kind(decision_function_shape="ovo")
+    searched = GridSearchCV(kind(), {"decision_function_shape": ["ovo"]}, cv=2)
+    for estimator in (pairs, make_pipeline(StandardScaler(), pairs), searched):
+        estimator.fit(x, y)
+        with refused(
+            "is of pairs of classes (ovo): give it probability=True or decision_function_shape='ovr'"
+        ):
+            run(estimator)
+        with refused("is of pairs of classes (ovo)"):
+            teach(estimator, TRAIN, tmp_path / "t", progress=False)
+    fine = make_pipeline(StandardScaler(), kind(decision_function_shape="ovr")).fit(x, y)
+    expected = run(fine.decision_function(x))
+    assert torch.equal(weights(run(fine).student), weights(expected.student))
+    two = (X[:, 0] > 0).long()
+    run(
+        kind(decision_function_shape="ovo").fit(x, two[:80].numpy()),
+        student=small(classes=2),
+        train=(X[:80], two[:80]),
+        validation=(X[80:], two[80:]),
+    )
+
+
+def test_classes_that_an_estimator_never_saw_are_refused() -> None:
     some = Y[:80] != 1
-    estimator = LogisticRegression().fit(X[:80][some].numpy(), Y[:80][some].numpy())
-    full = np.zeros((80, 3))
-    full[:, [0, 2]] = estimator.predict_proba(X[:80].numpy())
-    expected = run(full, teacher_gives="probabilities")
-    assert torch.equal(weights(run(estimator).student), weights(expected.student))
+    x, y = X[:80][some].numpy(), Y[:80][some].numpy()
+    for estimator in (LogisticRegression().fit(x, y), RidgeClassifier().fit(x, y)):
+        with refused("knows no class 1 of the student's 0..2, which so would learn that it never occurs"):
+            run(estimator)
+        with refused("no class of the teacher stands for class 1 of the student, which so would learn"):
+            run(estimator, teacher_classes={0: 0, 2: 2})
 
 
 def test_an_estimator_of_names() -> None:
@@ -599,6 +636,12 @@ class Partial(nn.Module):
         (np.zeros((80, 3), object), "must be numbers (N, K) for N training examples, not (80, 3) of object"),
         (np.zeros((80, 3, 1)), "not (80, 3, 1)"),
         (torch.zeros(80, 3, dtype=torch.complex64), "complex64"),
+        (
+            torch.zeros(80, 3, dtype=torch.bool),
+            "must be numbers (N, K) for N training examples, not (80, 3) of torch.bool",
+        ),
+        (np.zeros((80, 3), bool), "not (80, 3) of bool"),
+        (lambda x: x[:, :3] > 0, "not (80, 3) of torch.bool"),
         (torch.zeros(79, 3), "the teacher's logits are of 79 examples, but train has 80"),
         (torch.zeros(81, 3), "the teacher's logits are of 81 examples, but train has 80"),
         (torch.full((80, 3), float("nan")), "the teacher's logits of example 0 are not finite"),

@@ -154,8 +154,12 @@ def test_rows_of_examples_without_labels_follow(
         close(run(other, kind, **options), module, 1e-6)
     unheard = run(rows[:80], kind, loaded=loaded)
     assert not torch.equal(weights(unheard.student), weights(module.student))
-    with refused("the teacher's logits are of 10 examples, but unlabelled has 40"):
+    with refused("the teacher's logits are of 90 examples, but train and unlabelled have 120"):
         run(rows[:90], kind, **options)
+    with refused("the teacher's logits are of 80 examples, but train and unlabelled have 120"):
+        run(rows[:80], kind, **options)
+    with refused("the teacher's logits are of 70 examples, but train has 80"):
+        run(rows[:70], kind, **options)
 
 
 def test_features_are_of_networks() -> None:

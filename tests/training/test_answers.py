@@ -47,6 +47,20 @@ def test_rounded_probabilities_are_fine_and_others_are_not() -> None:
             reading.logits(torch.tensor([[-2.0, 3.0, 0.0]]), kind, 3)  # type: ignore[arg-type]
 
 
+def test_probabilities_that_are_called_logits() -> None:
+    p = drawn(8).softmax(1)
+    for kind in ("classes", "multilabel"):
+        for rows in (p, torch.eye(5)[[0, 1, 2, 3, 4, 0, 1, 2]], p.half().float()):
+            with refused("at least 0 and sum to 1 in each example", "teacher_gives='probabilities'"):
+                Reading().check(rows, kind)  # type: ignore[arg-type]
+    off = p.clone()
+    off[3, 2] += 0.02
+    below = p.clone()
+    below[3, 2:4] += torch.tensor([-2.0, 2.0])
+    for fine in (p[:7], off, below, torch.ones(8, 1)):
+        Reading().check(fine, "classes")
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_are_not_finite(number: float) -> None:
     with refused("of example 1 are not finite"):
@@ -81,17 +95,19 @@ def test_the_mean_of_very_sure_teachers_is_finite() -> None:
 
 def test_columns_go_where_their_classes_are() -> None:
     p = torch.tensor([[0.1, 0.7, 0.2]])
-    found = Reading("probabilities", (3, 0, 1)).logits(p, "classes", 5).double().softmax(1)
-    expected = (1 - SMOOTHING) * torch.tensor([[0.7, 0.2, 0, 0.1, 0]]).double() + SMOOTHING / 5
+    found = Reading("probabilities", (2, 0, 1)).logits(p, "classes", 3).double().softmax(1)
+    expected = (1 - SMOOTHING) * torch.tensor([[0.7, 0.2, 0.1]]).double() + SMOOTHING / 3
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    for gives in ("logits", "probabilities"):
+        for names, missing in (((3, 0, 1), 2), ((0, 1, 3), 2), ((4, 3, 2), 0)):
+            with refused(f"the teacher knows no class {missing} of the student's 0..4"):
+                Reading(gives, names).logits(p, "classes", 5)  # type: ignore[arg-type]
 
 
 def test_margins_of_all_classes_stay_logits() -> None:
     logits = drawn(classes=3)
     found = Reading("logits", (2, 0, 1)).logits(logits, "classes", 3)
     assert torch.equal(found, logits[:, [1, 2, 0]])
-    some = Reading("logits", (2, 0)).logits(logits[:, :2], "classes", 3).double().softmax(1)
-    assert (some[:, 1] < SMOOTHING).all()
 
 
 def test_names_that_are_no_numbers_need_a_map() -> None:
@@ -153,7 +169,9 @@ def test_a_half_stays_a_half() -> None:
     assert Reading("logits", None, [0]).logits(torch.tensor([[5.0]]), "binary", 1).item() == 5
     with refused("probabilities of example 0 sum to 1.8, not to 1"):
         Reading("probabilities", None, [0, 1]).logits(torch.tensor([[0.9, 0.9]]), "binary", 1)
-    with refused("of 2 classes, but the student scores 1: say which is which (teacher_classes=[0, 1] for no and yes)"):
+    with refused(
+        "of 2 classes, but the student scores 1: say which is which (teacher_classes=[0, 1] for no and yes)"
+    ):
         Reading().logits(even, "binary", 1)
 
 

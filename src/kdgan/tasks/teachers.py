@@ -215,7 +215,8 @@ class _Maker:
 
     def _array(self, array: NDArray[Any] | Tensor) -> Known:
         found: Any = array
-        if isinstance(array, Tensor) and array.layout == torch.strided and not array.is_complex():
+        plain = isinstance(array, Tensor) and array.layout == torch.strided
+        if plain and not array.is_complex() and array.dtype != torch.bool:
             found = array.detach().float().cpu().numpy()
         if found.ndim == 1:
             found = found.reshape(-1, 1)

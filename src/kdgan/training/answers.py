@@ -22,6 +22,8 @@ Gives = Literal["logits", "probabilities"]
 SMOOTHING = 1e-3
 """ε: probabilities p become the logits of (1 − ε)·p + ε/K, since one that is 0 has no logit. A tree that is sure then
 is as sure as a network whose logits lie log(K/ε) apart: 9.2 for ten classes."""
+_NO_CHANCE = 8
+"""Rows of logits that do not all happen to look like probabilities."""
 _SLACK = 0.01
 """How far the sum of a row of probabilities may be from 1, since services round what they give."""
 
@@ -78,6 +80,11 @@ class Reading:
                 f"the teacher's {self.gives} of example {first + int(bad[0])} are not finite: replace NaN and infinity"
             )
         if self.gives == "logits":
+            if self.names is None and _seem_probabilities(values):
+                raise UsageError(
+                    "the teacher's logits are all at least 0 and sum to 1 in each example, as probabilities do: say "
+                    "teacher_gives='probabilities', to kdgan.teach where it asked"
+                )
             return
         bad = ((values < 0) | (values > 1 + _SLACK)).any(1).nonzero()
         if len(bad):
@@ -127,16 +134,25 @@ class Reading:
             )
 
     def _placed(self, values: Tensor, classes: int) -> Tensor:
-        """Columns in the places of the classes that they are of; a class that a teacher never saw has probability 0."""
+        """Columns in the places of the classes that they are of."""
         names = self.names or ()
         places = [_class_of(name, classes, names) for name in names]
         self._check_columns(values)
-        index = torch.tensor(places, device=values.device)
-        if len(places) == classes and self.gives == "logits":
-            return torch.empty_like(values, dtype=torch.float32).index_copy_(1, index, values.float())
-        each = values.double() if self.gives == "probabilities" else values.double().softmax(1)
-        full = torch.zeros(len(values), classes, dtype=torch.double, device=values.device)
-        return of_probabilities(full.index_copy_(1, index, each), "classes")
+        missing = sorted({*range(classes)} - {*places})
+        if missing:
+            raise UsageError(
+                f"the teacher knows no class {missing[0]} of the student's 0..{classes - 1}, which so would learn that "
+                "it never occurs: fit it on examples of all classes"
+            )
+        placed = values[:, sorted(range(classes), key=places.__getitem__)]
+        return placed.float() if self.gives == "logits" else of_probabilities(placed, "classes")
+
+
+def _seem_probabilities(values: Tensor) -> bool:
+    """Whether rows are at least 0 and sum to 1, and so many that it is no chance."""
+    if len(values) < _NO_CHANCE or values.shape[1] < 2:
+        return False
+    return bool((values >= 0).all() & ((values.double().sum(1) - 1).abs() <= _SLACK).all())
 
 
 def _class_of(name: Any, classes: int, names: Sequence[Any]) -> int:
@@ -194,7 +210,8 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
         raise wrong(f"{what} must give numbers (N, K), not {type(answer).__name__}: {error}") from error
     if found.ndim == 1:
         found = found.unsqueeze(1)
-    if found.ndim != 2 or len(found) != count or found.is_complex() or not found.shape[1]:
+    no_numbers = found.is_complex() or found.dtype == torch.bool
+    if found.ndim != 2 or len(found) != count or no_numbers or not found.shape[1]:
         raise wrong(
             f"{what} must give a row of numbers for each of {count} examples, ({count}, K), not {tuple(found.shape)} "
             f"of {found.dtype}"
