@@ -17,6 +17,7 @@ from kdgan.data.forms import (
     as_form,
     equal,
     fits,
+    is_padded,
     joined,
     kind_of,
     leaves,
@@ -199,3 +200,20 @@ def test_names_come_in_the_order_of_others() -> None:
     assert list(piece) == ["a", "b"]
     for like in (None, numbered(2), {"a": numbered(2)}, (numbered(2), numbered(2))):
         assert named_as(one, like) is one
+
+
+def test_an_example_is_found_within_its_padding() -> None:
+    one = torch.arange(1.0, 7).view(1, 2, 3)
+    padded = torch.zeros(1, 4, 5)
+    for rows_of, columns in ((slice(2), slice(3)), (slice(2, 4), slice(2, 5))):
+        whole = padded.clone()
+        whole[:, rows_of, columns] = one
+        assert is_padded(whole, one)
+        assert is_padded({"x": whole, "y": one}, {"x": one, "y": one})
+        assert not is_padded(one, whole)
+        assert not is_padded(whole + 1, one)
+        assert not is_padded(whole.double(), one)
+        assert not is_padded(whole, {"x": one})
+    assert is_padded(one, one)
+    assert is_padded(torch.tensor([[float("nan"), 0]]), torch.tensor([[float("nan")]]))
+    assert is_padded(torch.tensor([3]), torch.tensor([3]))

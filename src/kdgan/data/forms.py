@@ -181,6 +181,25 @@ def equal(one: Form | None, other: Form | None) -> bool:
     )
 
 
+def is_padded(form: Form, one: Form) -> bool:
+    """Whether an example is another one but for what lies behind that, or before it, along axes in which it is longer.
+
+    Args:
+        form: an example `(1, ...)` as it is among others.
+        one: as it is alone.
+    """
+    pairs = _pairs(form, one)
+    return pairs is not None and all(_lies_in(whole, part) for whole, part in pairs)
+
+
+def _lies_in(whole: Tensor, part: Tensor) -> bool:
+    if whole.dtype != part.dtype or whole.ndim != part.ndim:
+        return False
+    spare = [long - short for long, short in zip(whole.shape, part.shape, strict=True)]
+    ends = whole[tuple(slice(length) for length in part.shape)], whole[tuple(slice(n, None) for n in spare)]
+    return min(spare) >= 0 and any(equal(end, part) for end in ends)
+
+
 def _pairs(one: Form | None, other: Form | None) -> list[tuple[Tensor, Tensor]] | None:
     """The tensors that have the same place in two forms; None where the forms differ."""
     if one is None or other is None:

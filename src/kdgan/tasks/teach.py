@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kdgan.data.batch import Batch
 from kdgan.data.kept import random_views
-from kdgan.data.ordered import data_set_of, example_of, in_order, length_of, spread
+from kdgan.data.ordered import data_set_of, each_alone, example_of, in_order, length_of, spread
 from kdgan.data.own import Data, Inputs, recordable
 from kdgan.data.stream import Stream, one_pass
 from kdgan.errors import UsageError, wrong
@@ -63,7 +63,7 @@ def teach(
     Args:
         teacher: as in `distill`: a module, a function, an estimator, or a list of them.
         data: training data as in `distill`; views must be the same each time. Of a DataLoader, the examples of its data
-            set in their order, in batches of its size.
+            set in their order, in batches of its size; its collate_fn may pad each batch to its own length.
         path: of the file, such as `teacher.safetensors`.
         teacher_gives: what functions give.
         teacher_sees: what the teacher is called with.
@@ -237,7 +237,7 @@ class _Asking:
         waiting: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
         written, since = done, time.monotonic()
         try:
-            for given in self._batches(done):
+            for given, examples in self._batches(done):
                 batch = given.named_as(self.like)
                 answers = [forward("teacher", each, batch.to(self.device)).float().cpu() for each in self.ask]
                 widths = [each.shape[1] for each in answers]
@@ -247,7 +247,7 @@ class _Asking:
                     raise wrong(
                         f"the teacher gives {sum(widths)} numbers for an example, and gave another number before"
                     )
-                waiting.append((torch.cat(answers, 1).numpy(), numbers(batch)))
+                waiting.append((torch.cat(answers, 1).numpy(), examples))
                 done += len(batch)
                 self.shown("asking the teacher", done, self.total)
                 size = len(waiting) * waiting[-1][0].nbytes
@@ -267,8 +267,8 @@ class _Asking:
             create(temporary, self.total, Note(teacher=self.teacher, parts=parts))
         return LogitsFile(self.unfinished)
 
-    def _batches(self, done: int) -> Iterator[Batch]:
-        """The examples from that number on."""
+    def _batches(self, done: int) -> Iterator[tuple[Batch, NDArray[np.int64]]]:
+        """The examples from that number on, and what tells each from others."""
         first = 0
         for part, count in zip(self.parts, self.counts, strict=True):
             start = max(done - first, 0)
@@ -277,11 +277,14 @@ class _Asking:
                 continue
             if isinstance(part, Batch):
                 for at in range(start, count, self.size):
-                    yield part[at : at + self.size]
+                    batch = part[at : at + self.size]
+                    yield batch, numbers(batch)
             else:
                 ordered = in_order(part, self.size, start)
                 assert ordered is not None
-                yield from one_pass(ordered, 0)
+                for batch in one_pass(ordered, 0):
+                    yield batch, np.concatenate([*map(numbers, each_alone(part, start, batch))])
+                    start += len(batch)
 
 
 def _read_as(member: Face) -> tuple[Any, Any]:
