@@ -522,6 +522,33 @@ def test_what_learns_beside_it_sees_the_same() -> None:
     assert not torch.equal(weights(result.teacher), before)
 
 
+class Masking(nn.Module):
+    """Rules a class out: always, or for what it finds in x."""
+
+    def __init__(self, always: bool, width: int = 3) -> None:
+        super().__init__()
+        self.inner, self.always = big(classes=width), always
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.inner(x)
+        rows = torch.ones(len(x), 1, dtype=torch.bool) if self.always else x[:, :1] == X[71, 0]
+        mask = torch.nn.functional.pad(rows, (logits.shape[1] - 1, 0))
+        return logits.masked_fill(mask, float("-inf"))
+
+
+@pytest.mark.parametrize("method", ["distn", "mimic", "kdgan"])
+def test_a_module_that_rules_classes_out_is_to_blame(method: str, tmp_path: Path) -> None:
+    options = {"method": method, "teacher_trained": True}
+    with refused("the teacher gives logits of train that are not finite (-inf)", "low but finite"):
+        run(Masking(always=True), **options)
+    with refused("the teacher gives logits of the batch of step", "not finite (-inf)"):
+        run(Masking(always=False), steps=10, **options)
+    with refused("the teacher gives logits of examples 64 to 79 that are not finite (-inf)"):
+        teach(Masking(always=False), TRAIN, tmp_path / "t", batch=16, progress=False)
+    # It may rule out what the student does not know.
+    run(Masking(always=True, width=4), teacher_classes=[0, 1, 2, None], **options)
+
+
 def test_a_teacher_of_other_classes() -> None:
     teacher = big(classes=5)
     mapping = {0: 0, 4: 0, 1: 1, 3: 2}

@@ -24,7 +24,7 @@ from kdgan.methods.player import evaluating, forward
 from kdgan.tasks.logits_file import LogitsFile, Note, Part, create, numbers, plain_names
 from kdgan.tasks.recording import CHECKED
 from kdgan.tasks.teachers import Teacher, as_teacher
-from kdgan.training.check import check_choices
+from kdgan.training.check import check_choices, check_teacher
 from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars
 from kdgan.training.execution import unseen
@@ -240,6 +240,8 @@ class _Asking:
             for given, examples in self._batches(done):
                 batch = given.named_as(self.like)
                 answers = [forward("teacher", each, batch.to(self.device)).float().cpu() for each in self.ask]
+                for each in answers:
+                    check_teacher(each, f"examples {done} to {done + len(batch) - 1}")
                 widths = [each.shape[1] for each in answers]
                 if file is None:
                     file = self._new(widths)
