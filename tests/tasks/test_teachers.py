@@ -644,6 +644,36 @@ def test_options_of_teachers_that_learn() -> None:
     run(logits, method="supervised")
 
 
+@pytest.mark.parametrize("method", ["supervised", "selftrain", "nagan"])
+def test_some_methods_need_no_teacher(method: str, tmp_path: Path) -> None:
+    def run_with(teacher: Any, **more: Any) -> Result:
+        discriminator = big(3) if method == "nagan" else None
+        options = {"method": method, "unlabelled": X[:40] + 1, "control": True, **more}
+        return run(teacher, discriminator=discriminator, **options)
+
+    result, other = run_with(None), run_with(big(), teacher_trained=True)
+    assert torch.equal(weights(result.student), weights(other.student))
+    assert result.teacher is None
+    assert "teacher" not in result.report.metrics
+    assert "teacher" not in result.report.costs
+    assert len(str(result.report).splitlines()[0])
+    one, again = (run_with(None, folder=tmp_path / "run") for _ in range(2))
+    assert torch.equal(weights(one.student), weights(again.student))
+    assert torch.equal(weights(one.student), weights(result.student))
+
+
+def test_the_others_need_one(tmp_path: Path) -> None:
+    for method in ("distn", "codis", "kdgan", None):
+        with refused("learns from a teacher, and teacher is None", "supervised or selftrain"):
+            run(None, method=method)
+    with refused("nagan makes a discriminator of the teacher's form, and None has none"):
+        run(None, method="nagan")
+    with refused("teacher_lr is for a teacher that learns, and None does not"):
+        run(None, method="selftrain", teacher_lr=0.1)
+    with refused("the teacher must be a module, a function"):
+        teach(None, TRAIN, tmp_path / "t", progress=False)
+
+
 class Partial(nn.Module):
     """Says itself what it sees."""
 
@@ -653,7 +683,8 @@ class Partial(nn.Module):
 @pytest.mark.parametrize(
     ("teacher", "part"),
     [
-        (None, "the teacher must be a module, a function"),
+        (None, "distn learns from a teacher, and teacher is None: give one, or a method that trains without"),
+        ([None], "the teacher must be a module, a function"),
         (3, "not int"),
         ([], "the teacher is an empty list"),
         ([[big()]], "a teacher in a list must be no list"),

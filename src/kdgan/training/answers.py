@@ -122,8 +122,8 @@ class Reading:
                 f"the student says yes or no, and teacher_classes says of no class of {listed(names)} that it is 1"
             )
         if self.gives == "logits":
-            return change.odds(values.float())  # type: ignore[no-any-return]
-        return change.odds(of_probabilities(values, "binary" if values.shape[1] == 1 else "classes"))  # type: ignore[no-any-return]
+            return change.odds(values.float())
+        return change.odds(of_probabilities(values, "binary" if values.shape[1] == 1 else "classes"))
 
     def _check_columns(self, values: Tensor) -> None:
         """Raises a UsageError unless there is one for each of the teacher's classes."""

@@ -94,7 +94,7 @@ class Translation(nn.Module):
         Raises:
             UsageError: if the teacher scores other classes than it was said to.
         """
-        found = self(logits)
+        found: Tensor = self(logits)
         if self.count == 2:
             return found[:, 1:] - found[:, :1]
         if logits.shape[1] == 1:
