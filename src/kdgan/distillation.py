@@ -87,7 +87,7 @@ class Result:
 
 def distill(
     student: nn.Module,
-    teacher: Teacher,
+    teacher: Teacher | None,
     train: Data,
     validation: Data,
     *,
@@ -152,6 +152,8 @@ def distill(
 
             Before training they are asked once about each training example, as it is before `augment`; where a Dataset
             has random views, about one of them. Without an order (an IterableDataset) they are asked about each batch.
+
+            None where the method trains without: supervised, selftrain, or nagan with a discriminator of your own.
         teacher_gives: `probabilities` where functions or arrays give such: they become logits, see
             `kdgan.training.answers.SMOOTHING`.
         teacher_sees: what the teacher is called with where there is privileged information: `privileged` alone, too,
@@ -253,7 +255,9 @@ def distill(
         False
     """
     where, home, seed = find_device(device), Home(folder), whole_seed(seed)
-    taught = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
+    taught = as_teacher(
+        teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train, optional=True
+    )
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     wanted = Wanted(
         taught,

@@ -80,7 +80,8 @@ def check_players(
     for other, theirs in classes.items():
         if theirs != count:
             raise UsageError(
-                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
+                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same, unless "
+                "teacher_classes says which is which"
             )
     if kind is not None:
         check_batch(batch, classes=count, what=what, role=role, kind=kind)
@@ -107,7 +108,19 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
             f"the {role} fails on a batch of shape {shapes} of {what}: {type(error.__cause__).__name__}: "
             f"{one_line(str(error.__cause__))}{_types(module, few)}"
         ) from error
+    if role == "teacher":
+        check_teacher(logits, what)
     return logits.shape[1]
+
+
+def check_teacher(logits: Tensor, what: str) -> None:
+    """Raises a UsageError unless a teacher's logits are finite: no loss is, where a class has none."""
+    bad = logits[~logits.isfinite()]
+    if len(bad):
+        raise UsageError(
+            f"the teacher gives logits of {what} that are not finite ({bad[0].item():g}): give a class that it rules "
+            "out a low but finite one, such as -100"
+        )
 
 
 def _written(form: Form, name: str) -> str:
