@@ -231,6 +231,23 @@ def test_a_call_that_was_stopped_ends_as_if_it_never_was(
             run(**{**given, **other}, folder=tmp_path / "call")
 
 
+@pytest.mark.parametrize("chooses", [{"keep": "best"}, {"patience": 2}])
+def test_what_chose_the_student_never_reports(tmp_path: Path, chooses: dict[str, Any]) -> None:
+    given = {"steps": 20, "evaluations": 4, "control": False, **chooses}
+    for first, then in (({"test": TEST}, {}), ({}, {"test": TEST})):
+        folder = tmp_path / "-".join(["call", *first])
+        run(**given, **first, folder=folder)
+        with refused("holds another configuration (data.choosing differs)", "(folder=)"):
+            run(**given, **then, folder=folder)
+
+
+def test_test_data_may_come_later_where_nothing_was_chosen(tmp_path: Path) -> None:
+    first = run(control=False, folder=tmp_path / "call")
+    later = run(control=False, folder=tmp_path / "call", test=TEST)
+    assert torch.equal(weights(later.student), weights(first.student))
+    assert later.report.data == "test data"
+
+
 class Peculiar(SGD):
     """Remembers what no file can keep."""
 

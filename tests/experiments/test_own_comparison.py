@@ -336,11 +336,17 @@ def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path
     assert untimed(found) == untimed(whole)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert (folder / "report.html").exists()
-    for change in ({"steps": 21}, {"train": problem(60, 9)}, {"test": problem(40, 9)}, {"make": big}):
-        with refused(folder, "another configuration"):
-            run(folder=folder, **change)  # type: ignore[arg-type]
-    with refused("another configuration"):
-        run(folder=folder, metrics={"thrice": thrice})
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("training.steps 20 there and 21 now", {"steps": 21}),
+        ("data.train differs", {"train": problem(60, 9)}),
+        ("data.test differs", {"test": problem(40, 9)}),
+        ("players.student differs", {"make": big}),
+        ("metrics.thrice differs", {"metrics": {"thrice": thrice}}),
+        ("family.label_smoothing 0.0 there and 0.1 now", {"label_smoothing": 0.1}),
+    ]
+    for what, change in changes:
+        with refused(f"{folder} holds another configuration ({what}", "choose another folder (folder=)"):
+            run(folder=folder, **change)
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(

@@ -265,7 +265,7 @@ def _store(folder: Path | None, shared: Mapping[str, Any]) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="kdgan-") as made:
             yield Path(made)
         return
-    bind_folder(folder, "comparison.json", shared)
+    bind_folder(folder, "comparison.json", shared, "folder=")
     make_folder(folder)
     yield folder
 
