@@ -340,7 +340,7 @@ def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path
         ("training.steps 20 there and 21 now", {"steps": 21}),
         ("data.train differs", {"train": problem(60, 9)}),
         ("data.test differs", {"test": problem(40, 9)}),
-        ("players.student differs", {"make": big}),
+        ("weights.student differs, players.student differs", {"make": big}),
         ("metrics.thrice differs", {"metrics": {"thrice": thrice}}),
         ("family.label_smoothing 0.0 there and 0.1 now", {"label_smoothing": 0.1}),
     ]
