@@ -620,7 +620,7 @@ def test_players_and_data_that_do_not_fit() -> None:
         run(nets.mlp(7, [4], 3), big())
     with refused("the teacher", "privileged", "train has no privileged information"):
         run(small(), seeing_all())
-    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has some"):
+    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has privileged"):
         run(small(), big(), with_answer(TRAIN), with_answer(VALIDATION))
     for player, found in ((Flat(), "(2,)"), (Pair(), "tuple")):
         with refused("student must give logits of shape (2, K)", found):

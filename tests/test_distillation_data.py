@@ -337,7 +337,7 @@ def test_privileged_information_that_only_validation_has_is_not_looked_at() -> N
     assert torch.equal(weights(run(validation=with_it).student), weights(run().student))
     with refused("the teacher cannot be called as teacher(inputs)", "train has no privileged information"):
         run(validation=with_it, teacher=seeing_all())
-    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has some"):
+    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has privileged"):
         run(Batch(*TRAIN.parts()[:2], KNOWN[:60]))
 
 

@@ -103,7 +103,7 @@ def distill(
     Student, teacher and discriminator are any modules that give logits `(B, K)`, or an object or mapping that holds
     such as `logits`. The student is called with inputs: `module(x)`, `module(*x)` or `module(**x)` as they are a
     tensor, a tuple or a mapping. The others are called with inputs or, where the data have privileged information,
-    inputs and privileged.
+    inputs and privileged: `module(x, known)`, `module(*x, known)` or, by name, `module(**x, privileged=known)`.
 
     Args:
         student: trained in place.
