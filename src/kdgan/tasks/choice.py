@@ -43,8 +43,10 @@ def named(
         UsageError: for an unknown name, a reference that leads to nothing that can be called, or a name that another
             metric has.
     """
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise wrong(_EXPECTED)
+    if isinstance(given, str):
+        raise wrong(f"metrics must be a list, also of one, [{given!r:.60}], not {given!r:.60}")
+    if not isinstance(given, Iterable):
+        raise wrong(f"{_EXPECTED}, not {given!r:.60}")
     items = list(given.items()) if isinstance(given, Mapping) else [_item(each) for each in given]
     found: dict[str, Metric | None] = {}
     for name, function in items:
@@ -77,7 +79,7 @@ def _item(each: object) -> tuple[str, Metric | None]:
         return each, None
     name = getattr(each, "__name__", "")
     if not callable(each) or not name.isidentifier():
-        raise wrong(_EXPECTED)
+        raise wrong(f"{_EXPECTED}, not {each!r:.60}")
     return name, each
 
 
