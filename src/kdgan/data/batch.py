@@ -241,9 +241,10 @@ def checked(batch: Batch, what: str, start: int = 0) -> Batch:
             if name == "targets" and piece.labelled is not None:
                 bad = bad[piece.labelled[bad]]
             if len(bad):
-                raise UsageError(
-                    f"{what}: {name} of example {start + int(bad.min())} hold NaN or infinite numbers"
-                )
+                text = f"{what}: {name} of example {start + int(bad.min())} hold NaN or infinite numbers"
+                if name == "targets" and piece.targets.ndim == 2:
+                    text += ": a whole row of NaN says that there is no label, a part of one says nothing"
+                raise UsageError(text)
         start += len(piece)
     return batch
 

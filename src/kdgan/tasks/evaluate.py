@@ -8,6 +8,7 @@ from typing import Any
 
 from kdgan.errors import UsageError, wrong
 from kdgan.references import is_reference
+from kdgan.ship.forms import bare
 from kdgan.stored import read_json
 from kdgan.tasks.config import BASELINES, ClassesData, Config, code, from_plain
 from kdgan.tasks.run import count_parameters, task_of
@@ -54,7 +55,7 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     if not trust and is_reference(config.student):
         raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
     if trust:
-        found = code([config.student, *config.metrics]).get("code", {})
+        found = code([config.student, *map(bare, config.metrics)]).get("code", {})
         then = values.get("code") or {}
         other = [name for name in found if name in then and found[name] != then[name]]
         if other:
@@ -67,7 +68,7 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
             raise wrong(
                 f"{execution.data_dir or now.source} is no longer what it was when {folder} was configured"
             )
-    known = tuple(name for name in config.metrics if not is_reference(name))
+    known = tuple(name for name in config.metrics if not is_reference(bare(name)))
     task = task_of(config if trust else replace(config, metrics=known), execution.data_dir)
     module = task.load(folder / "student.safetensors").module.to(execution.device)
     metrics = task.measure(module, task.test)
