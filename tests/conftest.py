@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdgan.cli import main
-from support import served
+from support import served, without_progress
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -44,7 +44,8 @@ def real_data() -> Path:
 def typed(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Carries out a command of kdgan in this process, with quick workers: exit code, stdout, stderr."""
+    """Carries out a command of kdgan in this process, with quick workers: exit code, stdout, stderr without the
+    lines that a busy machine has time to say, which count updates."""
     context = served()
     monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
 
@@ -55,7 +56,7 @@ def typed(
         except SystemExit as end:
             code = int(end.code or 0)
         output = capfd.readouterr()
-        return code, output.out, output.err
+        return code, output.out, without_progress(output.err)
 
     yield run
     # `kdgan train` makes its process deterministic, which the next test need not be.

@@ -213,6 +213,23 @@ def frozen(module: nn.Module) -> nn.Module:
     return module
 
 
+def holding(value: float) -> nn.Module:
+    """A student of which a layer, that stays as it is, has this value everywhere."""
+    module = nn.Sequential(small(), nn.Linear(3, 3))
+    nn.init.constant_(module[1].weight.requires_grad_(False), value)
+    return module
+
+
+def test_weights_that_stay_are_part_of_the_call(tmp_path: Path) -> None:
+    first, other = holding(0.1), holding(9.0)
+    found = run(student=first, steps=2, folder=tmp_path / "run")
+    again = run(student=holding(0.1), steps=2, folder=tmp_path / "run")
+    assert torch.equal(weights(again.student), weights(found.student))
+    with refused("another configuration (players.student differs)", "choose another folder (folder=)"):
+        run(student=other, steps=2, folder=tmp_path / "run")
+    assert bool((other[1].weight == 9).all())  # type: ignore[index]
+
+
 def in_part_evaluating(module: nn.Module) -> nn.Module:
     module[1].eval()  # type: ignore[index]
     return module
@@ -230,6 +247,7 @@ def in_part_evaluating(module: nn.Module) -> nn.Module:
         ("student", lambda: nn.Sequential(nets.mlp(6, [8], 3), nn.Dropout(0.3))),
         ("student", lambda: frozen(small())),
         ("student", lambda: in_part_evaluating(small())),
+        ("student", lambda: holding(1.0)),
         ("teacher", lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))),
         ("discriminator", lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))),
     ],
@@ -319,7 +337,7 @@ def test_privileged_information_that_only_validation_has_is_not_looked_at() -> N
     assert torch.equal(weights(run(validation=with_it).student), weights(run().student))
     with refused("the teacher cannot be called as teacher(inputs)", "train has no privileged information"):
         run(validation=with_it, teacher=seeing_all())
-    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has some"):
+    with refused("the teacher cannot be called as teacher(inputs, privileged)", "train has privileged"):
         run(Batch(*TRAIN.parts()[:2], KNOWN[:60]))
 
 

@@ -164,6 +164,28 @@ def test_the_best_student_is_reported_on_examples_that_did_not_choose_it(test: B
     assert not torch.equal(weights(result.student), weights(run(keep="last", **given).student))
 
 
+def test_the_first_metric_of_ones_own_chooses_and_less_may_be_better() -> None:
+    given = {"method": "mimic", "steps": 120, "training": Training(lr=0.05, batch=8), "test": TEST}
+
+    def error(logits: Tensor, targets: Tensor) -> float:
+        return 100 - accuracy(logits, targets)
+
+    def sure(logits: Tensor, targets: Tensor) -> float:
+        return logits.softmax(1).amax(1).mean().item()
+
+    for chooses in ({"keep": "best"}, {"patience": 3}):
+        plain = run(metrics=["accuracy"], **chooses, **given)
+        mine = run(metrics={"-error": error}, **chooses, **given)
+        assert list(mine.report.metrics["student"]) == ["-error", "accuracy", "log_loss", "ece"]
+        assert (mine.report.chosen, mine.report.ended) == (plain.report.chosen, plain.report.ended)
+        assert torch.equal(weights(mine.student), weights(plain.student))
+        assert "less is better for error, log_loss and ece" in str(mine.report)
+    other = run(metrics=[sure], keep="best", **given)
+    assert other.report.chosen["student"] == max(other.history, key=lambda record: record["sure"])["step"]
+    other = run(metrics={"-sure": sure}, keep="best", **given)
+    assert other.report.chosen["student"] == min(other.history, key=lambda record: record["-sure"])["step"]
+
+
 def test_test_data_are_reported_and_change_nothing() -> None:
     one, other = run(), run(test=TEST)
     assert torch.equal(weights(one.student), weights(other.student))
@@ -229,6 +251,23 @@ def test_a_call_that_was_stopped_ends_as_if_it_never_was(
     for other in ({"keep": "last"}, {"patience": 5}, {"optimizers": ALL[1]}, {"schedulers": None}):
         with refused("holds another configuration"):
             run(**{**given, **other}, folder=tmp_path / "call")
+
+
+@pytest.mark.parametrize("chooses", [{"keep": "best"}, {"patience": 2}])
+def test_what_chose_the_student_never_reports(tmp_path: Path, chooses: dict[str, Any]) -> None:
+    given = {"steps": 20, "evaluations": 4, "control": False, **chooses}
+    for first, then in (({"test": TEST}, {}), ({}, {"test": TEST})):
+        folder = tmp_path / "-".join(["call", *first])
+        run(**given, **first, folder=folder)
+        with refused("holds another configuration (data.choosing differs)", "(folder=)"):
+            run(**given, **then, folder=folder)
+
+
+def test_test_data_may_come_later_where_nothing_was_chosen(tmp_path: Path) -> None:
+    first = run(control=False, folder=tmp_path / "call")
+    later = run(control=False, folder=tmp_path / "call", test=TEST)
+    assert torch.equal(weights(later.student), weights(first.student))
+    assert later.report.data == "test data"
 
 
 class Peculiar(SGD):

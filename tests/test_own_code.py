@@ -131,9 +131,11 @@ def test_metrics_have_names_of_their_own_and_are_functions() -> None:
         with refused(name, "call it otherwise"):
             named({name: draws})
     assert {field.name for field in fields(Record)} - {"metrics"} <= {*RESERVED}
-    for given in ([3], draws, "tiny:count", [lambda logits, targets: 1.0]):
-        with refused("metrics must be functions by name"):
+    for given in ([3], draws, [lambda logits, targets: 1.0]):
+        with refused("metrics must be functions by name", "not "):
             named(given)  # type: ignore[arg-type]
+    with refused("metrics must be a list, also of one, ['tiny:count'], not 'tiny:count'"):
+        named("tiny:count")
 
 
 def test_a_method_has_a_name_of_its_own_and_roles_that_fit() -> None:

@@ -87,7 +87,7 @@ class Result:
 
 def distill(
     student: nn.Module,
-    teacher: Teacher,
+    teacher: Teacher | None,
     train: Data,
     validation: Data,
     *,
@@ -135,7 +135,7 @@ def distill(
     Student, teacher and discriminator are any modules that give logits `(B, K)`, or an object or mapping that holds
     such as `logits`. The student is called with inputs: `module(x)`, `module(*x)` or `module(**x)` as they are a
     tensor, a tuple or a mapping. The others are called with inputs or, where the data have privileged information,
-    inputs and privileged.
+    inputs and privileged: `module(x, known)`, `module(*x, known)` or, by name, `module(**x, privileged=known)`.
 
     Args:
         student: trained in place.
@@ -152,6 +152,8 @@ def distill(
 
             Before training they are asked once about each training example, as it is before `augment`; where a Dataset
             has random views, about one of them. Without an order (an IterableDataset) they are asked about each batch.
+
+            None where the method trains without: supervised, selftrain, or nagan with a discriminator of your own.
         teacher_gives: `probabilities` where functions or arrays give such: they become logits, see
             `kdgan.training.answers.SMOOTHING`.
         teacher_sees: what the teacher is called with where there is privileged information: `privileged` alone, too,
@@ -216,7 +218,8 @@ def distill(
         label_smoothing: share of the label that is spread evenly, in the supervised loss, in [0, 1). Without it a
             teacher that is trained here has `training.smoothing`, and the student none.
         metrics: names of ready-made ones, see `kdgan.tasks.metrics.METRICS`, and functions of logits `(N, K)` and
-            targets, or such functions by name; the first is the one that counts. Default: what suits the task.
+            targets, or such functions by name; the first is the one that counts. Of one's own more is better, or less
+            where the name begins with "-", as in {"-error": error}. Default: what suits the task.
         augment: other views of a batch of inputs, such as `kdgan.data.AffineElastic`; for all players alike.
         features: layers of the student that learn from layers of the teacher beside what the method does:
             `{"layer3": "blocks.2"}`, by their names in `named_modules()`. The student is called and kept as it was, and
@@ -253,7 +256,9 @@ def distill(
         False
     """
     where, home, seed = find_device(device), Home(folder), whole_seed(seed)
-    taught = as_teacher(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
+    taught = as_teacher(
+        teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train, optional=True
+    )
     check_choices(augment, control=control, progress=progress, teacher_trained=teacher_trained)
     wanted = Wanted(
         taught,

@@ -81,9 +81,7 @@ def test_a_terminal_of_few_characters(tmp_path: Path) -> None:
 def test_tags_alone_shows_its_commands(typed: Command) -> None:
     code, printed, errors = typed("tags")
     assert (code, printed) == (0, "")
-    assert errors.splitlines() == [
-        f"kdgan tags {name}" for name in ("prepare", "features", "compare", "recommend")
-    ]
+    assert errors.splitlines() == [f"kdgan tags {name}" for name in ("prepare", "features", "compare")]
 
 
 @pytest.mark.parametrize(

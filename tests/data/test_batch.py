@@ -199,7 +199,7 @@ def test_missing_labels_are_no_bad_numbers_and_others_are() -> None:
     targets[2] = NAN
     assert checked(Batch(X, targets), "train")
     targets[4, 1] = NAN
-    with refused("train: targets of example 4 hold NaN"):
+    with refused("train: targets of example 4 hold NaN", "a whole row of NaN says that there is no label"):
         checked(Batch(X, targets), "train")
     spoilt = torch.cat([X[2:], X[2:]], 1)
     spoilt[1, 3] = float("inf")

@@ -11,7 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kdgan.data.forms import Form, Pieces, as_form, equal, fits, joined, kind_of, leaves, length, mapped, rows
+from kdgan.data.forms import (
+    Form,
+    Pieces,
+    as_form,
+    equal,
+    fits,
+    is_padded,
+    joined,
+    kind_of,
+    leaves,
+    length,
+    mapped,
+    named_as,
+    rows,
+)
 from support import refused
 
 
@@ -173,3 +187,33 @@ def test_nan_and_nan_are_equal_and_forms_are_not_mixed() -> None:
     assert not equal(x, None)
     assert equal(None, None)
     assert not fits({"a": x}, {"b": x})
+
+
+def test_names_come_in_the_order_of_others() -> None:
+    one, other = {"b": numbered(2), "a": numbered(2, 3)}, {"a": numbered(5), "b": numbered(5)}
+    found = named_as(one, other)
+    assert isinstance(found, dict)
+    assert list(found) == ["a", "b"]
+    assert equal(found, one)
+    (piece,) = named_as(Pieces([one]), Pieces([other, other]))
+    assert isinstance(piece, dict)
+    assert list(piece) == ["a", "b"]
+    for like in (None, numbered(2), {"a": numbered(2)}, (numbered(2), numbered(2))):
+        assert named_as(one, like) is one
+
+
+def test_an_example_is_found_within_its_padding() -> None:
+    one = torch.arange(1.0, 7).view(1, 2, 3)
+    padded = torch.zeros(1, 4, 5)
+    for rows_of, columns in ((slice(2), slice(3)), (slice(2, 4), slice(2, 5))):
+        whole = padded.clone()
+        whole[:, rows_of, columns] = one
+        assert is_padded(whole, one)
+        assert is_padded({"x": whole, "y": one}, {"x": one, "y": one})
+        assert not is_padded(one, whole)
+        assert not is_padded(whole + 1, one)
+        assert not is_padded(whole.double(), one)
+        assert not is_padded(whole, {"x": one})
+    assert is_padded(one, one)
+    assert is_padded(torch.tensor([[float("nan"), 0]]), torch.tensor([[float("nan")]]))
+    assert is_padded(torch.tensor([3]), torch.tensor([3]))

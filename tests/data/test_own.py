@@ -48,6 +48,81 @@ class Unsized(IterableDataset[Any]):
         return iter(zip(X, Y, strict=True))
 
 
+class Flow(IterableDataset[Any]):
+    """What a function gives, whatever that is."""
+
+    def __init__(self, begin: Any, kept: Any = None) -> None:
+        self.begin, self.kept = begin, kept
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.begin()  # type: ignore[no-any-return]
+
+
+class Counter(IterableDataset[Any]):
+    """Its own iterator, which begins anew when it is asked for one; or goes on where it was."""
+
+    row = 0
+
+    def __init__(self, *, anew: bool) -> None:
+        self.anew = anew
+
+    def __iter__(self) -> Iterator[Any]:
+        self.row = 0 if self.anew else self.row
+        return self
+
+    def __next__(self) -> Any:
+        if self.row == 10:
+            raise StopIteration
+        self.row += 1
+        return X[self.row - 1], Y[self.row - 1]
+
+
+def pairs() -> Iterator[Any]:
+    return iter(list(zip(X, Y, strict=True)))
+
+
+def goes_on() -> dict[str, Any]:
+    """What can be read only once, or goes on where it was."""
+    kept = pairs()
+    wrapped, places = pairs(), iter(range(10))
+    return {
+        "a generator that is kept": Flow(lambda: kept),
+        "one of it": Flow(lambda: map(tuple, wrapped), wrapped),
+        "its own iterator": Counter(anew=False),
+        "in a loader": DataLoader(Counter(anew=False), batch_size=3),
+        "a sampler": DataLoader(TensorDataset(X, Y), batch_size=3, sampler=places),  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("form", goes_on())
+def test_what_can_be_read_only_once_is_refused(form: str) -> None:
+    with refused("train gives other examples when it is read again", "let __iter__ begin anew"):
+        training_data(goes_on()[form])
+
+
+def test_what_begins_anew_is_read() -> None:
+    drawn = np.random.default_rng(0)
+    for source in (
+        Counter(anew=True),
+        DataLoader(Counter(anew=True), batch_size=3),
+        Flow(pairs),
+        Flow(pairs, kept=pairs()),
+        Flow(
+            lambda: ((X[row], Y[row]) for row in drawn.permutation(10))
+        ),  # nobody knows it from another view
+    ):
+        assert isinstance(training_data(source), Stream)
+    data = training_data(Counter(anew=True))
+    feed = make_feed(data, 4, seed=0, device=CPU)
+    assert torch.equal(feed(0).inputs, X[:4])  # type: ignore[arg-type]
+
+
+def test_unlabelled_examples_that_can_be_read_only_once_are_refused() -> None:
+    rows = iter(X)
+    with refused("unlabelled gives other examples when it is read again"):
+        training_data((X, Y), Flow(lambda: rows))
+
+
 class Unlabelled(IterableDataset[Any]):
     """Inputs alone, likewise."""
 

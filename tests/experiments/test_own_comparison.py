@@ -82,6 +82,11 @@ def trained() -> nn.Module:
     return teacher
 
 
+def error_of(logits: Tensor, targets: Tensor) -> float:
+    """What accuracy lacks."""
+    return 100 - accuracy(logits, targets)
+
+
 class Own(Method):
     """A method of one's own."""
 
@@ -190,20 +195,19 @@ def test_a_discriminator_of_ones_own(trained: nn.Module) -> None:
 
 def test_the_numbers_are_those_of_the_records() -> None:
     verdict = run(seeds=3, metrics={"thrice": thrice})
-    assert verdict.metrics[0] == "accuracy"
-    assert verdict.metrics[-1] == "thrice"
+    assert verdict.metrics == ["thrice", "accuracy", "log_loss", "ece"]
     by = {
-        method: {r.seed: r.metrics["accuracy"] for r in verdict.records if r.method == method}
+        method: {r.seed: r.metrics["thrice"] for r in verdict.records if r.method == method}
         for method in ("supervised", "distn")
     }
     (row,) = (row for row in verdict.rows if row.name == "distn")
-    assert row.minus("supervised", "accuracy") == paired_difference(by["distn"], by["supervised"])
+    assert row.minus("supervised", "thrice") == paired_difference(by["distn"], by["supervised"])
     for record in verdict.records:
         assert {"accuracy", "thrice", "validation/accuracy", "majority/accuracy"} <= {*record.metrics}
         assert ("teacher/accuracy" in record.metrics) == (record.method == "distn")
         assert (record.labels, record.student_updates) == (60, 20)
     assert verdict.title == "own data, 60 labels"
-    means = {row.name: row.mean("accuracy").mean for row in verdict.rows}  # type: ignore[union-attr]
+    means = {row.name: row.mean("thrice").mean for row in verdict.rows}  # type: ignore[union-attr]
     assert means[verdict.best] == max(means.values())
     printed = str(verdict)
     assert printed.splitlines()[-1] == verdict.sentences[-1]
@@ -211,6 +215,17 @@ def test_the_numbers_are_those_of_the_records() -> None:
     assert "paired 95 % interval" in verdict.sentences[-1]
     for row in verdict.rows:
         assert re.search(rf"^ {row.name} ", printed, re.M)
+
+
+def test_less_may_be_better_of_a_metric_of_ones_own() -> None:
+    options: dict[str, Any] = {"methods": ["distn", "mimic"], "hyper": {"mimic": {"lr": 0.05}}}
+    errors, rights = run(metrics={"-error": error_of}, **options), run(metrics=["accuracy"], **options)
+    assert errors.metrics == ["-error", "accuracy", "log_loss", "ece"]
+    means = {row.name: row.mean("-error").mean for row in errors.rows}  # type: ignore[union-attr]
+    assert means[errors.best] == min(means.values()) < max(means.values())
+    assert errors.best == rights.best
+    assert f"{errors.best} has the lowest mean error on test data" in errors.sentences[0]
+    assert "less error is better" in str(errors).replace("\n", " ")
 
 
 def test_a_method_has_settings_of_its_own() -> None:
@@ -336,11 +351,17 @@ def test_the_same_call_takes_what_is_there_and_another_extends_it(tmp_path: Path
     assert untimed(found) == untimed(whole)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert (folder / "report.html").exists()
-    for change in ({"steps": 21}, {"train": problem(60, 9)}, {"test": problem(40, 9)}, {"make": big}):
-        with refused(folder, "another configuration"):
-            run(folder=folder, **change)  # type: ignore[arg-type]
-    with refused("another configuration"):
-        run(folder=folder, metrics={"thrice": thrice})
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("training.steps 20 there and 21 now", {"steps": 21}),
+        ("data.train differs", {"train": problem(60, 9)}),
+        ("data.test differs", {"test": problem(40, 9)}),
+        ("weights.student differs, players.student differs", {"make": big}),
+        ("metrics.thrice differs", {"metrics": {"thrice": thrice}}),
+        ("family.label_smoothing 0.0 there and 0.1 now", {"label_smoothing": 0.1}),
+    ]
+    for what, change in changes:
+        with refused(f"{folder} holds another configuration ({what}", "choose another folder (folder=)"):
+            run(folder=folder, **change)
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
@@ -533,7 +554,11 @@ ONE = small()
         ({"make": lambda: nets.mlp(5, [4], 3)}, ("student fails on a batch",)),
         ({"teacher": 3}, ("teacher", "int")),
         ({"make_discriminator": small()}, ("make_discriminator", "function")),
-        ({"methods": "kdgan"}, ("methods", "list", "'kdgan'")),
+        ({"methods": "kdgan"}, ("methods must be a list, also of one, ['kdgan'], not 'kdgan'",)),
+        ({"methods": 3}, ("methods must be a list of names", "not 3")),
+        ({"metrics": "auroc"}, ("metrics must be a list, also of one, ['auroc'], not 'auroc'",)),
+        ({"metrics": error_of}, ("a list of names and module:function, not <function error_of",)),
+        ({"metrics": [3]}, ("a list of names and module:function, not 3",)),
         ({"methods": ["kdgun"]}, ("kdgun", "choose from")),
         ({"seeds": 0}, ("seeds", "0")),
         ({"seeds": [1, 1]}, ("seeds", "different")),

@@ -585,6 +585,7 @@ def test_what_an_own_loss_raises_is_one_line() -> None:
         ({"class_weights": torch.ones(2, 2)}, ["class_weights must be a tensor (K,)"]),
         ({"class_weights": torch.tensor([1.0, math.nan])}, ["class_weights must be finite and at least 0"]),
         ({"class_weights": torch.tensor([1.0, -1.0])}, ["class_weights must be finite and at least 0"]),
+        ({"class_weights": torch.zeros(2)}, ["class_weights must not all be 0, as in [0.0, 0.0]"]),
         ({"loss": "mse"}, ["loss must be a function", "'mse'"]),
         ({"loss": absolute, "smoothing": 0.1}, ["smoothing would not be used"]),
         ({"loss": absolute, "class_weights": torch.ones(2)}, ["class_weights would not be used"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdgan.ship.forms import FORMS, Form, form_of
+from kdgan.ship.forms import FORMS, Form, bare, form_of
 from kdgan.tasks.metrics import METRICS
 from kdgan.tasks.tags import Tags
 
@@ -16,6 +16,8 @@ def test_every_metric_of_kdgan_has_a_form() -> None:
 def test_a_metric_keeps_its_form_whoever_was_measured() -> None:
     assert form_of("teacher/log_loss") == form_of("best_epoch/log_loss") == form_of("log_loss")
     assert form_of("mine") == Form("", 2, less_is_better=False)
+    assert form_of("-mine") == form_of("teacher/-mine") == Form("", 2, less_is_better=True)
+    assert (bare("-mine"), bare("mine"), bare("-tiny:count")) == ("mine", "mine", "tiny:count")
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,19 @@ def test_ready_made_ones_by_name_beside_ones_own() -> None:
 def test_the_first_is_what_counts() -> None:
     usual = ("accuracy", "balanced_accuracy")
     assert in_order([], usual) == usual
-    assert in_order(["mine"], usual) == (*usual, "mine")
+    assert in_order(["mine"], usual) == ("mine", *usual)
     assert in_order(["ece", "mine"], usual) == ("ece", "mine", *usual)
     assert in_order(["mine", "balanced_accuracy"], usual) == ("mine", "balanced_accuracy", "accuracy")
+
+
+def test_the_name_says_that_less_is_better() -> None:
+    assert list(named({"-mine": thrice})) == ["-mine"]
+    assert named(["-tiny:thrice", "-tiny:count"]) == {"-thrice": thrice, "-count": count}
+    for given in ({"-": thrice}, {"-ece": thrice}, {"-MAP": thrice}, {"-step": thrice}):
+        with refused("call it otherwise"):
+            named(given)
+    with refused("there is no metric -ece"):
+        named(["-ece"])
 
 
 def test_a_report_shows_what_was_asked_for_or_what_suits_the_task() -> None:
@@ -99,7 +109,7 @@ def test_a_report_shows_what_was_asked_for_or_what_suits_the_task() -> None:
     assert list(chosen({}, "multilabel", 3, bits[0])) == ["average_precision", "f1_macro", "log_loss"]
     assert list(chosen({}, "binary", 1, bits[1])) == ["accuracy", "auroc", "average_precision", "log_loss"]
     assert list(chosen(named(["ece", "tiny:count"]), "classes", 3, even)) == ["ece", "count", "accuracy"]
-    assert list(chosen(named({"mine": count}), "classes", 3, even)) == ["accuracy", "log_loss", "ece", "mine"]
+    assert list(chosen(named({"mine": count}), "classes", 3, even)) == ["mine", "accuracy", "log_loss", "ece"]
 
 
 def test_what_is_not_defined_for_the_data_is_left_out_or_refused_if_it_was_asked_for() -> None:

@@ -19,7 +19,7 @@ def test_a_player_is_measured_by_the_task_and_by_metrics_of_ones_own(base: Confi
     task = task_of(changed(base, metrics=("tiny:count", "tiny:thrice")), None)
     student, teacher = task.build(base.student, "student"), task.build(base.teacher, "teacher")
     found = task.measure(student, task.test)
-    assert list(found) == [*task.metrics, "count", "thrice", *task.recorded]
+    assert list(found) == ["count", "thrice", *task.metrics, *task.recorded]
     assert found["count"] == len(task.test)
     logits = logits_of(student, task.test)
     assert {name: found[name] for name in (*task.metrics, *task.recorded)} == task.metrics_of(

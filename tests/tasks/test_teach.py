@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import torch
 from safetensors.numpy import load_file
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kdgan import Result, RunError, distill, nets, teach
+from kdgan.data import kept
 from kdgan.tasks import teach as room
 from kdgan.tasks.logits_file import LogitsFile
 from support import refused
@@ -37,9 +40,9 @@ def big(seed: int = 1, inputs: int = 6) -> nn.Module:
     return drawn(16, seed, inputs).eval()
 
 
-def told(module: nn.Module, x: Tensor) -> Tensor:
+def told(module: nn.Module, *inputs: Tensor, **named: Tensor) -> Tensor:
     with torch.no_grad():
-        found: Tensor = module(x)
+        found: Tensor = module(*inputs, **named)
     return found
 
 
@@ -279,14 +282,13 @@ def test_what_lies_under_the_path_and_is_none(tmp_path: Path) -> None:
 
 
 def test_an_estimator_and_an_ensemble(tmp_path: Path) -> None:
-    some = Y != 1
-    forest = RandomForestClassifier(5, random_state=0).fit(X[some].numpy(), Y[some].numpy())
+    forest = RandomForestClassifier(5, random_state=0).fit(X.numpy(), Y.numpy())
     path = ask(forest, (X, Y), tmp_path / "forest")
-    assert load_file(path)["logits"].shape == (90, 2)
+    assert load_file(path)["logits"].shape == (90, 3)
     assert torch.equal(weights(run(path).student), weights(run(forest).student))
     several = [forest, big(), lambda x: told(big(2), x)]
     path = ask(several, (X, Y), tmp_path / "several", batch=1000)
-    assert load_file(path)["logits"].shape == (90, 2 + 3 + 3)
+    assert load_file(path)["logits"].shape == (90, 3 + 3 + 3)
     assert torch.equal(weights(run(path).student), weights(run(several).student))
     mixed = [path, big(3)]
     assert run(mixed).teacher is mixed
@@ -317,6 +319,43 @@ def test_what_is_privileged_need_not_be_there_later(tmp_path: Path) -> None:
     run(path, (X, Y, known))
     with refused("of other training data"):
         run(path, (X, Y, 2 * known))
+
+
+@pytest.mark.parametrize("form", ["tensors", "Dataset"])
+def test_answers_depend_on_whether_something_privileged_was_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    if form == "Dataset":
+        monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    known = nn.functional.one_hot(Y, 3).float()
+
+    def data(*parts: Tensor) -> Any:
+        return parts if form == "tensors" else [*zip(*parts, strict=True)]
+
+    def teacher(x: Tensor, more: Tensor | None = None) -> Tensor:
+        asked.extend(range(len(x)))
+        if len(asked) > limit[0]:
+            raise ConnectionError("no answer")
+        return told(big(), x) + (0 if more is None else more)
+
+    limit, options = [10**9], {"batch": 16, "name": "one"}
+    whole = ask(teacher, data(X, Y), tmp_path / "whole", **options)
+    limit = [len(asked) + 40]
+    with pytest.raises(RunError, match="no answer"):
+        ask(teacher, data(X, Y), tmp_path / "half", **options)
+    limit = [10**9]
+    for path in (whole, tmp_path / "half"):
+        with refused("another teacher or other data"):
+            ask(teacher, data(X, Y, known), path, **options)
+    both = ask(teacher, data(X, Y, known), tmp_path / "both", **options)
+    for other in ((X, Y), (X, Y, known + 1)):
+        with refused("another teacher or other data"):
+            ask(teacher, data(*other), both, **options)
+    # Who does not look at it says the same.
+    blind = ask(teacher, data(X, Y, known), tmp_path / "blind", teacher_sees="inputs", **options)
+    before = len(asked)
+    ask(teacher, data(X, Y, known + 1), blind, teacher_sees="inputs", **options)
+    assert len(asked) == before
 
 
 def test_rows_without_labels_and_more_of_them(tmp_path: Path) -> None:
@@ -359,3 +398,122 @@ def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
     state = torch.get_rng_state()
     ask(lambda x: told(big(), x) + 0 * torch.rand(3), (X, Y), tmp_path / "t")
     assert torch.equal(state, torch.get_rng_state())
+
+
+# --- batches that are padded to their own length -----------------------------------------------------------------
+
+
+class Texts(Dataset[Any]):
+    """40 examples of 3 to 9 tokens."""
+
+    def __init__(self, form: str, shift: int = 0) -> None:
+        draw = torch.Generator().manual_seed(5)
+        lengths = torch.randint(3, 10, (40,), generator=draw).tolist()
+        self.form = form
+        self.tokens = [torch.randint(1, 20, (length,), generator=draw) + shift for length in lengths]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, row: int) -> Any:
+        label = int(self.tokens[row].sum() % 3)
+        return (self.tokens[row], label) if self.form == "tensors" else {"ids": self.tokens[row], "y": label}
+
+
+def padded(rows: list[Any], *, left: bool = False) -> Any:
+    """Each batch to its own length."""
+    is_pair = isinstance(rows[0], tuple)
+    tokens = [row[0] if is_pair else row["ids"] for row in rows]
+    labels = torch.tensor([row[1] if is_pair else row["y"] for row in rows])
+    ids = pad_sequence(tokens, batch_first=True, padding_side="left" if left else "right")
+    return (
+        (ids, labels) if is_pair else {"input_ids": ids, "attention_mask": (ids > 0).long(), "labels": labels}
+    )
+
+
+def backwards(rows: list[Any]) -> Any:
+    """By length, as packed sequences want it."""
+    return padded(sorted(rows, key=lambda row: -len(row[0])))
+
+
+class Bag(nn.Module):
+    """Means of embeddings; counts what it is asked."""
+
+    def __init__(self, seed: int, fails_at: int = 10**9) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.inner = nn.EmbeddingBag(40, 3, padding_idx=0, mode="sum")
+        self.fails_at = fails_at
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        asked.extend(range(len(input_ids)))
+        if len(asked) > self.fails_at:
+            raise ConnectionError("no answer")
+        found: Tensor = self.inner(input_ids)
+        return found
+
+
+def texts(form: str, size: int, *, shift: int = 0, **options: Any) -> DataLoader[Any]:
+    return DataLoader(Texts(form, shift), size, **{"collate_fn": padded, "shuffle": True, **options})
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+@pytest.mark.parametrize("form", ["tensors", "mappings"])
+def test_an_example_is_the_same_in_whatever_company(tmp_path: Path, form: str, left: bool) -> None:
+    def of_size(size: int, **options: Any) -> DataLoader[Any]:
+        return texts(form, size, collate_fn=partial(padded, left=left), **options)
+
+    teacher = Bag(1).eval()
+    files = [
+        ask(teacher, of_size(size, shuffle=shuffle), tmp_path / f"{size}{shuffle}", name="one")
+        for size in (1, 8, 40)
+        for shuffle in (False, True)
+    ]
+    contents = [load_file(path) for path in files]
+    for content in contents[1:]:
+        assert content["examples"].tolist() == contents[0]["examples"].tolist()
+        np.testing.assert_allclose(content["logits"], contents[0]["logits"], rtol=1e-5, atol=1e-6)
+    expected = torch.cat([teacher.inner(each.unsqueeze(0)) for each in Texts(form).tokens]).detach()
+    np.testing.assert_allclose(contents[0]["logits"], expected.numpy(), rtol=1e-5, atol=1e-6)
+    asked.clear()
+    for size in (1, 8, 40):
+        ask(teacher, of_size(size), files[2], name="one")
+    assert not asked
+    options: dict[str, Any] = {"steps": 12, "progress": False, "method": "distn", "control": False}
+    for size in (1, 8, 40):
+        one, other = Bag(0), Bag(0)
+        distill(one, files[0], of_size(size), of_size(8), **options)
+        distill(other, teacher, of_size(size), of_size(8), teacher_trained=True, **options)
+        torch.testing.assert_close(weights(one), weights(other), rtol=1e-5, atol=1e-6)
+    several = [files[3], lambda *x, **named: told(Bag(2), *x, **named)]
+    distill(Bag(0), several, of_size(8), of_size(8), **options)
+    with refused("another teacher or other data"):
+        ask(teacher, texts(form, 8, shift=1), files[0], name="one")
+    with refused("of other training data"):
+        distill(Bag(0), files[0], texts(form, 8, shift=1), of_size(8), **options)
+
+
+@pytest.mark.parametrize("sizes", [(1, 8), (8, 8), (8, 40), (40, 1)])
+@pytest.mark.parametrize("form", ["tensors", "mappings"])
+def test_a_break_loses_no_answer_about_padded_examples(
+    tmp_path: Path, form: str, sizes: tuple[int, int]
+) -> None:
+    first, then = sizes
+    whole = ask(Bag(1), texts(form, first), tmp_path / "whole")
+    asked.clear()
+    breaking = Bag(1, fails_at=20)
+    done = 0 if first == 40 else 20 // first * first
+    with pytest.raises(RunError, match="no answer"):
+        ask(breaking, texts(form, first), tmp_path / "t", name="one")
+    asked.clear()
+    ask(Bag(1), texts(form, then), tmp_path / "t", name="one")
+    assert len(asked) == 40 - done
+    one, other = load_file(tmp_path / "t"), load_file(whole)
+    assert one["examples"].tolist() == other["examples"].tolist()
+    np.testing.assert_allclose(one["logits"], other["logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_batches_in_another_order_than_the_data(tmp_path: Path) -> None:
+    with refused("train: among others example 0 is not what it is alone, but for padding", "collate_fn"):
+        ask(Bag(1), texts("tensors", 8, collate_fn=backwards), tmp_path / "t")

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, NuSVC
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from kdgan import Batch, Result, RunError, distill, nets, teach
+from kdgan.data import kept
 from kdgan.data.semi import Semi
 from kdgan.stored import read_json
 from kdgan.tasks.own import OwnTask
@@ -122,7 +126,7 @@ def test_logits_travel_with_examples_that_are_augmented() -> None:
     assert not torch.equal(weights(one.student), as_module(augment=lambda x, generator: x + 0.1))
 
 
-def test_probabilities_are_logits_but_for_the_smoothing() -> None:
+def test_probabilities_are_logits_but_for_the_smoothing(tmp_path: Path) -> None:
     p = told(big(), X[:80]).softmax(1)
     one = weights(run(p, teacher_gives="probabilities").student)
     assert torch.equal(one, weights(run(of_probabilities(p, "classes")).student))
@@ -131,6 +135,15 @@ def test_probabilities_are_logits_but_for_the_smoothing() -> None:
     )
     with refused("of example 0 lie in", "teacher_gives"):
         run(told(big(), X[:80]), teacher_gives="probabilities")
+    hint = (
+        "the teacher's logits are all at least 0 and sum to 1 in each example",
+        "teacher_gives='probabilities'",
+    )
+    for teacher in (p, p.numpy(), lambda x: told(big(), x).softmax(1), [p, big()]):
+        with refused(*hint):
+            run(teacher)
+    with refused(*hint):
+        teach(lambda x: told(big(), x).softmax(1), TRAIN, tmp_path / "t", progress=False)
     with refused("teacher_gives must be logits or probabilities, not 'scores'"):
         run(p, teacher_gives="scores")
 
@@ -184,6 +197,73 @@ def test_inputs_by_name() -> None:
 
     result = run(teacher, named(*TRAIN), named(*VALIDATION), student=Named())
     assert torch.equal(weights(result.student), as_module())
+
+
+def swapped(data: dict[str, Any]) -> dict[str, Any]:
+    return dict(reversed(data.items()))
+
+
+class Mappings(Dataset[Any]):
+    """Examples that are read anew, each with its names in another order than the one before."""
+
+    def __init__(self, first: int, end: int, *, labels: bool = True) -> None:
+        self.rows, self.labels = range(first, end), labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        row = self.rows[place]
+        found = {"left": X[row, :2], "right": X[row, 2:]} | ({"labels": Y[row]} if self.labels else {})
+        return swapped(found) if (place + 1) % 2 else found
+
+
+class Joined(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        found: Tensor = self.inner(torch.cat([left, right], 1))
+        return found
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["tensors", "read anew"])
+def test_columns_of_an_estimator_are_in_the_order_of_train(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, anew: bool
+) -> None:
+    def named(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"left": x[:, :2], "right": x[:, 2:], "labels": y}
+
+    estimator = RandomForestClassifier(5, random_state=0).fit(X[:80].numpy(), Y[:80].numpy())
+    train: Any = named(X[:60], Y[:60])
+    validation: Any = swapped(named(X[80:], Y[80:]))
+    more: Any = {"right": X[60:80, 2:], "left": X[60:80, :2]}
+    if anew:
+        monkeypatch.setattr(kept, "MOST_BYTES", 1)
+        validation, more = Mappings(80, 120), Mappings(60, 80, labels=False)
+    result = run(estimator, train, validation, unlabelled=more, student=Joined(small()))
+    right = (estimator.predict(X[80:].numpy()) == Y[80:].numpy()).mean()
+    assert result.report.metrics["teacher"]["accuracy"] == pytest.approx(100 * right)
+    path = teach(estimator, train, tmp_path / "t", unlabelled=more, batch=7, progress=False)
+    np.testing.assert_allclose(load_file(path)["logits"], estimator.predict_proba(X[:80].numpy()), rtol=1e-6)
+    rows = estimator.predict_proba(X[:80].numpy())
+    known = run(
+        rows, train, validation, unlabelled=more, student=Joined(small()), teacher_gives="probabilities"
+    )
+    assert torch.equal(weights(known.student), weights(result.student))
+    # A file knows its examples in whatever order their names are.
+    of_file = run(path, swapped(train), validation, unlabelled=more, student=Joined(small()))
+    if not anew:
+        assert torch.equal(weights(of_file.student), weights(result.student))
+
+
+def test_examples_with_names_in_every_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kept, "MOST_BYTES", 1)
+    turned = torch.cat([X[:, 2:], X[:, :2]], 1).numpy()  # as the first example has them
+    estimator = RandomForestClassifier(5, random_state=0).fit(turned[:80], Y[:80].numpy())
+    path = teach(estimator, Mappings(0, 80), tmp_path / "t", batch=7, progress=False)
+    np.testing.assert_allclose(load_file(path)["logits"], estimator.predict_proba(turned[:80]), rtol=1e-6)
 
 
 # --- data that are read anew -------------------------------------------------------------------------------------
@@ -319,13 +399,39 @@ def test_an_estimator_with_margins_alone() -> None:
     torch.testing.assert_close(logits[:, 1] - logits[:, 0], margin, rtol=1e-4, atol=1e-5)
 
 
-def test_classes_that_an_estimator_never_saw_have_probability_0() -> None:
+@pytest.mark.parametrize("kind", [SVC, NuSVC])
+def test_margins_of_pairs_of_classes_are_no_logits(kind: Any, tmp_path: Path) -> None:
+    x, y = X[:80].numpy(), Y[:80].numpy()
+    pairs = kind(decision_function_shape="ovo")
+    searched = GridSearchCV(kind(), {"decision_function_shape": ["ovo"]}, cv=2)
+    for estimator in (pairs, make_pipeline(StandardScaler(), pairs), searched):
+        estimator.fit(x, y)
+        with refused(
+            "is of pairs of classes (ovo): give it probability=True or decision_function_shape='ovr'"
+        ):
+            run(estimator)
+        with refused("is of pairs of classes (ovo)"):
+            teach(estimator, TRAIN, tmp_path / "t", progress=False)
+    fine = make_pipeline(StandardScaler(), kind(decision_function_shape="ovr")).fit(x, y)
+    expected = run(fine.decision_function(x))
+    assert torch.equal(weights(run(fine).student), weights(expected.student))
+    two = (X[:, 0] > 0).long()
+    run(
+        kind(decision_function_shape="ovo").fit(x, two[:80].numpy()),
+        student=small(classes=2),
+        train=(X[:80], two[:80]),
+        validation=(X[80:], two[80:]),
+    )
+
+
+def test_classes_that_an_estimator_never_saw_are_refused() -> None:
     some = Y[:80] != 1
-    estimator = LogisticRegression().fit(X[:80][some].numpy(), Y[:80][some].numpy())
-    full = np.zeros((80, 3))
-    full[:, [0, 2]] = estimator.predict_proba(X[:80].numpy())
-    expected = run(full, teacher_gives="probabilities")
-    assert torch.equal(weights(run(estimator).student), weights(expected.student))
+    x, y = X[:80][some].numpy(), Y[:80][some].numpy()
+    for estimator in (LogisticRegression().fit(x, y), RidgeClassifier().fit(x, y)):
+        with refused("knows no class 1 of the student's 0..2, which so would learn that it never occurs"):
+            run(estimator)
+        with refused("no class of the teacher stands for class 1 of the student, which so would learn"):
+            run(estimator, teacher_classes={0: 0, 2: 2})
 
 
 def test_an_estimator_of_names() -> None:
@@ -414,6 +520,33 @@ def test_what_learns_beside_it_sees_the_same() -> None:
     assert weights(result.teacher).shape == before.shape
     assert torch.equal(weights(teacher), before)
     assert not torch.equal(weights(result.teacher), before)
+
+
+class Masking(nn.Module):
+    """Rules a class out: always, or for what it finds in x."""
+
+    def __init__(self, always: bool, width: int = 3) -> None:
+        super().__init__()
+        self.inner, self.always = big(classes=width), always
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.inner(x)
+        rows = torch.ones(len(x), 1, dtype=torch.bool) if self.always else x[:, :1] == X[71, 0]
+        mask = torch.nn.functional.pad(rows, (logits.shape[1] - 1, 0))
+        return logits.masked_fill(mask, float("-inf"))
+
+
+@pytest.mark.parametrize("method", ["distn", "mimic", "kdgan"])
+def test_a_module_that_rules_classes_out_is_to_blame(method: str, tmp_path: Path) -> None:
+    options = {"method": method, "teacher_trained": True}
+    with refused("the teacher gives logits of train that are not finite (-inf)", "low but finite"):
+        run(Masking(always=True), **options)
+    with refused("the teacher gives logits of the batch of step", "not finite (-inf)"):
+        run(Masking(always=False), steps=10, **options)
+    with refused("the teacher gives logits of examples 64 to 79 that are not finite (-inf)"):
+        teach(Masking(always=False), TRAIN, tmp_path / "t", batch=16, progress=False)
+    # It may rule out what the student does not know.
+    run(Masking(always=True, width=4), teacher_classes=[0, 1, 2, None], **options)
 
 
 def test_a_teacher_of_other_classes() -> None:
@@ -511,6 +644,36 @@ def test_options_of_teachers_that_learn() -> None:
     run(logits, method="supervised")
 
 
+@pytest.mark.parametrize("method", ["supervised", "selftrain", "nagan"])
+def test_some_methods_need_no_teacher(method: str, tmp_path: Path) -> None:
+    def run_with(teacher: Any, **more: Any) -> Result:
+        discriminator = big(3) if method == "nagan" else None
+        options = {"method": method, "unlabelled": X[:40] + 1, "control": True, **more}
+        return run(teacher, discriminator=discriminator, **options)
+
+    result, other = run_with(None), run_with(big(), teacher_trained=True)
+    assert torch.equal(weights(result.student), weights(other.student))
+    assert result.teacher is None
+    assert "teacher" not in result.report.metrics
+    assert "teacher" not in result.report.costs
+    assert len(str(result.report).splitlines()[0])
+    one, again = (run_with(None, folder=tmp_path / "run") for _ in range(2))
+    assert torch.equal(weights(one.student), weights(again.student))
+    assert torch.equal(weights(one.student), weights(result.student))
+
+
+def test_the_others_need_one(tmp_path: Path) -> None:
+    for method in ("distn", "codis", "kdgan", None):
+        with refused("learns from a teacher, and teacher is None", "supervised or selftrain"):
+            run(None, method=method)
+    with refused("nagan makes a discriminator of the teacher's form, and None has none"):
+        run(None, method="nagan")
+    with refused("teacher_lr is for a teacher that learns, and None does not"):
+        run(None, method="selftrain", teacher_lr=0.1)
+    with refused("the teacher must be a module, a function"):
+        teach(None, TRAIN, tmp_path / "t", progress=False)
+
+
 class Partial(nn.Module):
     """Says itself what it sees."""
 
@@ -520,7 +683,8 @@ class Partial(nn.Module):
 @pytest.mark.parametrize(
     ("teacher", "part"),
     [
-        (None, "the teacher must be a module, a function"),
+        (None, "distn learns from a teacher, and teacher is None: give one, or a method that trains without"),
+        ([None], "the teacher must be a module, a function"),
         (3, "not int"),
         ([], "the teacher is an empty list"),
         ([[big()]], "a teacher in a list must be no list"),
@@ -530,6 +694,12 @@ class Partial(nn.Module):
         (np.zeros((80, 3), object), "must be numbers (N, K) for N training examples, not (80, 3) of object"),
         (np.zeros((80, 3, 1)), "not (80, 3, 1)"),
         (torch.zeros(80, 3, dtype=torch.complex64), "complex64"),
+        (
+            torch.zeros(80, 3, dtype=torch.bool),
+            "must be numbers (N, K) for N training examples, not (80, 3) of torch.bool",
+        ),
+        (np.zeros((80, 3), bool), "not (80, 3) of bool"),
+        (lambda x: x[:, :3] > 0, "not (80, 3) of torch.bool"),
         (torch.zeros(79, 3), "the teacher's logits are of 79 examples, but train has 80"),
         (torch.zeros(81, 3), "the teacher's logits are of 81 examples, but train has 80"),
         (torch.full((80, 3), float("nan")), "the teacher's logits of example 0 are not finite"),

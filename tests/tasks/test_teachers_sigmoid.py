@@ -106,6 +106,28 @@ def test_estimators_of_yes_and_no() -> None:
     close(run(several, "multilabel"), run(of_probabilities(p, "multilabel"), "multilabel"), 1e-6)
 
 
+def test_a_teacher_of_two_classes_for_a_student_of_one_logit(tmp_path: Path) -> None:
+    """Its log-odds, z1 - z0, however it is given."""
+    teacher = net("classes", 16, 1)  # of three classes
+    with torch.no_grad():
+        logits = teacher(X[:80])
+    odds = (logits[:, 1:2].double() - logits[:, [0, 2]].double().logsumexp(1, keepdim=True)).float()
+    expected = run(odds, "binary")
+    path = teach(teacher, (X[:80], TARGETS["binary"][:80]), tmp_path / "t", progress=False)
+    for given in ({1: 0}, [None, 0, None], [0, 1, 0]):
+        for other in (teacher, [teacher], lambda x: teacher(x), logits, logits.numpy(), path):
+            trained = True if other is teacher else None
+            close(run(other, "binary", teacher_classes=given, teacher_trained=trained), expected, 1e-5)
+    result = run(teacher, "binary", teacher_classes=[0, 1, 0], teacher_trained=True)
+    right = ((teacher(X[80:]).softmax(1)[:, 1] > 0.5) == TARGETS["binary"][80:]).double().mean().item()
+    assert result.report.metrics["teacher"]["accuracy"] == pytest.approx(100 * right)
+    for other in (teacher, [teacher], lambda x: teacher(x), logits):
+        with refused("teacher_classes"):
+            run(other, "binary")
+    with refused("teacher_classes names class 2 of the student, which says yes or no"):
+        run(teacher, "binary", teacher_classes=[0, 1, 2])
+
+
 def test_two_columns_are_no_single_logit() -> None:
     with refused("the teacher's logits are of 2 classes, but the student scores 1"):
         run(torch.zeros(80, 2), "binary")
@@ -132,8 +154,12 @@ def test_rows_of_examples_without_labels_follow(
         close(run(other, kind, **options), module, 1e-6)
     unheard = run(rows[:80], kind, loaded=loaded)
     assert not torch.equal(weights(unheard.student), weights(module.student))
-    with refused("the teacher's logits are of 10 examples, but unlabelled has 40"):
+    with refused("the teacher's logits are of 90 examples, but train and unlabelled have 120"):
         run(rows[:90], kind, **options)
+    with refused("the teacher's logits are of 80 examples, but train and unlabelled have 120"):
+        run(rows[:80], kind, **options)
+    with refused("the teacher's logits are of 70 examples, but train has 80"):
+        run(rows[:70], kind, **options)
 
 
 def test_features_are_of_networks() -> None:

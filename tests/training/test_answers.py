@@ -47,6 +47,20 @@ def test_rounded_probabilities_are_fine_and_others_are_not() -> None:
             reading.logits(torch.tensor([[-2.0, 3.0, 0.0]]), kind, 3)  # type: ignore[arg-type]
 
 
+def test_probabilities_that_are_called_logits() -> None:
+    p = drawn(8).softmax(1)
+    for kind in ("classes", "multilabel"):
+        for rows in (p, torch.eye(5)[[0, 1, 2, 3, 4, 0, 1, 2]], p.half().float()):
+            with refused("at least 0 and sum to 1 in each example", "teacher_gives='probabilities'"):
+                Reading().check(rows, kind)  # type: ignore[arg-type]
+    off = p.clone()
+    off[3, 2] += 0.02
+    below = p.clone()
+    below[3, 2:4] += torch.tensor([-2.0, 2.0])
+    for fine in (p[:7], off, below, torch.ones(8, 1)):
+        Reading().check(fine, "classes")
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_are_not_finite(number: float) -> None:
     with refused("of example 1 are not finite"):
@@ -81,17 +95,19 @@ def test_the_mean_of_very_sure_teachers_is_finite() -> None:
 
 def test_columns_go_where_their_classes_are() -> None:
     p = torch.tensor([[0.1, 0.7, 0.2]])
-    found = Reading("probabilities", (3, 0, 1)).logits(p, "classes", 5).double().softmax(1)
-    expected = (1 - SMOOTHING) * torch.tensor([[0.7, 0.2, 0, 0.1, 0]]).double() + SMOOTHING / 5
+    found = Reading("probabilities", (2, 0, 1)).logits(p, "classes", 3).double().softmax(1)
+    expected = (1 - SMOOTHING) * torch.tensor([[0.7, 0.2, 0.1]]).double() + SMOOTHING / 3
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    for gives in ("logits", "probabilities"):
+        for names, missing in (((3, 0, 1), 2), ((0, 1, 3), 2), ((4, 3, 2), 0)):
+            with refused(f"the teacher knows no class {missing} of the student's 0..4"):
+                Reading(gives, names).logits(p, "classes", 5)  # type: ignore[arg-type]
 
 
 def test_margins_of_all_classes_stay_logits() -> None:
     logits = drawn(classes=3)
     found = Reading("logits", (2, 0, 1)).logits(logits, "classes", 3)
     assert torch.equal(found, logits[:, [1, 2, 0]])
-    some = Reading("logits", (2, 0)).logits(logits[:, :2], "classes", 3).double().softmax(1)
-    assert (some[:, 1] < SMOOTHING).all()
 
 
 def test_names_that_are_no_numbers_need_a_map() -> None:
@@ -113,10 +129,50 @@ def test_yes_or_no() -> None:
     assert Reading("logits", (0, 1)).logits(torch.tensor([[1.0, 3.0]]), "binary", 1).tolist() == [[2.0]]
     named = Reading("probabilities", ("no", "yes"), {"no": 0, "yes": 1}).logits(p, "binary", 1)
     assert torch.equal(named, yes)
-    never = Reading("probabilities", (0,)).logits(torch.ones(2, 1), "binary", 1)
-    assert (never.sigmoid() < SMOOTHING).all()
+    with refused("the student says yes or no, but the teacher's classes are 0, not 0 and 1"):
+        Reading("probabilities", (0,)).logits(torch.ones(2, 1), "binary", 1)
+    with refused("says of no class of no, yes that it is 1"):
+        Reading("probabilities", ("no", "yes"), {"yes": 0}).logits(p, "binary", 1)
+    with refused("the teacher gives 3 columns for its 2 classes"):
+        Reading("probabilities", (0, 1)).logits(torch.full((2, 3), 1 / 3), "binary", 1)
     with refused("the student says yes or no, but the teacher's classes are 0, 1, 2"):
         Reading("logits", (0, 1, 2)).logits(drawn(classes=3), "binary", 1)
+
+
+@pytest.mark.parametrize("names", [None, ("a", "b", "c")])
+def test_yes_is_what_is_mapped_against_what_is_not(names: Any) -> None:
+    logits = drawn(classes=3)
+    p = naive_softmax(logits)
+    maps = {0: {2: 0}, 1: {0: 1, 1: 0, 2: 1}, 2: {0: 1, 2: 0}}
+
+    def expected(p: Any) -> dict[int, Any]:
+        return {0: p[:, 2], 1: p[:, 0] + p[:, 2], 2: p[:, 0] / (p[:, 0] + p[:, 2])}
+
+    smoothed = (1 - SMOOTHING) * p + SMOOTHING / 3
+    for case, given in maps.items():
+        if names is not None:
+            if case == 0:
+                continue
+            given = {names[theirs]: mine for theirs, mine in given.items()}
+        found = Reading("logits", names, given).logits(logits, "binary", 1)
+        np.testing.assert_allclose(found.double().sigmoid()[:, 0], expected(p)[case], rtol=1e-5)
+        soft = Reading("probabilities", names, given).logits(torch.as_tensor(p), "binary", 1)
+        np.testing.assert_allclose(soft.double().sigmoid()[:, 0], expected(smoothed)[case], rtol=1e-5)
+
+
+def test_a_half_stays_a_half() -> None:
+    even = torch.tensor([[5.0, 5.0]])
+    for given in ({1: 0}, [None, 0], [0, 1], {0: 0}):
+        assert Reading("logits", None, given).logits(even, "binary", 1).item() == 0  # type: ignore[arg-type]
+        p = Reading("probabilities", None, given).logits(even / 10, "binary", 1)  # type: ignore[arg-type]
+        assert p.item() == 0
+    assert Reading("logits", None, [0]).logits(torch.tensor([[5.0]]), "binary", 1).item() == 5
+    with refused("probabilities of example 0 sum to 1.8, not to 1"):
+        Reading("probabilities", None, [0, 1]).logits(torch.tensor([[0.9, 0.9]]), "binary", 1)
+    with refused(
+        "of 2 classes, but the student scores 1: say which is which (teacher_classes=[0, 1] for no and yes)"
+    ):
+        Reading().logits(even, "binary", 1)
 
 
 def test_labels_are_translated_one_by_one() -> None:

@@ -73,13 +73,44 @@ def test_players_that_do_not_fit(role: str) -> None:
         with refused(f"the {role} must give logits of shape (2, K)", found):
             check_players({role: player}, DATA)
     if role == "student":
+        for data in (DATA, WITH_ANSWER):
+            with refused(
+                "the student cannot be called as student(inputs)", "never with privileged information"
+            ):
+                check_players({role: seeing_all()}, data)
         return
     with refused(f"the {role} scores 4 classes", "student 3"):
         check_players({role: nets.mlp(6, [4], 4), "student": small()}, DATA)
     with refused(f"the {role} cannot be called as {role}(inputs)", "train has no privileged information"):
         check_players({role: seeing_all()}, DATA)
-    with refused(f"the {role} cannot be called as {role}(inputs, privileged)", "train has some"):
+    parts = [
+        "train has privileged information, which it is called with, too; let it take that, or leave it out"
+    ]
+    parts += ["teacher_sees='inputs'"] if role == "teacher" else []
+    with refused(f"the {role} cannot be called as {role}(inputs, privileged)", *parts):
         check_players({role: small()}, WITH_ANSWER)
+
+
+class Named(nn.Module):
+    """Takes inputs by name, and nothing else."""
+
+    sees = "both"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        return x[:, :3]
+
+
+def test_the_call_is_written_as_it_is_made() -> None:
+    inputs, known = {"x": DATA.inputs}, DATA.inputs[:, :1]
+    with refused("called as teacher(**inputs with x, privileged=privileged)", "teacher_sees='inputs'"):
+        check_players({"teacher": Named()}, Batch(inputs, DATA.targets, known))
+    with refused("called as teacher(**inputs with x, **privileged with more)"):
+        check_players({"teacher": Named()}, Batch(inputs, DATA.targets, {"more": known}))
+    with refused("called as teacher(*privileged)"):
+        teacher = Named()
+        teacher.sees = "privileged"
+        check_players({"teacher": teacher}, Batch(inputs, DATA.targets, (known, known)))
 
 
 def test_targets_that_no_player_scores() -> None:

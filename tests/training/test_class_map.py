@@ -44,6 +44,21 @@ def test_translation_has_the_right_gradient() -> None:
     logits = drawn().double().requires_grad_(True)
     change = translation([0, 1, 0, None, 0])
     assert torch.autograd.gradcheck(change, logits)
+    assert torch.autograd.gradcheck(change.odds, logits)
+    assert torch.autograd.gradcheck(translation({1: 0, 3: 0}).odds, logits)
+
+
+def test_odds_are_of_what_is_mapped_against_all_others() -> None:
+    logits = drawn()
+    p = naive_softmax(logits)
+    yes = p[:, 1] + p[:, 3]
+    found = translation({1: 0, 3: 0}).odds(logits)
+    np.testing.assert_allclose(found[:, 0], np.log(yes / (1 - yes)), rtol=1e-4, atol=1e-6)
+    assert torch.equal(translation({0: 0}).odds(logits[:, :1]), logits[:, :1])
+    with refused("teacher_classes: all 5 classes of the teacher stand for yes, and none for no"):
+        translation([0] * 5).odds(logits)
+    with refused("teacher_classes names class 2 of the student, which says yes or no"):
+        translation([0, 1, 2]).check("binary")
 
 
 @pytest.mark.parametrize(

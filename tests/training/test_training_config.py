@@ -174,6 +174,8 @@ def test_differences_name_what_is_nested() -> None:
     assert differences(there, {**there, "a": 3}) == "a 1 there and 3 now"
     assert differences(there, {**there, "b": {"c": {"d": 5}, "e": [1]}}) == "b.c.d 2 there and 5 now"
     assert differences({**there, "z": None}, there) == ""  # a name without a value says nothing
+    one, other = ({"data": {"train": f"Net, 8 parameters, {digit * 16}"}} for digit in "ab")
+    assert differences(one, other) == "data.train differs"  # and no fingerprint, which tells a reader nothing
     many = differences(dict.fromkeys("abcdef", 1), dict.fromkeys("abcdef", 2))
     assert many == "a 1 there and 2 now, b 1 there and 2 now, c 1 there and 2 now"
 

@@ -28,10 +28,10 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "report": Report,
-    "serve": Serve,
     "export": Export,
-    "tune": Tune,
     "shrink": Shrink,
+    "serve": Serve,
+    "tune": Tune,
     "reproduce": Reproduce,
     "tags": Tags,
 }

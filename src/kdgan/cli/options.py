@@ -183,8 +183,8 @@ class TrainingOptions:
     """Number of evaluations on the way, for the curves."""
     metrics: Annotated[tuple[str, ...], _optional("NAME...")] = ()
     """Further metrics: accuracy, balanced_accuracy, f1_macro, auroc, average_precision, log_loss, brier, ece, top5; or
-    module:function of logits and targets of your own. Where one of kdgan's is named, the first is what a comparison is
-    about."""
+    module:function of logits and targets of your own (-module:function where less is better, e.g. --metrics=-mine:err).
+    The first that is named is what a comparison is about."""
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"

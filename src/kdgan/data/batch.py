@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from kdgan.data.forms import Form, Pieces, as_form, leaves, length, mapped, one_tensor, rows
+from kdgan.data.forms import Form, Pieces, as_form, leaves, length, mapped, named_as, one_tensor, rows
 from kdgan.errors import UsageError
 
 PARTS = ("inputs", "targets", "privileged")
@@ -132,6 +132,14 @@ class Batch:
             return self._with(inputs=inputs, scale=None)
         return self._with(inputs=inputs, scale=None, teacher_logits=None, teacher_saw=None)
 
+    def named_as(self, like: Batch) -> Batch:
+        """The same examples with whatever they have by name in the order that others have it in."""
+        inputs = named_as(self.inputs, like.inputs)
+        known = None if self.privileged is None else named_as(self.privileged, like.privileged)
+        return self._with(
+            inputs=inputs, privileged=known, teacher_saw=None if self.teacher_saw is None else inputs
+        )
+
     def standardised(self) -> Batch:
         """The same examples with inputs as networks take them."""
         if self.scale is None:
@@ -233,9 +241,10 @@ def checked(batch: Batch, what: str, start: int = 0) -> Batch:
             if name == "targets" and piece.labelled is not None:
                 bad = bad[piece.labelled[bad]]
             if len(bad):
-                raise UsageError(
-                    f"{what}: {name} of example {start + int(bad.min())} hold NaN or infinite numbers"
-                )
+                text = f"{what}: {name} of example {start + int(bad.min())} hold NaN or infinite numbers"
+                if name == "targets" and piece.targets.ndim == 2:
+                    text += ": a whole row of NaN says that there is no label, a part of one says nothing"
+                raise UsageError(text)
         start += len(piece)
     return batch
 

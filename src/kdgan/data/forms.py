@@ -150,6 +150,17 @@ def kind_of(form: Form | None) -> str:
     return f"{len(form)} tensors: " + "; ".join(map(kind_of, form))
 
 
+def named_as(form: Form, like: Form | None) -> Form:
+    """The form with its tensors in the order that the names of another have, so that nobody who takes them one after
+    the other takes them for each other; as it is where its names are not the same."""
+    if isinstance(form, Pieces):
+        return Pieces(named_as(piece, like) for piece in form)
+    like = like[0] if isinstance(like, Pieces) else like
+    if isinstance(form, dict) and isinstance(like, dict) and form.keys() == like.keys():
+        return {name: form[name] for name in like}
+    return form
+
+
 def shapes(form: Form) -> str:
     """The shapes of its tensors, for messages."""
     return " and ".join(str(tuple(leaf.shape)) for leaf in leaves(form))
@@ -168,6 +179,25 @@ def equal(one: Form | None, other: Form | None) -> bool:
         a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
         for a, b in pairs
     )
+
+
+def is_padded(form: Form, one: Form) -> bool:
+    """Whether an example is another one but for what lies behind that, or before it, along axes in which it is longer.
+
+    Args:
+        form: an example `(1, ...)` as it is among others.
+        one: as it is alone.
+    """
+    pairs = _pairs(form, one)
+    return pairs is not None and all(_lies_in(whole, part) for whole, part in pairs)
+
+
+def _lies_in(whole: Tensor, part: Tensor) -> bool:
+    if whole.dtype != part.dtype or whole.ndim != part.ndim:
+        return False
+    spare = [long - short for long, short in zip(whole.shape, part.shape, strict=True)]
+    ends = whole[tuple(slice(length) for length in part.shape)], whole[tuple(slice(n, None) for n in spare)]
+    return min(spare) >= 0 and any(equal(end, part) for end in ends)
 
 
 def _pairs(one: Form | None, other: Form | None) -> list[tuple[Tensor, Tensor]] | None:

@@ -108,16 +108,22 @@ class HeldOut:
     def _kept(self, batches: Sequence[Batch]) -> HeldOut:
         return HeldOut(batches, self.what, seed=self.seed)
 
-    def of_kind(self, kind: Kind, classes: int) -> HeldOut:
+    def of_kind(self, kind: Kind, classes: int, like: Batch | None = None) -> HeldOut:
         """The same with targets of that kind of task, to which all of them are held.
+
+        Args:
+            kind: of task.
+            classes: K.
+            like: training examples, whose names these have in the same order, where they have the same.
 
         Raises:
             UsageError: for a target that is none of it.
         """
         if isinstance(self.batches, Stream):
-            stream = replace(self.batches, like=in_kind(self.sample, kind), classes=classes, kind=kind)
-            return self._anew(stream)
-        found = self._kept([in_kind(batch, kind) for batch in self.batches])
+            sample = self.sample if like is None else self.sample.named_as(like)
+            return self._anew(replace(self.batches, like=in_kind(sample, kind), classes=classes, kind=kind))
+        batches = self.batches if like is None else [batch.named_as(like) for batch in self.batches]
+        found = self._kept([in_kind(batch, kind) for batch in batches])
         for batch in found:
             check_batch(batch, classes=classes, what=self.what, kind=kind)
         return found

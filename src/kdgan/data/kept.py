@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ _LOOKED_AT, _LOOKS = 32, 4
 """Examples of a Dataset that are looked at, so many times each, to see whether its views are random."""
 AT_ONCE = 256
 """Examples of a Dataset that are read at a time."""
+_AGAIN = 8
+"""Batches that are read twice of what may be read only once."""
 _SOUGHT = 1000
 """Batches of a stream in which an example with a label is looked for."""
 
@@ -83,6 +86,7 @@ def read_or_kept(
         return in_one(checked(source, what), what)
     stream = Stream(source, beside=beside, name=what)
     if isinstance(source, DataLoader | IterableDataset):
+        _check_begins_anew(stream, seed)
         return stream
     with own_data(what):
         count = len(source)  # type: ignore[arg-type]
@@ -107,6 +111,33 @@ def random_views(stream: Stream) -> bool:
             if any(_differ(looks[0], look) for look in looks[1:]):
                 return True
     return False
+
+
+def _check_begins_anew(stream: Stream, seed: int) -> None:
+    """Raises a UsageError if a stream goes on where it was when it is read again, as a generator does that is kept.
+
+    Only what holds an iterator is read for that: what merely draws other views each time may do so.
+    """
+    with own_data(stream.name):
+        source: Any = stream.source
+        read = [source]
+        if isinstance(source, DataLoader):
+            read = [source, source.sampler, source.batch_sampler]
+            read += [source.dataset] if isinstance(source.dataset, IterableDataset) else []
+        if not any(map(_holds_iterator, read)):
+            return
+    one, other = (list(islice(one_pass(stream, seed), _AGAIN)) for _ in range(2))
+    if len(one) != len(other) or any(map(_differ, one, other)):
+        raise UsageError(
+            f"{stream.name} gives other examples when it is read again, as what can be read only once does: let "
+            "__iter__ begin anew each time, or give a list of the examples"
+        )
+
+
+def _holds_iterator(source: Any) -> bool:
+    if any(isinstance(each, Iterator) for each in (source, *getattr(source, "__dict__", {}).values())):
+        return True
+    return isinstance(source, IterableDataset) and iter(source) is iter(source)
 
 
 def in_one(batch: Batch, what: str) -> Batch:

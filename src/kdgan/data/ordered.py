@@ -9,7 +9,9 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, default_collat
 
 from kdgan.data.batch import Batch
 from kdgan.data.collate import batched, collate
+from kdgan.data.forms import is_padded
 from kdgan.data.stream import Stream, is_plain
+from kdgan.errors import UsageError
 
 
 def data_set_of(stream: Stream) -> Any:
@@ -38,6 +40,33 @@ def example_of(stream: Stream, place: int) -> Batch:
         return stream.checked(collate([source[place]]))
     own = collate if source.collate_fn is default_collate else source.collate_fn
     return stream.checked(own([source.dataset[place]]))
+
+
+def each_alone(stream: Stream, start: int, batch: Batch) -> list[Batch]:
+    """The examples of a batch in order as they are in no company: a loader may pad them to the length of the longest.
+
+    Args:
+        stream: of a Dataset, or of a loader's.
+        start: place of the first.
+        batch: the examples.
+
+    Raises:
+        UsageError: if they come in another order, or differ from these in more than padding.
+    """
+    source: Any = stream.source
+    if not isinstance(source, DataLoader) or source.collate_fn is default_collate:
+        return [batch]  # where each is as it is alone
+    found = []
+    for row in range(len(batch)):
+        one, mine = example_of(stream, start + row), batch[row : row + 1]
+        for form, alone in ((mine.inputs, one.inputs), (mine.privileged, one.privileged)):
+            if form is not alone and (form is None or alone is None or not is_padded(form, alone)):
+                raise UsageError(
+                    f"{stream.name}: among others example {start + row} is not what it is alone, but for padding: the "
+                    "collate_fn must leave examples, and their order, as they are"
+                )
+        found.append(one)
+    return found
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -134,9 +134,10 @@ def _placed(data: Batch | Stream, first: int, rows: int, what: str, *, last: boo
         )
     count = length_of(data)
     if rows < count or (last and rows > count):
+        has = f"{what} has {count}" if not first else f"train and {what} have {first + count}"
         raise UsageError(
-            f"the teacher's logits are of {rows} examples, but {what} has {count}: one row for each, those of train "
-            "before those of unlabelled"
+            f"the teacher's logits are of {first + rows} examples, but {has}: one row for each, those of train before "
+            "those of unlabelled"
         )
     if isinstance(data, Stream):
         return data

@@ -49,7 +49,9 @@ def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stre
             raise UsageError(
                 f"unlabelled has {_written(mine)} as {name}, but train {_written(theirs)}: they must have the same form"
             )
-    return found if isinstance(found, Batch) else replace(found, like=sample)
+    if isinstance(found, Batch):
+        return found.named_as(like)
+    return replace(found, like=sample.named_as(like))
 
 
 def _is_whole(data: Any, like: Batch) -> bool:

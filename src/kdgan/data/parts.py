@@ -51,9 +51,9 @@ class Part(HeldOut):
         """The same without privileged information."""
         return Part(self.whole.without_privileged(), self.rows)
 
-    def of_kind(self, kind: Kind, classes: int) -> HeldOut:
+    def of_kind(self, kind: Kind, classes: int, like: Batch | None = None) -> HeldOut:
         """The same with targets of that kind of task."""
-        return Part(self.whole.of_kind(kind, classes), self.rows)
+        return Part(self.whole.of_kind(kind, classes, like), self.rows)
 
 
 def rows_of(whole: HeldOut, rows: Tensor) -> HeldOut:

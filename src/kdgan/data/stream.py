@@ -129,6 +129,7 @@ class Stream:
                     raise UsageError(
                         f"{what}: {name} are {kind_of(mine)}, but {kind_of(first)} in the first batch"
                     )
+            batch = batch.named_as(self.like)
         if self.classes is not None:
             check_batch(batch, classes=self.classes, what=what, kind=self.kind)
         if logits is None:

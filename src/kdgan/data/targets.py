@@ -52,9 +52,7 @@ def _found(targets: Tensor, scores: int) -> Kind:
     if targets.ndim == 1:
         if scores == 1 and within:
             return "binary"
-        raise UsageError(
-            f"targets of train are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
-        )
+        raise _real("targets of train", targets)
     if targets.shape[1] == 1:
         if within:
             return "binary"
@@ -65,6 +63,18 @@ def _found(targets: Tensor, scores: int) -> Kind:
     # Weights between 0 and 1 that do not sum to 1 may be of either, or wrong: nobody knows, so it has to be said.
     bits = bool(((targets == 0) | (targets == 1)).all())
     return "multilabel" if bits and not bool(_is_distribution(targets).all()) else "classes"
+
+
+def _real(targets_of: str, targets: Tensor) -> UsageError:
+    """What is wrong with real numbers `(N,)`, of examples that have a label."""
+    if bool((targets == targets.round()).all()):
+        return UsageError(
+            f"{targets_of} are whole numbers as real ones, {targets.dtype}: give class indices of an integer type, and "
+            "-1 for a missing label, as .nan_to_num(nan=-1).long() makes them"
+        )
+    return UsageError(
+        f"{targets_of} are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
+    )
 
 
 def _is_distribution(targets: Tensor) -> Tensor:
@@ -103,9 +113,7 @@ def check_labels(
             f"{what}: targets are class indices (N,), but train's are bits of labels (N, {classes})"
         )
     if targets.ndim == 1 and targets.is_floating_point():
-        raise UsageError(
-            f"{what}: targets are real numbers (N,): {_REGRESSION}; class indices are whole numbers (.long())"
-        )
+        raise _real(f"{what}: targets", targets)
     if targets.ndim == 1:
         least, most = int(targets.min()), int(targets.max())
         if not 0 <= least <= most < classes:

@@ -146,7 +146,8 @@ def compare(
         loss: of the supervised terms.
         class_weights: of the same.
         label_smoothing: of the same.
-        metrics: what is measured; the first is what methods are compared by.
+        metrics: what is measured; the first is what methods are compared by. The name of one's own begins with "-"
+            where less is better.
         augment: other views of a batch of inputs.
         teacher_trained: whether the teacher is trained; by default its predictions tell.
         device: `auto`, `cpu`, `cuda`.
@@ -265,7 +266,7 @@ def _store(folder: Path | None, shared: Mapping[str, Any]) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="kdgan-") as made:
             yield Path(made)
         return
-    bind_folder(folder, "comparison.json", shared)
+    bind_folder(folder, "comparison.json", shared, "folder=")
     make_folder(folder)
     yield folder
 

@@ -18,7 +18,7 @@ from kdgan.experiments.records import Points
 from kdgan.experiments.statistics import mean_interval, ordered
 from kdgan.experiments.tables import plus_minus
 from kdgan.methods import CONTROL, METHODS
-from kdgan.ship.forms import form_of
+from kdgan.ship.forms import bare, form_of
 
 INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
@@ -55,7 +55,7 @@ def seeds_figure(metric: str, values: Mapping[str, Sequence[float]], colours: Ma
         _beside(axes, row, plus_minus(interval, form_of(metric)))
         if method == CONTROL:
             axes.axvline(interval.mean, color=MUTED, linestyle=":", linewidth=1, zorder=1)
-    axes.set_xlabel(f"{metric} on test data after the last step{_unit(metric)}")
+    axes.set_xlabel(f"{bare(metric)} on test data after the last step{_unit(metric)}")
     return figure
 
 
@@ -75,7 +75,7 @@ def best_epoch_figure(
         axes.plot(last[method], row, "o", color=colour, markersize=8, zorder=4)
         _beside(axes, row, form_of(metric).signed(best[method] - last[method]))
     axes.set_xlabel(
-        f"{metric}{_unit(metric)}: after the last step (filled), at the best epoch on test data (open)"
+        f"{bare(metric)}{_unit(metric)}: after the last step (filled), at the best epoch on test data (open)"
     )
     return figure
 
@@ -98,7 +98,7 @@ def curves_figure(
         figure.legend(
             handles, labels, loc="outside right center", frameon=False, labelcolor=INK, markerscale=1.8
         )
-    axes.set_ylabel(f"{metric} on {part} data{_unit(metric)}")
+    axes.set_ylabel(f"{bare(metric)} on {part} data{_unit(metric)}")
     return figure
 
 

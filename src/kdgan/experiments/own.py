@@ -282,7 +282,7 @@ def described(setting: Setting, training: Training, players: Mapping[str, nn.Mod
     )
     return identity.of_call(
         task.train,
-        [task.validation, setting.test.validation],
+        {"validation": task.validation, "test": setting.test.validation},
         players,
         training=training,
         family=setting.family,

@@ -205,7 +205,9 @@ def variants_of(
     semi: bool,
 ) -> dict[str, Variant]:
     """The methods by name, the control first, each with settings of its own."""
-    if isinstance(methods, str) or not isinstance(methods, Iterable):
+    if isinstance(methods, str):
+        raise wrong(f"methods must be a list, also of one, [{methods!r:.60}], not {methods!r:.60}")
+    if not isinstance(methods, Iterable):
         raise wrong(f"methods must be a list of names or of subclasses of kdgan.Method, not {methods!r:.60}")
     controls = [CONTROL, "selftrain"] if semi else [CONTROL]
     found = {name_of(method): method for method in [*controls, *methods] if find(method)}

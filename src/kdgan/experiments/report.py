@@ -14,7 +14,7 @@ from kdgan.experiments.records import Curves, Record
 from kdgan.experiments.statistics import LEAST_SEEDS, Interval, Row, best_name, rows_of, title_of
 from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, titled
 from kdgan.methods import CONTROL
-from kdgan.ship.forms import Form, form_of
+from kdgan.ship.forms import Form, bare, form_of
 
 
 def write_report(
@@ -156,9 +156,9 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
     value = f"{form.with_unit(means[best.name].mean)}{ends}"
     if len(rows) == 1:
         alone = "there is nothing to compare it with"
-        return [f"{where}: {best.name} reaches a mean {metric} on test data of {value}; {alone}."]
+        return [f"{where}: {best.name} reaches a mean {bare(metric)} on test data of {value}; {alone}."]
     most = "lowest" if form.less_is_better else "highest"
-    sentences = [f"{where}: {best.name} has the {most} mean {metric} on test data, {value}."]
+    sentences = [f"{where}: {best.name} has the {most} mean {bare(metric)} on test data, {value}."]
     trivial = best.mean(f"majority/{metric}")
     if trivial is not None and means[first].mean <= trivial.mean:
         sentences.append(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,15 @@ from kdgan.errors import one_line
 
 
 class _Sent(ForkingPickler):
-    """Pickles all but numbers, which can always be sent."""
+    """Pickles all but numbers, which can always be sent.
+
+    Attributes:
+        of_main: names of what is found in the file that was started, which other processes run anew.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.of_main: set[str] = set()
 
     def persistent_id(self, value: Any) -> str | None:
         """What stands for a tensor or an array."""
@@ -24,18 +35,26 @@ class _Sent(ForkingPickler):
         )
         return "numbers" if is_numbers else None
 
+    def reducer_override(self, value: Any) -> Any:
+        """Takes note of functions and classes, and leaves everything as it is."""
+        if getattr(value, "__module__", None) == "__main__" and hasattr(value, "__qualname__"):
+            self.of_main.add(value.__qualname__.partition(".")[0])
+        return NotImplemented
+
 
 def can_be_sent(value: object, console: Console) -> bool:
     """Whether other processes can get a value that runs need; where they cannot, it is said."""
-    content = io.BytesIO()
+    sent, why = _Sent(io.BytesIO()), ""
     try:
-        _Sent(content).dump(value)
-        why = ""
+        sent.dump(value)
     except Exception as error:  # of any kind: the objects are somebody's own
         why = str(error)
-    typed = not hasattr(sys.modules["__main__"], "__file__")
-    if not why and typed and b"__main__" in content.getvalue():
-        why = "what is typed at a prompt or in a notebook is in no module"
+    if not why and sent.of_main:
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        if file is None:
+            why = "what is typed at a prompt or in a notebook is in no module"
+        elif guarded := sorted(sent.of_main & {*_guarded(Path(file))}):
+            why = f'{guarded[0]} is defined under if __name__ == "__main__":, which they leave out; define it above'
     if why:
         console.print(
             one_line(
@@ -45,3 +64,20 @@ def can_be_sent(value: object, console: Console) -> bool:
             highlight=False,
         )
     return not why
+
+
+def _guarded(file: Path) -> Iterator[str]:
+    """The names that a file defines only where it was started itself, or otherwise than elsewhere."""
+    try:
+        module = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):  # compiled, or packed: nobody knows
+        return
+    for part in module.body:
+        if isinstance(part, ast.If) and any(
+            isinstance(each, ast.Name) and each.id == "__name__" for each in ast.walk(part.test)
+        ):
+            for each in ast.walk(part):
+                if isinstance(each, ast.FunctionDef | ast.ClassDef):
+                    yield each.name
+                elif isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+                    yield each.id

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from kdgan.experiments.statistics import Interval, Row
 from kdgan.methods import CONTROL
-from kdgan.ship.forms import PERCENT, Form, form_of
+from kdgan.ship.forms import PERCENT, Form, bare, form_of
 
 NOTHING = "–"
 """Text of a cell that has no value."""
@@ -215,7 +215,8 @@ def parameters() -> Column:
 
 def titled(metric: str) -> str:
     """The name of a metric at the beginning of a sentence."""
-    return metric[:1].upper() + metric[1:]
+    name = bare(metric)
+    return name[:1].upper() + name[1:]
 
 
 MOST = 3
@@ -246,7 +247,7 @@ def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: b
     form, trivial = form_of(metrics[0]), rows[0].mean(f"majority/{metrics[0]}") if rows else None
     notes = [
         f"{titled(metrics[0])} on test data{form.in_unit} after the last step, {seeds_text(rows)}",
-        *(f"less {each} is better" for each in metrics if form_of(each).less_is_better),
+        *(f"less {bare(each)} is better" for each in metrics if form_of(each).less_is_better),
         *([f"always naming the largest class gives {trivial.mean:.2f}"] if trivial else []),
         "± half of the 95 % interval",
         f"differences{f' in {form.points}' if form.points else ''}, paired by seed",

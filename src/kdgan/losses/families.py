@@ -65,6 +65,10 @@ class Family(ABC):
                 raise wrong(f"class_weights must be a tensor (K,) of real numbers, not {weights!r:.60}")
             if not bool((weights.isfinite() & (weights >= 0)).all()):
                 raise wrong(f"class_weights must be finite and at least 0, not {weights.tolist()!r:.60}")
+            if not bool(weights.any()):
+                raise wrong(
+                    f"class_weights must not all be 0, as in {weights.tolist()!r:.60}: nothing would count"
+                )
         self._check_own(self.smoothing)
 
     def to(self, device: torch.device | str) -> Self:

@@ -46,6 +46,8 @@ class Form:
 
 
 PERCENT = Form("%")
+LESS = "-"
+"""Begins the name of a metric of one's own of which less is better."""
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"), PERCENT),
@@ -61,6 +63,12 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 def form_of(name: str) -> Form:
     """The form of a metric by its name in results, such as `accuracy` or `teacher/log_loss`.
 
-    Of one's own, whose unit nobody knows: a plain number of which more is better.
+    Of one's own, whose unit nobody knows: a plain number of which more is better, unless its name begins with `LESS`.
     """
-    return FORMS.get(name.rpartition("/")[2], Form())
+    last = name.rpartition("/")[2]
+    return FORMS.get(last, Form(less_is_better=last.startswith(LESS)))
+
+
+def bare(name: str) -> str:
+    """The name of a metric, or a reference to one, without what says that less is better."""
+    return name.removeprefix(LESS)

@@ -19,7 +19,8 @@ from torch import Tensor
 from kdgan.data.images import ImageReader, opened
 from kdgan.data.table_reader import TableReader
 from kdgan.errors import UsageError, wrong
-from kdgan.ship.student import Featurizer, Student
+from kdgan.ship.prediction import Featurizer
+from kdgan.ship.student import Student
 from kdgan.stored import from_json
 
 MOST_ROWS = 1_000

@@ -10,7 +10,7 @@ from typing import Any
 
 from kdgan.files import save_json
 from kdgan.ship.cost import Cost
-from kdgan.ship.forms import form_of
+from kdgan.ship.forms import bare, form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class Report:
         if (ahead > 0) if form.less_is_better else (ahead < 0):
             by = " ".join(filter(None, [form.text(abs(ahead)), form.points]))
             side = "above" if form.less_is_better else "below"
+            where = "" if first == "accuracy" else f" in {bare(first)}"
             notes.append(
-                f"The student is {by} {side} its control{'' if first == 'accuracy' else f' in {first}'}, so the method "
-                "did not help here. Few updates can do this, as following a teacher takes longer than learning labels; "
-                "so can a teacher that is hardly better, or very sure of itself (logits far apart): one trained with "
-                "label smoothing teaches more."
+                f"The student is {by} {side} its control{where}, so the method did not help here. Few updates can do "
+                "this, as following a teacher takes longer than learning labels; so can a teacher that is hardly "
+                "better, or very sure of itself (logits far apart): one trained with label smoothing teaches more."
             )
         return notes
 
@@ -141,7 +141,7 @@ def _units(metrics: Sequence[str]) -> str:
     for name in metrics:
         by_unit.setdefault(form_of(name).in_unit, []).append(name)
     units = [f"{_joined(names)}{unit}" for unit, names in by_unit.items() if unit]
-    less = [name for name in metrics if form_of(name).less_is_better]
+    less = [bare(name) for name in metrics if form_of(name).less_is_better]
     better = [f"less is better for {_joined(less)}"] if less else []
     text = "; ".join([*filter(None, [", ".join(units)]), *better]) or "Metrics"
     return text[:1].upper() + text[1:]

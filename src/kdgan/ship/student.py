@@ -129,6 +129,11 @@ class Student:
             )
         return replace(self, make=name)
 
+    @property
+    def outputs(self) -> int:
+        """K, logits of the module for each instance."""
+        return 1 if self.kind == "binary" else len(self.labels)
+
     def to(self, device: torch.device | str) -> Student:
         """The same student, whose module is moved to `device`."""
         self.module.to(device)

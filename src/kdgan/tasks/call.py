@@ -217,9 +217,10 @@ class Call:
             for role, module in self.players.items()
             if role != "discriminator"
         }
+        chooses = {} if self.choice is None else {"choosing": self.judge.way.validation}
         found = described(
             trainer,
-            self.task.validation,
+            {"validation": self.task.validation, **chooses},
             hyper=self.method.own.hyper,
             metrics=self.task.metrics,
             trained=[role for role, is_trained in known.items() if is_trained],

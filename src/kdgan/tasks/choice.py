@@ -14,7 +14,7 @@ from torch import Tensor
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 from kdgan.references import find_callable
-from kdgan.ship.forms import FORMS
+from kdgan.ship.forms import FORMS, bare
 from kdgan.tasks.metrics import DEFAULTS, METRICS, Metric, majority, metric, with_label
 from kdgan.training.loop import BOOKKEEPING
 
@@ -36,15 +36,17 @@ def named(
 
     Args:
         given: names of ready-made ones, references `module:function` and functions, which have the function's name; or
-            functions by name.
+            functions by name. A name or reference of one's own that begins with "-" says that less is better.
         taken: names of other metrics, which none of one's own may have.
 
     Raises:
         UsageError: for an unknown name, a reference that leads to nothing that can be called, or a name that another
             metric has.
     """
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise wrong(_EXPECTED)
+    if isinstance(given, str):
+        raise wrong(f"metrics must be a list, also of one, [{given!r:.60}], not {given!r:.60}")
+    if not isinstance(given, Iterable):
+        raise wrong(f"{_EXPECTED}, not {given!r:.60}")
     items = list(given.items()) if isinstance(given, Mapping) else [_item(each) for each in given]
     found: dict[str, Metric | None] = {}
     for name, function in items:
@@ -57,11 +59,11 @@ def named(
                 )
         elif not callable(function):
             raise wrong(f"metric {name} is no function of logits and targets, but {type(function).__name__}")
-        elif name in RESERVED or "/" in name:
+        elif bare(name) in RESERVED or "/" in name:
             raise wrong(
                 f"metric {name} has the name of something that results hold anyway: call it otherwise"
             )
-        elif name in (*FORMS, *taken):
+        elif not bare(name) or bare(name) in (*FORMS, *taken):
             raise wrong(f"metric {name} has the name of another one: call it otherwise")
         if name in found:
             raise wrong(f"metric {name} has the name of another one: call it otherwise")
@@ -70,23 +72,21 @@ def named(
 
 
 def _item(each: object) -> tuple[str, Metric | None]:
+    if isinstance(each, str) and ":" in each:
+        reference = bare(each)
+        return each[: len(each) - len(reference)] + each.rpartition(":")[2], find_callable(reference)
     if isinstance(each, str):
-        return (each.rpartition(":")[2], find_callable(each)) if ":" in each else (each, None)
+        return each, None
     name = getattr(each, "__name__", "")
     if not callable(each) or not name.isidentifier():
-        raise wrong(_EXPECTED)
+        raise wrong(f"{_EXPECTED}, not {each!r:.60}")
     return name, each
 
 
 def in_order(given: Iterable[str], usual: Iterable[str]) -> tuple[str, ...]:
-    """Names of all metrics, the first of which is what a comparison is about.
-
-    Where a ready-made one is among those that are given, they go first, in their order, and then the usual ones; those
-    of one's own alone go behind the usual ones.
-    """
-    given, usual = list(given), list(usual)
-    first, then = (given, usual) if any(name in METRICS for name in given) else (usual, given)
-    return tuple(dict.fromkeys([*first, *then]))
+    """Names of all metrics: those that are given, in their order, the first of which is what a comparison is about, and
+    then the usual ones."""
+    return tuple(dict.fromkeys([*given, *usual]))
 
 
 def chosen(
@@ -94,8 +94,8 @@ def chosen(
 ) -> dict[str, Metric]:
     """The metrics that a report shows: those that are given, see `named`, or the defaults.
 
-    Beside given ones the first of the defaults is always there. A default that is not defined for these targets, as
-    `auroc` where all are of one class, is left out.
+    Given ones go first. The first of the defaults is always there, and all of them beside those of one's own. A
+    default that is not defined for these targets, as `auroc` where all are of one class, is left out.
 
     Args:
         given: what `named` gave.

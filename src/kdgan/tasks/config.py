@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_type_hints
 from kdgan.errors import UsageError, printable, wrong
 from kdgan.methods import find, hyperparameters
 from kdgan.references import find_object, fingerprint, is_reference
+from kdgan.ship.forms import bare
 from kdgan.stored import as_kind
 from kdgan.training.config import Training, digest, whole_seed
 from kdgan.training.identity import plain
@@ -222,7 +223,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """The same with a hash of each object of one's own: other code under the same name is another run."""
         named = [self.method, *self.hyper.values(), self.student, self.teacher, self.discriminator]
-        return {**self.plain(), **code([*named, *self.metrics, self.probe])}
+        return {**self.plain(), **code([*named, *map(bare, self.metrics), self.probe])}
 
     def shared(self, *, portable: bool = False) -> dict[str, Any]:
         """The part that all runs of a comparison have in common.
@@ -244,7 +245,7 @@ class Config:
         """All that a player's pretraining depends on, as plain values: runs that agree in it share the player."""
         wanted = ("data", "seed", "augment", *(("metrics",) if role == "student" else ()))
         values = {name: value for name, value in self.plain().items() if name in wanted}
-        own = code([self.network(role), *(self.metrics if role == "student" else ())])
+        own = code([self.network(role), *(map(bare, self.metrics) if role == "student" else ())])
         training = self.training.pretraining(role, find(self.method))
         return {**values, "network": self.network(role), **training, **own}
 

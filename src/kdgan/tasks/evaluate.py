@@ -10,6 +10,7 @@ from torch import nn
 
 from kdgan.errors import UsageError, wrong
 from kdgan.references import is_reference
+from kdgan.ship.forms import bare
 from kdgan.ship.student import NAME
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
@@ -85,7 +86,7 @@ def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> Open
     if not trust and is_reference(config.student):
         raise UsageError(f"the student of {folder} is {config.student}, of your own: --trust imports it")
     if trust:
-        found = code([config.student, *config.metrics]).get("code", {})
+        found = code([config.student, *map(bare, config.metrics)]).get("code", {})
         then = values.get("code") or {}
         other = [name for name in found if name in then and found[name] != then[name]]
         if other:
@@ -98,6 +99,6 @@ def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> Open
             raise wrong(
                 f"{execution.data_dir or now.source} is no longer what it was when {folder} was configured"
             )
-    known = tuple(name for name in config.metrics if not is_reference(name))
+    known = tuple(name for name in config.metrics if not is_reference(bare(name)))
     task = task_of(config if trust else replace(config, metrics=known), execution.data_dir)
     return Opened(config, task, task.load(folder / NAME).module.to(execution.device))

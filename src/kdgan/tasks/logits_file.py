@@ -53,6 +53,8 @@ def numbers_of(form: Form | None, count: int) -> NDArray[np.int64]:
         return np.zeros(count, np.int64)
     if isinstance(form, Pieces):
         return np.concatenate([numbers_of(piece, len(leaves(piece)[0])) for piece in form])
+    if isinstance(form, dict):
+        form = dict(sorted(form.items()))  # in whatever order they are given
     names = list(form) if isinstance(form, dict) else []
     tensors = [leaf.detach().cpu().contiguous() for leaf in leaves(form)]
     about = json.dumps([names, [[str(leaf.dtype), *leaf.shape[1:]] for leaf in tensors]]).encode()

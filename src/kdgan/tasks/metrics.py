@@ -19,7 +19,8 @@ from kdgan.ship.forms import FORMS, form_of
 from kdgan.tasks import scores
 
 Metric: TypeAlias = Callable[[Tensor, Tensor], float]
-"""Logits `(N, K)` and targets to a number, of examples that have a label. Of one's own: more is better."""
+"""Logits `(N, K)` and targets to a number, of examples that have a label. Of one's own more is better, unless its name
+begins with "-"."""
 
 
 @dataclass(frozen=True, slots=True)

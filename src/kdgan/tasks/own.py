@@ -94,8 +94,11 @@ class OwnTask:
             data = training_data(train, unlabelled, seed=seed, recorded=recorded)
             judged = held_out(validation, "validation", seed=seed)
             sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
-        classes = check_players(players, sample, "train")
+        classes = check_players({"student": players["student"]}, sample, "train")
         kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
+        for each in players.values():
+            as_face(each).settle(kind, classes)  # a teacher of other classes scores as the student does
+        check_players(players, sample, "train")
         sample = in_kind(sample, kind)
         check_batch(sample, classes=classes, what="train", kind=kind)
         form = _Form(kind, classes, device)
@@ -118,7 +121,7 @@ class OwnTask:
         Raises:
             UsageError: if players do not fit them.
         """
-        judged = judged.of_kind(self.kind, self.classes).to(self.sample.device)
+        judged = judged.of_kind(self.kind, self.classes, self.sample).to(self.sample.device)
         if self.sample.privileged is None:
             judged = judged.without_privileged()  # nobody learns to see it
         task = replace(self, validation=judged, first={})

@@ -69,6 +69,8 @@ class _Recording:
 
     def batch(self, data: Batch) -> Batch:
         """All examples at once, with logits on their device."""
+        if data.places is not None:
+            self.face.check(data.places.cpu().numpy(), data)
         found = torch.cat(list(self._asked(data))).to(data.device)
         return replace(data, teacher_logits=found, teacher_saw=None, recorded=True, places=None)
 
@@ -95,8 +97,6 @@ class _Recording:
         for start in range(0, len(batch), most):
             part = batch if len(batch) <= most else batch[start : start + most]
             places = None if part.places is None else part.places.cpu().numpy()
-            if places is not None:
-                self.face.check(places, part)
             yield self.face.answered(places, part.to(self.device))
             self.done += len(part)
             self.shown("asking the teacher", self.done, self.total)

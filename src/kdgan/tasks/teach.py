@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from kdgan.data.batch import Batch
 from kdgan.data.kept import random_views
-from kdgan.data.ordered import data_set_of, example_of, in_order, length_of, spread
+from kdgan.data.ordered import data_set_of, each_alone, example_of, in_order, length_of, spread
 from kdgan.data.own import Data, Inputs, recordable
 from kdgan.data.stream import Stream, one_pass
 from kdgan.errors import UsageError, wrong
 from kdgan.files import locked, make_folder, replacing, sync
 from kdgan.methods.player import evaluating, forward
-from kdgan.tasks.logits_file import LogitsFile, Note, Part, create, numbers, plain_names, same
+from kdgan.tasks.logits_file import LogitsFile, Note, Part, create, numbers, plain_names
 from kdgan.tasks.recording import CHECKED
 from kdgan.tasks.teachers import Teacher, as_teacher
-from kdgan.training.check import check_choices
+from kdgan.training.check import check_choices, check_teacher
 from kdgan.training.devices import find_device
 from kdgan.training.display import training_bars
 from kdgan.training.execution import unseen
@@ -63,7 +63,7 @@ def teach(
     Args:
         teacher: as in `distill`: a module, a function, an estimator, or a list of them.
         data: training data as in `distill`; views must be the same each time. Of a DataLoader, the examples of its data
-            set in their order, in batches of its size.
+            set in their order, in batches of its size; its collate_fn may pad each batch to its own length.
         path: of the file, such as `teacher.safetensors`.
         teacher_gives: what functions give.
         teacher_sees: what the teacher is called with.
@@ -178,7 +178,10 @@ class _Asking:
         self.counts = list(map(length_of, parts))
         self.total = sum(self.counts)
         self.teacher = teacher
+        self.all_count = any(each.sees != "inputs" for each in members)
         self.ask = [each.as_given() for each in members]
+        first = parts[0]
+        self.like = first[:1] if isinstance(first, Batch) else example_of(first, 0)
 
     def finish(self) -> None:
         """Asks about all that is missing."""
@@ -222,7 +225,9 @@ class _Asking:
                 looked = [numbers(example_of(part, place)) for place in places]
                 mine = np.concatenate([np.zeros((0, 2), np.int64), *looked])
                 rows = first + np.array(places, np.int64)
-            if not same(file.examples[rows], mine).all():
+            seen = file.examples[rows] == mine
+            # What is privileged is no part of what is asked where no teacher looks at it.
+            if not (seen if self.all_count else seen[:, 0]).all():
                 return False
             first += count
         return True
@@ -232,8 +237,11 @@ class _Asking:
         waiting: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
         written, since = done, time.monotonic()
         try:
-            for batch in self._batches(done):
+            for given, examples in self._batches(done):
+                batch = given.named_as(self.like)
                 answers = [forward("teacher", each, batch.to(self.device)).float().cpu() for each in self.ask]
+                for each in answers:
+                    check_teacher(each, f"examples {done} to {done + len(batch) - 1}")
                 widths = [each.shape[1] for each in answers]
                 if file is None:
                     file = self._new(widths)
@@ -241,7 +249,7 @@ class _Asking:
                     raise wrong(
                         f"the teacher gives {sum(widths)} numbers for an example, and gave another number before"
                     )
-                waiting.append((torch.cat(answers, 1).numpy(), numbers(batch)))
+                waiting.append((torch.cat(answers, 1).numpy(), examples))
                 done += len(batch)
                 self.shown("asking the teacher", done, self.total)
                 size = len(waiting) * waiting[-1][0].nbytes
@@ -261,8 +269,8 @@ class _Asking:
             create(temporary, self.total, Note(teacher=self.teacher, parts=parts))
         return LogitsFile(self.unfinished)
 
-    def _batches(self, done: int) -> Iterator[Batch]:
-        """The examples from that number on."""
+    def _batches(self, done: int) -> Iterator[tuple[Batch, NDArray[np.int64]]]:
+        """The examples from that number on, and what tells each from others."""
         first = 0
         for part, count in zip(self.parts, self.counts, strict=True):
             start = max(done - first, 0)
@@ -271,11 +279,14 @@ class _Asking:
                 continue
             if isinstance(part, Batch):
                 for at in range(start, count, self.size):
-                    yield part[at : at + self.size]
+                    batch = part[at : at + self.size]
+                    yield batch, numbers(batch)
             else:
                 ordered = in_order(part, self.size, start)
                 assert ordered is not None
-                yield from one_pass(ordered, 0)
+                for batch in one_pass(ordered, 0):
+                    yield batch, np.concatenate([*map(numbers, each_alone(part, start, batch))])
+                    start += len(batch)
 
 
 def _read_as(member: Face) -> tuple[Any, Any]:

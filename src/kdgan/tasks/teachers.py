@@ -22,7 +22,7 @@ from kdgan.tasks.recording import recorded
 from kdgan.training.answers import Gives, Reading
 from kdgan.training.class_map import ClassMap, translation
 from kdgan.training.estimators import Estimator
-from kdgan.training.faces import Ensemble, Seeing, Sees, as_face
+from kdgan.training.faces import Ensemble, Face, Seeing, Sees, as_face
 from kdgan.training.functions import Asked
 from kdgan.training.known import Known
 
@@ -38,7 +38,7 @@ class Taught:
     """The teacher of a call.
 
     Attributes:
-        own: the caller's.
+        own: the caller's; None where there is none.
         face: the module that a `Player` holds.
         what: its kind in words.
     """
@@ -81,6 +81,12 @@ class Taught:
         if self.may_learn:
             return
         name = name_of(kind)
+        if self.own is None and "teacher" in kind.roles:
+            others = [each for each, one in METHODS.items() if {*one.roles} == {"student"}]
+            raise wrong(
+                f"{name} learns from a teacher, and teacher is None: give one, or a method that trains without, "
+                f"{' or '.join(others)}"
+            )
         if "teacher" in kind.trains:
             others = [each for each, one in METHODS.items() if "teacher" in {*one.roles} - {*one.trains}]
             takes = f"{', '.join(others[:-1])} and {others[-1]} take it"
@@ -134,6 +140,7 @@ def as_teacher(
     sees: str = "both",
     classes: ClassMap | None = None,
     data: object = None,
+    optional: bool = False,
 ) -> Taught:
     """The teacher of a call, of whatever kind it is.
 
@@ -143,6 +150,7 @@ def as_teacher(
         sees: what it is called with.
         classes: the student's class for its classes, or None.
         data: what the caller trains on: arrays, if these are.
+        optional: whether it may be None, for methods that train without.
 
     Raises:
         UsageError: for what is no teacher.
@@ -150,6 +158,8 @@ def as_teacher(
     for name, value, choices in (("teacher_gives", gives, Gives), ("teacher_sees", sees, Sees)):
         if not isinstance(value, str) or value not in get_args(choices):
             raise wrong(f"{name} must be {' or '.join(get_args(choices))}, not {value!r:.60}")
+    if teacher is None and optional:
+        return Taught(None, Face(), "None")
     make = _Maker(gives, sees, classes, _has_arrays(data))  # type: ignore[arg-type]
     face, what = make.face(teacher)
     return Taught(teacher, face, what)
@@ -215,8 +225,9 @@ class _Maker:
 
     def _array(self, array: NDArray[Any] | Tensor) -> Known:
         found: Any = array
-        if isinstance(array, Tensor) and array.layout == torch.strided and not array.is_complex():
-            found = array.detach().float().cpu().numpy()
+        if isinstance(array, Tensor) and array.layout == torch.strided:
+            real = not array.is_complex() and array.dtype != torch.bool
+            found = array.detach().float().cpu().numpy() if real else array
         if found.ndim == 1:
             found = found.reshape(-1, 1)
         if found.ndim != 2 or not found.size or getattr(found.dtype, "kind", "") not in ("f", "i", "u"):

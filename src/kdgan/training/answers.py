@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 from kdgan.methods.player import logits_in
-from kdgan.training.class_map import NOT_ONE_TO_ONE, ClassMap, listed, translation
+from kdgan.training.class_map import ClassMap, listed, translation
 
 Gives = Literal["logits", "probabilities"]
 """What a teacher's numbers are."""
@@ -22,6 +22,8 @@ Gives = Literal["logits", "probabilities"]
 SMOOTHING = 1e-3
 """ε: probabilities p become the logits of (1 − ε)·p + ε/K, since one that is 0 has no logit. A tree that is sure then
 is as sure as a network whose logits lie log(K/ε) apart: 9.2 for ten classes."""
+_NO_CHANCE = 8
+"""Rows of logits that do not all happen to look like probabilities."""
 _SLACK = 0.01
 """How far the sum of a row of probabilities may be from 1, since services round what they give."""
 
@@ -53,20 +55,20 @@ class Reading:
             UsageError: for numbers that are not finite, no probabilities, or of other classes.
         """
         self.check(values, kind, first)
-        if kind == "binary" and self.names is not None:
+        if kind == "binary" and (self.names is not None or self.classes is not None):
             return self._of_yes(values)
         if kind == "classes" and self.names is not None and self.classes is None:
             return self._placed(values, classes)
         found = values.float() if self.gives == "logits" else of_probabilities(values, kind)
         if self.classes is not None:
             change = translation(self.classes, classes, self.names).to(found.device)
-            if kind != "classes" and not change.is_one_to_one:
-                raise UsageError(NOT_ONE_TO_ONE)
+            change.check(kind)
             return change(found)  # type: ignore[no-any-return]
         if found.shape[1] != classes:
+            how = "teacher_classes=[0, 1] for no and yes" if kind == "binary" else "teacher_classes"
             raise UsageError(
                 f"the teacher's {self.gives} are of {found.shape[1]} classes, but the student scores {classes}: say "
-                "which is which (teacher_classes)"
+                f"which is which ({how})"
             )
         return found
 
@@ -78,6 +80,11 @@ class Reading:
                 f"the teacher's {self.gives} of example {first + int(bad[0])} are not finite: replace NaN and infinity"
             )
         if self.gives == "logits":
+            if self.names is None and _seem_probabilities(values):
+                raise UsageError(
+                    "the teacher's logits are all at least 0 and sum to 1 in each example, as probabilities do: say "
+                    "teacher_gives='probabilities', to kdgan.teach where it asked"
+                )
             return
         bad = ((values < 0) | (values > 1 + _SLACK)).any(1).nonzero()
         if len(bad):
@@ -89,7 +96,7 @@ class Reading:
             )
         sums = values.double().sum(1)
         bad = ((sums - 1).abs() > _SLACK).nonzero()
-        if len(bad) and (kind == "classes" or (kind == "binary" and self.names is not None)):
+        if len(bad) and (kind == "classes" or (kind == "binary" and values.shape[1] > 1)):
             row = int(bad[0])
             raise UsageError(
                 f"the teacher's probabilities of example {first + row} sum to {sums[row].item():g}, not to 1: leave "
@@ -97,36 +104,55 @@ class Reading:
             )
 
     def _of_yes(self, values: Tensor) -> Tensor:
-        """One logit for each example, from columns for no and yes."""
-        names = self.names or ()
-        if self.classes is not None:
-            given = self.classes
-            places = [given.get(name) for name in names] if isinstance(given, Mapping) else list(given)
-        else:
-            places = [int(name) if name in (0, 1) else None for name in names]
-        if len(places) != values.shape[1] or set(places) - {0, 1} or len(set(places)) != len(places):
+        """One logit for each example, from columns for what says yes and what says no."""
+        given, names = self.classes, self.names
+        if names is not None:
+            self._check_columns(values)
+        if given is None:
+            if {*(names or ())} != {0, 1}:
+                raise wrong(
+                    f"the student says yes or no, but the teacher's classes are {listed(names)}, not 0 and 1: say "
+                    "which is which (teacher_classes)"
+                )
+            given = {name: int(name) for name in names or ()}
+        change = translation(given, None, names).to(values.device)
+        change.check("binary")
+        if names is not None and change.count != 2:
             raise wrong(
-                f"the student says yes or no, but the teacher's classes are {listed(names)}, not 0 and 1"
+                f"the student says yes or no, and teacher_classes says of no class of {listed(names)} that it is 1"
             )
-        if len(places) == 2 and self.gives == "logits":
-            return (values[:, places.index(1)] - values[:, places.index(0)]).float().unsqueeze(1)
-        yes = values[:, places.index(1)] if 1 in places else torch.zeros(len(values), device=values.device)
-        return of_probabilities(yes.unsqueeze(1), "binary")
+        if self.gives == "logits":
+            return change.odds(values.float())
+        return change.odds(of_probabilities(values, "binary" if values.shape[1] == 1 else "classes"))
+
+    def _check_columns(self, values: Tensor) -> None:
+        """Raises a UsageError unless there is one for each of the teacher's classes."""
+        count = len(self.names or ())
+        if count != values.shape[1]:
+            raise UsageError(
+                f"the teacher gives {values.shape[1]} columns for its {count} classes: one for each is needed"
+            )
 
     def _placed(self, values: Tensor, classes: int) -> Tensor:
-        """Columns in the places of the classes that they are of; a class that a teacher never saw has probability 0."""
+        """Columns in the places of the classes that they are of."""
         names = self.names or ()
         places = [_class_of(name, classes, names) for name in names]
-        if len(places) != values.shape[1]:
+        self._check_columns(values)
+        missing = sorted({*range(classes)} - {*places})
+        if missing:
             raise UsageError(
-                f"the teacher gives {values.shape[1]} columns for its {len(places)} classes: one for each is needed"
+                f"the teacher knows no class {missing[0]} of the student's 0..{classes - 1}, which so would learn that "
+                "it never occurs: fit it on examples of all classes"
             )
-        index = torch.tensor(places, device=values.device)
-        if len(places) == classes and self.gives == "logits":
-            return torch.empty_like(values, dtype=torch.float32).index_copy_(1, index, values.float())
-        each = values.double() if self.gives == "probabilities" else values.double().softmax(1)
-        full = torch.zeros(len(values), classes, dtype=torch.double, device=values.device)
-        return of_probabilities(full.index_copy_(1, index, each), "classes")
+        placed = values[:, sorted(range(classes), key=places.__getitem__)]
+        return placed.float() if self.gives == "logits" else of_probabilities(placed, "classes")
+
+
+def _seem_probabilities(values: Tensor) -> bool:
+    """Whether rows are at least 0 and sum to 1, and so many that it is no chance."""
+    if len(values) < _NO_CHANCE or values.shape[1] < 2:
+        return False
+    return bool((values >= 0).all() & ((values.double().sum(1) - 1).abs() <= _SLACK).all())
 
 
 def _class_of(name: Any, classes: int, names: Sequence[Any]) -> int:
@@ -184,7 +210,8 @@ def as_values(answer: Any, count: int, what: str = "the teacher") -> Tensor:
         raise wrong(f"{what} must give numbers (N, K), not {type(answer).__name__}: {error}") from error
     if found.ndim == 1:
         found = found.unsqueeze(1)
-    if found.ndim != 2 or len(found) != count or found.is_complex() or not found.shape[1]:
+    no_numbers = found.is_complex() or found.dtype == torch.bool
+    if found.ndim != 2 or len(found) != count or no_numbers or not found.shape[1]:
         raise wrong(
             f"{what} must give a row of numbers for each of {count} examples, ({count}, K), not {tuple(found.shape)} "
             f"of {found.dtype}"

@@ -80,7 +80,8 @@ def check_players(
     for other, theirs in classes.items():
         if theirs != count:
             raise UsageError(
-                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same"
+                f"the {role} scores {count} classes and the {other} {theirs}: all players must score the same, unless "
+                "teacher_classes says which is which"
             )
     if kind is not None:
         check_batch(batch, classes=count, what=what, role=role, kind=kind)
@@ -94,9 +95,13 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
     except ValueError:
         pass  # what is traced has no signature
     except TypeError as error:
-        known = few.privileged is not None and role != "student"
-        called = f"{role}({_written(few.inputs, 'inputs')}{', privileged' if known else ''})"
-        why = f"{what} has no privileged information" if few.privileged is None else f"{what} has some"
+        called, why = _call(role, few, called_with(module)), f"{what} has no privileged information"
+        if role == "student":
+            why = "that is what it is called with, and never with privileged information"
+        elif few.privileged is not None:
+            why = f"{what} has privileged information, which it is called with, too; let it take that, or leave it out"
+            if role == "teacher":
+                why += ", or say teacher_sees='inputs'"
         raise wrong(f"the {role} cannot be called as {called} ({error}): {why}") from error
     try:
         with evaluating(module):
@@ -107,7 +112,29 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
             f"the {role} fails on a batch of shape {shapes} of {what}: {type(error.__cause__).__name__}: "
             f"{one_line(str(error.__cause__))}{_types(module, few)}"
         ) from error
+    if role == "teacher":
+        check_teacher(logits, what)
     return logits.shape[1]
+
+
+def check_teacher(logits: Tensor, what: str) -> None:
+    """Raises a UsageError unless a teacher's logits are finite: no loss is, where a class has none."""
+    bad = logits[~logits.isfinite()]
+    if len(bad):
+        raise UsageError(
+            f"the teacher gives logits of {what} that are not finite ({bad[0].item():g}): give a class that it rules "
+            "out a low but finite one, such as -100"
+        )
+
+
+def _call(role: str, few: Batch, sees: str) -> str:
+    """A player's call as it is written, see `kdgan.methods.player.arguments`."""
+    known, parts = few.privileged, [_written(few.inputs, "inputs")]
+    if known is not None and role != "student" and sees != "inputs":
+        by_name = isinstance(few.inputs, dict) and not isinstance(known, dict) and sees == "both"
+        more = "privileged=privileged" if by_name else _written(known, "privileged")
+        parts = [more] if sees == "privileged" else [*parts, more]
+    return f"{role}({', '.join(parts)})"
 
 
 def _written(form: Form, name: str) -> str:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from kdgan.data.targets import Kind
 from kdgan.errors import UsageError, wrong
 
 ClassMap: TypeAlias = "Mapping[Any, int | None] | Sequence[int | None]"
-"""The student's class for each of the teacher's: by that class, or for all of them in order; None for none."""
-
-NOT_ONE_TO_ONE = (
-    "teacher_classes adds up classes that exclude each other, and several labels of an example do not: one label of "
-    "the teacher for each"
-)
+"""The student's class for each of the teacher's: by that class, or for all of them in order; None for none. A student
+of one logit has two classes, 0 (no) and 1 (yes), or one, 0, which is the logit itself: yes, and no is all else."""
 
 
 class Translation(nn.Module):
@@ -34,6 +32,7 @@ class Translation(nn.Module):
 
     index: Tensor
     spare: Tensor
+    named: Tensor
 
     def __init__(self, groups: Sequence[Sequence[int]], width: int | None = None) -> None:
         super().__init__()
@@ -42,12 +41,30 @@ class Translation(nn.Module):
         spare = [[place >= len(group) for place in range(most)] for group in groups]
         self.register_buffer("index", torch.tensor(index), persistent=False)
         self.register_buffer("spare", torch.tensor(spare), persistent=False)
+        self.register_buffer("named", torch.tensor(sorted({*chain(*groups)})), persistent=False)
         self.width, self.last = width, max(map(max, groups))
+
+    @property
+    def count(self) -> int:
+        """Of classes of the student."""
+        return len(self.index)
 
     @property
     def is_one_to_one(self) -> bool:
         """Whether each class of the student has a single counterpart."""
         return self.index.shape[1] == 1
+
+    def check(self, kind: Kind) -> None:
+        """Raises a UsageError where classes of the student are not to be said so in that kind of task."""
+        if kind == "multilabel" and not self.is_one_to_one:
+            raise UsageError(
+                "teacher_classes adds up classes that exclude each other, and several labels of an example do not: one "
+                "label of the teacher for each"
+            )
+        if kind == "binary" and self.count > 2:
+            raise UsageError(
+                f"teacher_classes names class {self.count - 1} of the student, which says yes or no: 1 or 0"
+            )
 
     def forward(self, logits: Tensor) -> Tensor:
         """Logits `(B, K)` of the student's classes from the teacher's `(B, K')`.
@@ -69,6 +86,24 @@ class Translation(nn.Module):
         if self.is_one_to_one:
             return each.squeeze(2)
         return each.masked_fill(self.spare, float("-inf")).logsumexp(2)
+
+    def odds(self, logits: Tensor) -> Tensor:
+        """The log-odds `(B, 1)` of the classes that stand for a student's single logit, against all others of the
+        teacher's; or, where the student's two answers have a counterpart each, of 1 against 0.
+
+        Raises:
+            UsageError: if the teacher scores other classes than it was said to.
+        """
+        found: Tensor = self(logits)
+        if self.count == 2:
+            return found[:, 1:] - found[:, :1]
+        if logits.shape[1] == 1:
+            return found  # which is that already
+        if logits.shape[1] == len(self.named):
+            raise UsageError(
+                f"teacher_classes: all {len(self.named)} classes of the teacher stand for yes, and none for no"
+            )
+        return found - logits.index_fill(1, self.named, float("-inf")).logsumexp(1, keepdim=True)
 
 
 def translation(

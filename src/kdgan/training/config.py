@@ -7,6 +7,7 @@ import json
 import numbers
 import operator
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -22,6 +23,7 @@ from kdgan.training.devices import Precision
 
 MOST_UPDATES, MOST_AT_ONCE = 10**9, 10**6
 """Bounds that nobody meets who means what is written: they keep a slip of the keyboard from filling the memory."""
+_FINGERPRINT = re.compile(r"\b[0-9a-f]{16,64}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,10 @@ def check_kept(folder: Path, name: str) -> None:
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In words, the first of the values in which two configurations differ; nothing where they do not."""
+    """In words, the first of the values in which two configurations differ; nothing where they do not.
+
+    Fingerprints, which tell a reader nothing, are not shown.
+    """
     there, now = _flat(there), _flat(json.loads(json.dumps(now)))
     # As they are written: a tuple is a list, and a number that is none is itself.
     other = [
@@ -265,7 +270,13 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         for key in {**now, **there}
         if now.get(key) != there.get(key) and json.dumps(now.get(key)) != json.dumps(there.get(key))
     ]
-    return ", ".join(f"{key} {there.get(key)!r:.60} there and {now.get(key)!r:.60} now" for key in other[:3])
+    return ", ".join(_difference(key, there.get(key), now.get(key)) for key in other[:3])
+
+
+def _difference(key: str, there: object, now: object) -> str:
+    if any(_FINGERPRINT.search(str(value)) for value in (there, now)):
+        return f"{key} differs"
+    return f"{key} {there!r:.60} there and {now!r:.60} now"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

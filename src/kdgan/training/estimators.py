@@ -31,6 +31,11 @@ class Estimator(Asked):
         plain = None
         if isinstance(names, np.ndarray) and names.ndim == 1:
             plain = tuple(names.tolist())
+        if not gives_probabilities and len(plain or ()) > 2 and _of_pairs(estimator):
+            raise wrong(
+                f"the decision_function of {type(estimator).__name__} is of pairs of classes (ovo): give it "
+                "probability=True or decision_function_shape='ovr'"
+            )
         reading = Reading("probabilities" if gives_probabilities else "logits", plain, classes)
         super().__init__(
             estimator.predict_proba if gives_probabilities else estimator.decision_function,
@@ -63,6 +68,16 @@ class Estimator(Asked):
 
     def _labels(self, place: int) -> list[Any]:
         return [0, 1] if self.labels is None else np.asarray(self.labels[place]).tolist()
+
+
+def _of_pairs(estimator: Any) -> bool:
+    """Whether margins are of pairs of classes, of which there are as many as classes where there are three."""
+    while True:
+        steps = getattr(estimator, "steps", None)
+        inner = steps[-1][1] if steps else getattr(estimator, "best_estimator_", None)
+        if inner is None:
+            return getattr(estimator, "decision_function_shape", None) == "ovo"
+        estimator = inner
 
 
 def _joblib_hash(estimator: Any) -> str:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.data.targets import Kind
-from kdgan.errors import UsageError, wrong
+from kdgan.errors import wrong
 from kdgan.methods.player import called_with, evaluating, forward, logits_in
 from kdgan.training import identity
 from kdgan.training.answers import Reading, mean_of
-from kdgan.training.class_map import NOT_ONE_TO_ONE, Translation
+from kdgan.training.class_map import Translation
 
 Sees = Literal["both", "inputs", "privileged"]
 """What a teacher is called with, where there is privileged information."""
@@ -97,6 +97,7 @@ class Seeing(Face):
     def __init__(self, module: nn.Module, sees: Sees, translation: Translation | None) -> None:
         super().__init__()
         self.module, self.sees, self.translation = module, sees, translation
+        self.kind: Kind = "classes"
         self.training = module.training  # and no part of it is touched
 
     @property
@@ -111,7 +112,10 @@ class Seeing(Face):
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """Logits `(B, K)` of the student's classes."""
         answer = self.module(*inputs, **named)
-        return answer if self.translation is None else self.translation(as_logits(answer))
+        if self.translation is None:
+            return answer
+        logits = as_logits(answer)
+        return self.translation.odds(logits) if self.kind == "binary" else self.translation(logits)
 
     def settle(self, kind: Kind, classes: int) -> None:
         """Takes note of what the task is.
@@ -119,8 +123,9 @@ class Seeing(Face):
         Raises:
             UsageError: if the classes are not to be translated so.
         """
-        if kind != "classes" and self.translation is not None and not self.translation.is_one_to_one:
-            raise UsageError(NOT_ONE_TO_ONE)
+        self.kind = kind
+        if self.translation is not None:
+            self.translation.check(kind)
 
 
 class Ensemble(Face):

@@ -53,7 +53,7 @@ class Home:
             return
         values = call()
         try:
-            bind_folder(self.path, "distill.json", values, "folder")
+            bind_folder(self.path, "distill.json", values, "folder=")
             with locked(self.path):
                 _start_alike(student, self.path / "initial.safetensors")
                 yield
@@ -73,13 +73,16 @@ class Home:
 
 def described(
     trainer: Trainer,
-    validation: HeldOut,
+    held_out: Mapping[str, HeldOut],
     *,
     hyper: Mapping[str, Any],
     metrics: Mapping[str, object],
     trained: Collection[str],
 ) -> dict[str, Any]:
     """All that the result of a call depends on, as JSON holds it.
+
+    `held_out` is what players are judged by, and what the student is chosen by where it is chosen, by name: what judges
+    may change where nobody chooses by it, but never become, unseen, what has chosen.
 
     Weights that were drawn are other ones each time a program is started, and no part of it; those of players that are
     `trained` are.
@@ -90,7 +93,7 @@ def described(
     own, choice = trainer.own, trainer.choice
     common = identity.of_call(
         trainer.data,
-        [validation],
+        held_out,
         trainer.modules,
         training=trainer.training,
         family=trainer.family,

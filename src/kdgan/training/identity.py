@@ -11,7 +11,7 @@ import random
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from enum import Enum
 from typing import Any, ClassVar
@@ -51,7 +51,7 @@ class LeavingOut(nn.Module):
 
 def of_call(
     data: Examples,
-    held_out: Sequence[HeldOut],
+    held_out: Mapping[str, HeldOut],
     players: Mapping[str, nn.Module],
     *,
     training: Training,
@@ -67,7 +67,7 @@ def of_call(
 
     Args:
         data: what is learned from.
-        held_out: what players are judged by.
+        held_out: what players are judged by, or chosen, by name.
         players: by role.
         training: how they are trained.
         family: what logits are logits of.
@@ -88,7 +88,10 @@ def of_call(
         "family": of_family(family),
         "augment": of_object(augment),
         "metrics": {name: of_object(metric) for name, metric in metrics.items()},
-        "data": [of_examples(data, training.batch, updates), *map(of_held_out, held_out)],
+        "data": {
+            "train": of_examples(data, training.batch, updates),
+            **{name: of_held_out(each) for name, each in held_out.items()},
+        },
         "weights": {role: of_tensors(players[role].state_dict().values()) for role in sorted(weights)},
         "players": {role: of_form(module) for role, module in players.items()},
     }
@@ -166,10 +169,15 @@ def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
         )
 
 
-def of_family(family: Family) -> list[Any]:
+def of_family(family: Family) -> dict[str, Any]:
     """What logits are logits of, and the settings of the supervised loss."""
     weights = None if family.class_weights is None else of_tensors([family.class_weights])
-    return [family.name, family.smoothing, weights, of_object(family.loss)]
+    return {
+        "kind": family.name,
+        "label_smoothing": family.smoothing,
+        "class_weights": weights,
+        "loss": of_object(family.loss),
+    }
 
 
 def of_tensors(tensors: Iterable[Tensor]) -> str:
@@ -190,7 +198,7 @@ def check_kept(module: nn.Module, role: str) -> None:
 
 
 def of_form(module: nn.Module) -> str:
-    """What a network is, but for the values of its weights: layers with their settings and code, shapes, and types."""
+    """What a network is, but for the values of what learns: layers with their settings and code, shapes, and types."""
     found = _Content(values=False)
     for name, part in module.named_modules():
         home = type(part).__module__
@@ -216,9 +224,11 @@ def of_form(module: nn.Module) -> str:
         found.add(settings.digest())
     for name, tensor in module.named_parameters():
         found.add([name, tensor, tensor.requires_grad])
-    buffers = _Content()  # which nothing learns, so their values are part of what the network is
-    buffers.add(dict(module.named_buffers()))
-    found.add(buffers.digest())
+    # What nothing learns is, with its values, part of what the network is.
+    fixed = {name: tensor for name, tensor in module.named_parameters() if not tensor.requires_grad}
+    kept = _Content()
+    kept.add({**fixed, **dict(module.named_buffers())})
+    found.add(kept.digest())
     count = sum(parameter.numel() for parameter in module.parameters())
     return f"{type(module).__name__}, {count} parameters, {found.digest()}"
 

@@ -21,6 +21,7 @@ from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
 from kdgan.stored import as_kind
 from kdgan.training import checkpoint
+from kdgan.training.check import check_teacher
 from kdgan.training.choice import Choice
 
 BOOKKEEPING = ("step", "seconds", "losses")
@@ -188,12 +189,19 @@ class Loop:
         values: list[float] = torch.stack([loss.float() for *_, loss in terms]).cpu().tolist()
         for (step, name, _), value in zip(terms, values, strict=True):
             if not math.isfinite(value):
+                self._check_teacher(step)
                 raise Diverged(
                     f"training diverged: at step {step} the loss term {name!r} was {value}; try a lower learning rate "
                     "or a smaller weight of that term"
                 )
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _check_teacher(self, step: int) -> None:
+        """Raises a UsageError if it was a teacher that is kept as it is whose logits were not finite at that step."""
+        teacher = self.method.players.get("teacher")
+        if teacher is not None and not teacher.learns:
+            check_teacher(teacher(self.feed(step - 1)), f"the batch of step {step}")
 
     def _record(self, done: int) -> None:
         assert self.evaluate is not None
