@@ -114,3 +114,15 @@ def test_whatever_text_is_shown_is_text(tmp_path: Path) -> None:
     assert page.tags["script"] == 0
     assert "<script" not in source
     assert page.text.count(bad) >= 15
+
+
+def test_a_page_on_runs_has_its_own_words_and_values_of_rows(tmp_path: Path) -> None:
+    rows = [Example("row 1", ["yes"], None, {"student (90 %)": ["no"]}, {"age <b>": "31", "city": "Oslo"})]
+    source, page = page_of(
+        tmp_path / "a.html", examples=rows, examples_heading="Where they differ", reading="run"
+    )
+    assert "<h2>Where they differ</h2>" in source
+    assert "What is recommended" not in source
+    assert "<tr><th>age &lt;b&gt;</th><td>31</td></tr>" in source
+    assert "Wilson" in page.text
+    assert "Wilson" not in page_of(tmp_path / "b.html")[1].text
