@@ -44,7 +44,7 @@ def test_images_in_standard_units() -> None:
     assert task.train.targets.bincount().tolist() == [4] * 10
     assert task.labels == tuple("0123456789")
     assert task.metrics == ("accuracy",)
-    assert task.shown() == ()
+    assert task.shown() == []
     torch.testing.assert_close(task.train.inputs.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
     torch.testing.assert_close(task.train.inputs.std(correction=0), torch.tensor(1.0))
     student = task.student(task.build("mlp-4", "student"))

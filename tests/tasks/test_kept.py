@@ -44,8 +44,16 @@ def test_the_teacher_of_a_run_is_as_good_as_its_outcome_says(typed: Command, tmp
         assert torch.equal(mine, theirs)
 
 
-def test_a_teacher_that_learned_on_is_said_to_be_as_it_was_before(typed: Command, tmp_path: Path) -> None:
+def test_a_teacher_that_learned_on_is_that_of_the_end(typed: Command, tmp_path: Path) -> None:
     run = trained(typed, tmp_path / "run", "--method", "kdgan", "--teacher-lr", 0.001)
+    teacher, title = kept_teacher(run, load(run))
+    assert teacher is not None
+    assert title == "mlp-32"
+    task = task_of(from_plain(json_in(run / "config.json")), None)
+    found = task.measure(teacher.module, task.test, role="teacher")["accuracy"]
+    assert found == json_in(run / "result.json")["metrics"]["teacher/accuracy"]
+    # Of runs of earlier versions there is what it was before.
+    (run / "teacher.safetensors").unlink()
     assert kept_teacher(run, load(run))[1] == "mlp-32, as it was before kdgan"
 
 

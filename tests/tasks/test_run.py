@@ -56,6 +56,7 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
         "metrics.jsonl",
         "result.json",
         "student.safetensors",
+        *(("teacher.safetensors",) if "teacher" in kind.trains else ()),
     }
     if (tmp_path / "pretrained").exists():
         there = {path.name for path in (tmp_path / "pretrained").iterdir()}

@@ -11,6 +11,7 @@ from kdgan.cli.evaluate import Evaluate
 from kdgan.cli.export import Export
 from kdgan.cli.parsing import parse
 from kdgan.cli.predict import Predict
+from kdgan.cli.report import Report
 from kdgan.cli.reproduce import Reproduce
 from kdgan.cli.serve import Serve
 from kdgan.cli.shrink import Shrink
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "report": Report,
     "export": Export,
     "shrink": Shrink,
     "serve": Serve,

@@ -37,6 +37,21 @@ class TableColumn:
         ):
             raise wrong(f"column {self.name!r} is read as {self.reading.kind} and is {self.encoding.kind}")
 
+    def text(self, inputs: Array) -> str:
+        """What the inputs of this column say of one row, for people: up to six digits of numbers."""
+        if self.encoding.kind == "categories":
+            return (
+                self.encoding.categories[int(inputs.argmax())] if inputs.max() > 0.5 else "none that is known"
+            )
+        if self.encoding.marks_missing and inputs[1] > 0.5:
+            return "missing"
+        if self.reading.kind == "date":
+            moment = np.datetime64(0, "s") + np.timedelta64(round(86400 * float(inputs[0])), "s")
+            return str(moment).removesuffix("T00:00:00")
+        if self.reading.kind == "truth":
+            return "true" if inputs[0] > 0.5 else "false"
+        return f"{inputs[0]:.6g}"
+
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
@@ -87,6 +102,22 @@ class TableReader:
     def names(self) -> tuple[str, ...]:
         """The names of the F inputs."""
         return tuple(name for column in self.columns for name in column.encoding.names(column.name))
+
+    def cells(self, inputs: Array) -> dict[str, str]:
+        """What the inputs `(F,)` of a row say of each column, for people.
+
+        Example:
+            >>> age = TableColumn("age", Reading("number"), Encoding("numbers", mean=40.0))
+            >>> TableReader((age,)).cells(np.array([31.0]))
+            {'age': '31'}
+        """
+        found, start = {}, 0
+        for column in self.columns:
+            part = inputs[start : start + column.encoding.width]
+            start += column.encoding.width
+            if len(part):
+                found[column.name] = column.text(part)
+        return found
 
     def read(self, rows: Any) -> tuple[Array, tuple[str, ...]]:
         """Rows as inputs, each as it would have been among the rows of training.

@@ -176,15 +176,16 @@ def _rows_figure(methods: Sequence[str], row_height: float = 0.46) -> tuple[Figu
     return figure, axes
 
 
-def plain_axes(axes: Axes) -> None:
-    """Axes in the look that all figures share."""
+def plain_axes(axes: Axes, *, numbers: bool = True) -> None:
+    """Axes in the look that all figures share; with `numbers` written in full."""
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.tick_params(colors=MUTED, labelcolor=INK)
     axes.xaxis.label.set_color(MUTED)
     axes.yaxis.label.set_color(MUTED)
-    axes.ticklabel_format(useOffset=False, style="plain")
+    if numbers:
+        axes.ticklabel_format(useOffset=False, style="plain")
 
 
 def _beside(axes: Axes, row: int, text: str) -> None:

@@ -1,17 +1,18 @@
 """The one page builder: what was asked, what came out, figures, tables, explanations, as one HTML file.
 
-A page needs nothing else: no network, no scripts, no fonts. Fixed text and looks are in page.html and page.css.
+A page needs nothing else: no network, no scripts, no fonts. Fixed text and looks are in page*.html and page.css.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -44,12 +45,14 @@ class Example:
         labels: its true ones.
         picture: as PNG, or None.
         predictions: the likeliest labels by variant.
+        values: of the columns of a table, by name.
     """
 
     name: str
     labels: Sequence[str]
     picture: bytes | None
     predictions: Mapping[str, Sequence[str]]
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_page(
@@ -65,6 +68,8 @@ def write_page(
     terms: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
+    examples_heading: str = "What is recommended",
+    reading: Literal["comparison", "run"] = "comparison",
 ) -> None:
     """Writes the page, atomically; same input, same bytes.
 
@@ -80,6 +85,8 @@ def write_page(
         terms: words and what they mean.
         facts: what the study was.
         colours: of variants, shown beside their names.
+        examples_heading: what the examples are.
+        reading: whose fixed text says how to read the page: page_comparison.html or page_run.html.
     """
     notes = "".join(f"<li>{_prose(note)}</li>" for note in caveats)
     shown = "\n".join(
@@ -93,7 +100,7 @@ def write_page(
             f"<details>\n<summary>{escape(heading)}</summary>\n{_table(each, colours)}\n</details>"
             for heading, each in (details or {}).items()
         ),
-        _examples(examples),
+        _examples(examples, examples_heading),
     ]
     room = files("kdgan.experiments")
     page = Template((room / "page.html").read_text(encoding="utf-8")).substitute(
@@ -102,6 +109,7 @@ def write_page(
         lead="\n".join(f"<p>{_prose(paragraph)}</p>" for paragraph in lead),
         body="\n".join(filter(None, body)),
         terms=f"<dl>\n{shown}\n</dl>" if shown else "",
+        reading=(room / f"page_{reading}.html").read_text(encoding="utf-8"),
         facts=_facts(facts or {}),
     )
     with replacing(path) as temporary:
@@ -135,12 +143,21 @@ def _row(table: Table, row: Sequence[str], colours: Mapping[str, str]) -> str:
     return "".join(cells)
 
 
-def _examples(examples: Sequence[Example]) -> str:
+def _examples(examples: Sequence[Example], heading: str) -> str:
     parts = []
     for example in examples:
         lines = "".join(
             f"<tr><th>{escape(name)}</th><td>{_marked(labels, example.labels)}</td></tr>"
             for name, labels in example.predictions.items()
+        )
+        values = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
+            for name, value in example.values.items()
+        )
+        known = (
+            f'<details><summary>its values</summary><table class="facts"><tbody>{values}</tbody></table></details>'
+            if values
+            else ""
         )
         shown = ""
         if example.picture is not None:
@@ -148,9 +165,9 @@ def _examples(examples: Sequence[Example]) -> str:
             shown = f'<img alt="" width="160" height="160" src="data:image/png;base64,{data}">'
         parts.append(
             f"<figure>{shown}<figcaption>{escape(example.name)}, in truth: {escape(', '.join(example.labels))}"
-            f'</figcaption><table class="facts"><tbody>{lines}</tbody></table></figure>'
+            f'</figcaption><table class="facts"><tbody>{lines}</tbody></table>{known}</figure>'
         )
-    return "<h2>What is recommended</h2>\n" + "\n".join(parts) if parts else ""
+    return f"<h2>{escape(heading)}</h2>\n" + "\n".join(parts) if parts else ""
 
 
 def _marked(labels: Sequence[str], true: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,11 +32,13 @@ class Shown:
         name: what it is called.
         labels: its true ones.
         picture: as PNG, where there is one.
+        values: of the columns of a table, by name.
     """
 
     name: str
     labels: tuple[str, ...]
     picture: bytes | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 class Task(ABC):
@@ -149,6 +151,10 @@ class Task(ABC):
             )
         return student
 
+    @abstractmethod
+    def shown_at(self, places: Sequence[int]) -> list[Shown]:
+        """The test examples at these places, as a page shows them."""
+
     def shown(self) -> Sequence[Shown]:
-        """Test examples that are worth a look, in the order of the test part, from its first."""
-        return ()
+        """The first test examples, as many as are always worth a look."""
+        return self.shown_at(range(min(self.count_shown, len(self.test))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor, nn
 from kdgan.data.augment import augmentation
 from kdgan.data.images import ImageReader
 from kdgan.data.source import Source
-from kdgan.data.split import Unlabelled, split
+from kdgan.data.split import Unlabelled, real, split
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
-from kdgan.tasks.base import Task
+from kdgan.tasks.base import Shown, Task
 from kdgan.tasks.choice import UNEVEN
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.metrics import majority, metric
+from kdgan.tasks.pictures import as_png
 from kdgan.tasks.sources import unchanged
 
 
@@ -73,6 +75,23 @@ class Classes(Task):
     def trivial(self) -> dict[str, float]:
         """The share of the largest class."""
         return {"majority/accuracy": majority(self.test.targets)}
+
+    def shown_at(self, places: Sequence[int]) -> list[Shown]:
+        """Test examples: pictures of images, and the values of a table's columns."""
+        return [self._shown(place) for place in places]
+
+    def _shown(self, place: int) -> Shown:
+        name, labels = f"test example {place + 1}", (self.labels[int(self.test.targets[place])],)
+        inputs = self.test.tensor[place : place + 1]
+        if self.test.scale is None:
+            scale = self.split.scale
+            inputs = inputs.double() * scale.std + scale.mean
+        else:
+            inputs = real(inputs)
+        if len(self.split.shape) == 3:
+            pixels = (255 * inputs[0]).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+            return Shown(name, labels, as_png(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+        return Shown(name, labels, None, {} if self.table is None else self.table.cells(inputs[0].numpy()))
 
     def student(self, module: nn.Module) -> Student:
         """The student, with the classes and the scale of its inputs."""

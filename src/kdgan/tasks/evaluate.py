@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from kdgan.errors import UsageError, wrong
 from kdgan.references import is_reference
 from kdgan.ship.forms import bare
+from kdgan.ship.student import NAME
 from kdgan.stored import read_json
+from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, ClassesData, Config, code, from_plain
 from kdgan.tasks.run import count_parameters, task_of
 from kdgan.tasks.sources import identified
@@ -35,6 +39,21 @@ class Evaluated:
     parameters: int
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A finished run whose data and student are there.
+
+    Attributes:
+        config: of the run.
+        task: its data; without metrics of one's own, unless they may be imported.
+        student: on the device.
+    """
+
+    config: Config
+    task: Task
+    student: nn.Module
+
+
 def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> Evaluated:
     """Measures the student of a finished run on the test data of its configuration.
 
@@ -45,6 +64,18 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
 
     Raises:
         UsageError: if the folder holds no finished run of a network, or the data are not to be found.
+    """
+    opened = open_run(folder, execution, trust=trust)
+    metrics = opened.task.measure(opened.student, opened.task.test)
+    parameters = count_parameters(opened.student)
+    return Evaluated(opened.config, metrics, opened.task.trivial(), len(opened.task.test), parameters)
+
+
+def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> Opened:
+    """The data and the student of a finished run, as `evaluate_run` measures them.
+
+    Raises:
+        UsageError: as there.
     """
     values = read_json(folder / "config.json", dict[str, Any])
     config = from_plain(values)
@@ -70,6 +101,4 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
             )
     known = tuple(name for name in config.metrics if not is_reference(bare(name)))
     task = task_of(config if trust else replace(config, metrics=known), execution.data_dir)
-    module = task.load(folder / "student.safetensors").module.to(execution.device)
-    metrics = task.measure(module, task.test)
-    return Evaluated(config, metrics, task.trivial(), len(task.test), count_parameters(module))
+    return Opened(config, task, task.load(folder / NAME).module.to(execution.device))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from kdgan.references import is_reference
 from kdgan.ship.student import Student
 from kdgan.stored import as_kind, read_json
 from kdgan.tasks.config import BASELINES, ClassesData, Config, from_plain
-from kdgan.tasks.run import pretraining_folder
+from kdgan.tasks.run import TEACHER, pretraining_folder
 from kdgan.training import checkpoint
 
 
 def kept_teacher(path: Path, student: Student, *, trust: bool = False) -> tuple[Student | None, str]:
     """The teacher of the run that a student is of, as a `Student` of the same inputs.
 
-    What a run keeps is the teacher as it was pretrained, among players that runs share; one that goes on learning in
-    the method was another at its end.
+    Of a teacher that goes on learning, runs of earlier versions keep only what it was before, among the pretrained
+    players that runs share.
 
     Args:
         path: of the run's folder, or of the file of the student in it.
@@ -53,23 +53,45 @@ def _teacher(folder: Path, config: Config, student: Student, *, trust: bool) -> 
         return None, "the teacher is not shown, as it sees what the student does not"
     if student.shape is None:
         return None, "the teacher is not shown, as the student takes several tensors"
-    # Of `kdgan train` they lie in the folder; runs of one comparison share them.
-    stores = (folder / "pretrained", folder.resolve().parent.parent / "pretrained")
-    files = [pretraining_folder(config, "teacher", store)[0] / "checkpoint.safetensors" for store in stores]
-    file = next((each for each in files if each.is_file()), None)
-    if file is None:
+    found = teacher_weights(folder, config)
+    if found is None:
         return None, f"{folder} keeps no teacher"
-    weights = _weights(file)
+    file, weights = found
     with torch.device("meta"):
         module = build(config.teacher, student.shape, student.outputs)
     checkpoint.check_state(module, weights, str(file))
     module.to_empty(device="cpu").load_state_dict(weights)
-    learned_on = "teacher" in find(config.method).trains and config.training.teacher_lr is not None
-    when = f", as it was before {config.method}" if learned_on else ""
+    learned_on = "teacher" in find(config.method).trains
+    when = f", as it was before {config.method}" if learned_on and file.name != TEACHER else ""
     return replace(student, module=module.eval(), network=config.teacher), f"{config.teacher}{when}"
 
 
-def _weights(file: Path) -> dict[str, torch.Tensor]:
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Content of the file of a teacher that went on learning."""
+
+    weights: dict[str, torch.Tensor]
+
+
+def teacher_weights(folder: Path, config: Config) -> tuple[Path, dict[str, torch.Tensor]] | None:
+    """Weights of a run's teacher, and the file that holds them: in its folder where it went on learning, else among the
+    pretrained players that runs share. None where they are gone.
+
+    Raises:
+        UsageError: for a damaged file.
+    """
+    own = folder / TEACHER
+    if own.is_file():
+        return own, checkpoint.load(own, _Weights, "it should hold a teacher").weights
+    # Of `kdgan train` they lie in the folder; runs of one comparison share them.
+    for store in (folder / "pretrained", folder.resolve().parent.parent / "pretrained"):
+        file = pretraining_folder(config, "teacher", store)[0] / "checkpoint.safetensors"
+        if file.is_file():
+            return file, _pretrained(file)
+    return None
+
+
+def _pretrained(file: Path) -> dict[str, torch.Tensor]:
     """Of the teacher in the checkpoint of its pretraining.
 
     Raises:

@@ -19,6 +19,7 @@ from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.metrics import best
+from kdgan.training import checkpoint
 from kdgan.training.config import Training, bind_folder, check_kept, digest, own_folder
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
@@ -28,6 +29,8 @@ from kdgan.training.trainer import Trainer
 _TASKS = {"classes": "kdgan.tasks.classes:Classes", "tags": "kdgan.tasks.tags:Tags"}
 _BASELINE_RUN = "kdgan.tasks.baseline:BaselineRun"
 """By kind of data; imported when asked for, as a run on classes has no use for what photos with tags need."""
+TEACHER = "teacher.safetensors"
+"""File in a run's folder of a teacher that went on learning, as it was at the end."""
 _READ: dict[tuple[object, ...], Any] = {}
 """Data that another process has read for this one, see `remember`."""
 
@@ -260,8 +263,12 @@ class NetworkRun(PlayersRun):
         return metrics
 
     def keep(self, student: nn.Module, folder: Path) -> None:
-        """Writes the student into a file of its own."""
+        """Writes the student into a file of its own, and weights of a teacher that is no longer the one which runs
+        share."""
         self.task.save(student, folder / "student.safetensors")
+        teacher = self.trainer.method.players.get("teacher")
+        if teacher is not None and teacher.learns:
+            checkpoint.save(folder / TEACHER, {"weights": teacher.module.state_dict()})
 
     def examples(self, student: nn.Module) -> list[list[str]]:
         """The likeliest labels of the test examples that the task shows."""

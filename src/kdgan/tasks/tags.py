@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from kdgan.data.augment import augmentation
@@ -29,6 +25,7 @@ from kdgan.tagging.images.reading import read_image
 from kdgan.tagging.scenes import scenes
 from kdgan.tasks.base import Shown, Task
 from kdgan.tasks.config import Config, TagsData
+from kdgan.tasks.pictures import SIDE, Pixels, as_png
 from kdgan.tasks.ranking import ranking
 
 SCENES = "scenes"
@@ -42,9 +39,6 @@ _NO_TEXT = (
     "its text, and have none."
 )
 _GENERATED = " These scenes are generated: nothing here is a photograph."
-SIDE = 160
-"""Side of the pictures that a page shows, in pixels."""
-Pixels: TypeAlias = NDArray[np.uint8]
 
 
 class Tags(Task):
@@ -151,25 +145,22 @@ class Tags(Task):
             module, self.labels, self.config.student, shape, self.scale, features=self.photos.network
         )
 
-    def shown(self) -> Sequence[Shown]:
-        """The first test photos, with pictures where they lie beside the table."""
+    def shown_at(self, places: Sequence[int]) -> list[Shown]:
+        """Test photos, with pictures where they lie beside the table."""
         return [
             Shown(
                 self.data.names[row],
                 tuple(self.labels[place] for place in np.flatnonzero(self.data.targets[row])),
                 self._picture(int(row)),
             )
-            for row in self.data.rows["test"][: self.count_shown]
+            for row in self.data.rows["test"][list(places)]
         ]
 
     def _picture(self, row: int) -> bytes | None:
         pixels = self._pixels(row)
         if pixels is None:
             return None
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        buffer = io.BytesIO()
-        picture.resize((SIDE, SIDE), Image.Resampling.NEAREST).save(buffer, "PNG")
-        return buffer.getvalue()
+        return as_png(pixels)
 
     def _pixels(self, row: int) -> Pixels | None:
         if self.settings.source == SCENES:
