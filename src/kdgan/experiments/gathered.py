@@ -13,6 +13,7 @@ from kdgan.experiments.records import Record, record_of
 from kdgan.experiments.statistics import mean_interval, ordered, paired_difference
 from kdgan.methods import CONTROL
 from kdgan.references import is_reference
+from kdgan.ship.forms import bare
 from kdgan.tasks.base import Task
 from kdgan.tasks.diagnosis import Value, over_examples
 from kdgan.tasks.evaluate import open_run
@@ -287,7 +288,7 @@ def _opened(
         players[group.teacher] = Player(group.teacher, "teacher", module, logits, run)
         notes += _unlike(players[group.teacher], opened.task)
     assert task is not None
-    named = {name for group in groups for run in group.runs.values() for name in run.config.metrics}
+    named = {bare(name) for group in groups for run in group.runs.values() for name in run.config.metrics}
     if not trust and any(map(is_reference, named)):
         notes.append("Metrics of your own are left out: --trust imports them.")
     return Gathered(groups, seed, task, players, notes)

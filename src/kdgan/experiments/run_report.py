@@ -20,7 +20,7 @@ from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.run_words import Values, gains, savings
 from kdgan.experiments.statistics import title_of
 from kdgan.experiments.tables import NOTHING, Column, Table
-from kdgan.ship.forms import form_of
+from kdgan.ship.forms import bare, form_of
 from kdgan.ship.speed import BATCHES, Latency
 from kdgan.tasks.config import ClassesData
 from kdgan.tasks.diagnosis import Value, by_label, confusion, distances, reliability
@@ -82,7 +82,10 @@ class RunReport:
     def metrics_table(self, metrics: Sequence[str] | None = None) -> Table:
         """Players and differences in rows, metrics in columns; all of them by default."""
         shown = self.gathered.metrics if metrics is None else metrics
-        columns = [Column("", str, words=True), *(Column(f"{name}{_unit(name)}", str) for name in shown)]
+        columns = [
+            Column("", str, words=True),
+            *(Column(f"{bare(name)}{_unit(name)}", str) for name in shown),
+        ]
         cells = [
             [" − ".join(names), *(_value(found.get(name), name, len(names) == 2) for name in shown)]
             for names, found in self.values.items()
@@ -90,7 +93,9 @@ class RunReport:
         return Table(columns, cells, self._note())
 
     def _note(self) -> str:
-        less = [f"less {name} is better" for name in self.gathered.metrics if form_of(name).less_is_better]
+        less = [
+            f"less {bare(name)} is better" for name in self.gathered.metrics if form_of(name).less_is_better
+        ]
         over = f"{len(self.gathered.task.test):,} test examples, seed {self.gathered.seed}"
         if self.gathered.has_seeds:
             over = f"seeds; sizes, times and pictures: seed {self.gathered.seed}"

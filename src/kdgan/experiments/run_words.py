@@ -8,7 +8,7 @@ from kdgan.experiments.footprint import Footprint
 from kdgan.experiments.gathered import OF_CONTROL, Gathered
 from kdgan.experiments.report import outcome
 from kdgan.experiments.statistics import rows_of, title_of
-from kdgan.ship.forms import form_of
+from kdgan.ship.forms import bare, form_of
 from kdgan.ship.student import NAME
 from kdgan.tasks.diagnosis import Value
 from kdgan.tasks.run import TEACHER
@@ -28,7 +28,7 @@ def gains(gathered: Gathered, values: Values) -> list[str]:
             found.append(f"{name} {form.with_unit(value.value)}{_ends(value, form.text)}")
     count = len(gathered.task.test)
     title = title_of(gathered.records)
-    sentences = [f"On {title}, {metric} on {count:,} test examples: {'; '.join(found)}."]
+    sentences = [f"On {title}, {bare(metric)} on {count:,} test examples: {'; '.join(found)}."]
     pairs = [pair for pair in gathered.pairs() if pair in values]
     return [*sentences, *(_against(pair, metric, values[pair][metric]) for pair in pairs)]
 
@@ -37,7 +37,7 @@ def _against(pair: tuple[str, str], metric: str, value: Value) -> str:
     form, (name, other) = form_of(metric), pair
     by = " ".join(filter(None, [form.text(abs(value.value)), form.points]))
     side = "above" if value.value >= 0 else "below"
-    text = f"{_named(name)} is {by} {side} the {other} in {metric}"
+    text = f"{_named(name)} is {by} {side} the {other} in {bare(metric)}"
     if value.low is None or value.high is None:
         return f"{text}."
     ends = f"95 % interval {form.signed(value.low)} to {form.signed(value.high)} over test examples of this one seed"

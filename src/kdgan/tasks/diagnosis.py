@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from torch import Tensor
 
 from kdgan.errors import UsageError
 from kdgan.ship.forms import form_of
 from kdgan.tasks.scores import BINS, ece, is_right, log_odds, log_softmax, one_label
 
-RESAMPLES, LEAST_RESAMPLES = 1000, 200
+RESAMPLES, LEAST_RESAMPLES = 300, 100
 NUMBERS = 2**27
 """Logits that are drawn in all resamples together, unless that leaves fewer than the least."""
 CONFIDENCE = 0.95
@@ -113,9 +114,9 @@ def over_examples(
 ) -> dict[tuple[str, ...], dict[str, Value]]:
     """Metrics of players with intervals over other test examples that might have been drawn.
 
-    Of the accuracy it is Wilson's for a share; of other metrics and of differences the basic bootstrap: examples are
-    drawn with replacement, the same for all players, and where what is drawn lies above the metric of all examples, the
-    interval reaches as far below it. That keeps a calibration error, which grows by drawing, within its interval.
+    Of the accuracy it is Wilson's for a share. Of other metrics and of differences it reaches 1.96 standard errors to
+    either side, by the bootstrap: examples are drawn with replacement, the same for all players. Quantiles of what is
+    drawn would not do for a calibration error, which grows by drawing, so that they may all lie above it.
 
     Args:
         measure: gives metrics by name.
@@ -182,12 +183,13 @@ def _most(name: str) -> float:
 def _ends(
     value: float, drawn: NDArray[np.float64], least: float = -math.inf, most: float = math.inf
 ) -> Value:
-    """The basic bootstrap's interval, cut where the metric ends, unless the value is beyond that, as one of one's own
-    may be."""
+    """The interval of a value by the spread of resamples, cut where the metric ends, unless the value is beyond that, as
+    one of one's own may be."""
     there = drawn[np.isfinite(drawn)]
     if len(there) < len(drawn) / 2:
         return Value(float(value))
-    low, high = 2 * value - np.quantile(there, [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2])
+    half = float(ndtri((1 + CONFIDENCE) / 2) * there.std(ddof=1))
+    low, high = value - half, value + half
     if least <= value <= most:
         low, high = max(least, low), min(most, high)
     return Value(float(value), float(low), float(high))
