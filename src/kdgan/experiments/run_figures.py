@@ -47,9 +47,10 @@ def confusion_figure(found: Mapping[str, NDArray[np.int64]], classes: Sequence[s
     count = len(classes)
     short = [name if len(name) <= 12 else f"{name[:11]}…" for name in classes]
     figure, panels = _panels(found, side=2.5 if count <= MOST_COUNTS else 3.2)
-    for axes, (name, counts) in zip(panels, found.items(), strict=True):
+    for place, (axes, (name, counts)) in enumerate(zip(panels, found.items(), strict=True)):
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        # The id would be a hash of the picture, and two players may confuse alike.
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1).set_gid(f"matrix{place}")
         plain_axes(axes, numbers=False)
         axes.set_xticks(range(count), short, rotation=90, fontsize=7)
         axes.set_yticks(range(count), short, fontsize=7)

@@ -355,7 +355,7 @@ def _latency(value: Latency) -> str:
 def _runtime(found: Mapping[int, Latency] | str | None, count: int) -> str:
     if found is None:
         return NOTHING
-    return found if isinstance(found, str) else _latency(found[count])
+    return "not measured" if isinstance(found, str) else _latency(found[count])
 
 
 def _percent(value: float) -> str:

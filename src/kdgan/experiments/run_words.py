@@ -77,6 +77,11 @@ def savings(gathered: Gathered, found: Mapping[str, Footprint]) -> list[str]:
                 f"{name} is no smaller than {NAME}: {size:,} bytes against {own:,}. That format does not compress this "
                 "student."
             )
+    sentences += [
+        f"How fast {name} is was not measured: {why}."
+        for name, why in student.runtimes.items()
+        if isinstance(why, str)
+    ]
     return sentences
 
 

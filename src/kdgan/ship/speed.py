@@ -108,7 +108,7 @@ def runtime(path: Path, count: int) -> Callable[[], object] | str:
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")
     except ImportError:
-        return "not measured: pip install 'kdgan[export]'"
+        return "ONNX Runtime is not there: pip install 'kdgan[export]'"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
@@ -117,7 +117,7 @@ def runtime(path: Path, count: int) -> Callable[[], object] | str:
         given = {each.name: _zeros(each, count) for each in session.get_inputs()}
         session.run(None, given)
     except Exception as error:  # one class for each kind of fault, without a common base
-        return f"not measured: {failed(error, 'ONNX Runtime')}"
+        return str(failed(error, f"ONNX Runtime, which should take {path.name},"))
     return lambda: session.run(None, given)
 
 

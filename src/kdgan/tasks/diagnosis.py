@@ -183,8 +183,8 @@ def _most(name: str) -> float:
 def _ends(
     value: float, drawn: NDArray[np.float64], least: float = -math.inf, most: float = math.inf
 ) -> Value:
-    """The interval of a value by the spread of resamples, cut where the metric ends, unless the value is beyond that,
-    as one of one's own may be."""
+    """The interval of a value by the spread of resamples, cut where the metric ends unless the value is beyond it, as
+    one of one's own may be."""
     there = drawn[np.isfinite(drawn)]
     if len(there) < len(drawn) / 2:
         return Value(float(value))
