@@ -162,9 +162,10 @@ def distill(
             in their order; None for those that have no counterpart. What several weigh adds up.
         train: a `kdgan.Batch` of all examples, a tuple (inputs, targets) or (inputs, targets, privileged), a mapping
             that names its targets, a list of such examples, a Dataset or a DataLoader, see `kdgan.data.own.Data`. An
-            example may lack a label (-1, None, or a row of NaN). Datasets are kept as tensors on the device where
-            they fit and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws
-            from torch, numpy or random depends on `seed` and the pass alone: the control sees the same.
+            example may lack a label (-1, None, or a row of NaN). All may (`Batch(x, None)`) where the method can follow
+            a trained teacher alone; then there is no control. Datasets are kept as tensors on the device where they fit
+            and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch,
+            numpy or random depends on `seed` and the pass alone: the control sees the same.
         validation: the same; for the report and the history, nothing is trained by it, and nothing is chosen by it
             unless `keep` or `patience` says so. Where it is large, evaluations on the way look at a part of it, the
             same each time, and the last at all of it: all on the way cost about 2 % of training. It may lack privileged

@@ -574,6 +574,7 @@ ONE = small()
         ({"folder": ""}, ("folder",)),
         ({"test": (TEST.inputs[:, :5], TEST.targets)}, ("student fails on a batch",)),
         ({"test": None}, ("test", "None")),
+        ({"train": Batch(TRAIN.inputs, None)}, ("no example with a label", "the control learns from labels")),  # type: ignore[arg-type]
         ({"test": (TEST.inputs, TEST.targets + 5)}, ("test",)),
         ({"steps": 0}, ("steps", "0")),
     ],

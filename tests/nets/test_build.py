@@ -182,6 +182,10 @@ def awkward(shape: tuple[int, ...], classes: int, privileged: int = 0) -> nn.Mod
     raise RuntimeError("of no use\n  on two lines")
 
 
+def unsized(shape: tuple[int, ...], classes: int, *, privileged: int) -> nn.Module:
+    return nn.LazyLinear(classes)
+
+
 def nothing(shape: tuple[int, ...], classes: int, privileged: int = 0) -> nn.Module | None:
     return None
 
@@ -221,6 +225,7 @@ def test_a_network_of_ones_own_is_found_in_the_present_folder(
         ("math:sqrt", "cannot be made as sqrt(shape, classes, privileged=...): TypeError"),
         (f"{__name__}:stubborn", "cannot be made as stubborn(shape, classes, privileged=...): TypeError"),
         (f"{__name__}:nothing", "gives NoneType, not a module of torch"),
+        (f"{__name__}:unsized", "layers whose size nobody knows yet"),
         (f"{__name__}:awkward", "RuntimeError: of no use"),
     ],
 )

@@ -107,10 +107,19 @@ def test_what_does_not_fit_is_found_before_training() -> None:
     with refused("every label that is there is 1"):
         for step in range(9):
             feed(step)
-    with refused("train has no example with a label"):
-        read((X, torch.full((60,), -1)), (X, Y))
+    assert not read((X, torch.full((60,), -1)), (X, Y)).has_labels  # for methods that need none
     with refused("train has no example with a label in its first"):
         read(DataLoader(TensorDataset(X, torch.full((60,), -1)), 8), (X, Y))
+
+
+def test_without_any_label_validation_says_what_they_would_be() -> None:
+    bits = torch.stack([Y == 0, Y > 0, Y < 9], 1).float()
+    for targets, classes, kind, shape in ((Y, 3, "classes", (60,)), (bits, 3, "multilabel", (60, 3))):
+        task = read(Batch(X, None), (X, targets), classes)  # type: ignore[arg-type]
+        assert (task.kind, tuple(task.train.targets.shape)) == (kind, shape)  # type: ignore[union-attr]
+        assert not task.has_labels
+        with refused("class_weights='balanced' needs examples of every class: there is none of 0"):
+            task.family(None, "balanced", 0.0)
 
 
 def test_a_label_may_come_late_in_a_stream() -> None:

@@ -97,6 +97,7 @@ class Shrink:
             return config, Variant.of(self.method, settings_of(self.set))
 
         from kdgan.references import is_reference
+        from kdgan.ship.forms import bare
         from kdgan.stored import read_json
         from kdgan.tasks.config import from_plain
 
@@ -104,9 +105,8 @@ class Shrink:
             raise UsageError("--method and --set are those of --run: leave them out")
         config = from_plain(read_json(self.run / "config.json", dict[str, Any]))
         networks = (config.student, config.teacher, config.discriminator)
-        own = [
-            name for name in (config.method, *networks, config.probe, *config.metrics) if is_reference(name)
-        ]
+        named = (config.method, *networks, config.probe, *map(bare, config.metrics))
+        own = [name for name in named if is_reference(name)]
         if own:
             raise UsageError(
                 f"{self.run} has {own[0]}, of your own, which no file imports: give options in place of --run"

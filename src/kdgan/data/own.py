@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kdgan.data.batch import Batch, unlabelled_rows
+from kdgan.data.batch import Batch, has_labels, unlabelled_rows
 from kdgan.data.join import join
 from kdgan.data.kept import all_labelled, in_one, read_or_kept, source_of
 from kdgan.data.ordered import data_set_of, length_of
@@ -43,7 +43,7 @@ def training_data(
     examples are looked at four times each, which misses a change in one look of ten less than once in 100,000 times.
 
     Args:
-        data: examples; those without a label are learned from, too.
+        data: examples; those without a label are learned from, too. Tensors may be without any label.
         unlabelled: other examples without labels.
         seed: of what is looked at.
         recorded: how many examples logits of a teacher are of, one row for each of all these, in their order; then
@@ -59,7 +59,12 @@ def training_data(
         first = length_of(known)
     others = None
     if isinstance(known, Batch):
-        known, others = all_labelled(known, "train"), unlabelled_rows(known)
+        if has_labels(known):
+            known, others = all_labelled(known, "train"), unlabelled_rows(known)
+        elif unlabelled is not None:
+            raise UsageError(
+                "train has no example with a label: give all examples as train, and leave unlabelled out"
+            )
     if unlabelled is None:
         return known if others is None else Semi(known, others)
     more = unlabelled_data(unlabelled, known, seed)

@@ -222,6 +222,10 @@ def compare(
         opened = given.read(taught, players, seed=READING, trained=teacher_trained)
         data, tested, family, trained = opened.task, opened.test, opened.family, opened.trained
         settings, asked = opened.training, None
+        if not data.has_labels:
+            raise wrong(
+                "train has no example with a label, and the control learns from labels: distill needs none"
+            )
         assert tested is not None
         if not taught.looks:
             asked = tested.measure("teacher", taught.face) if tested.judges("teacher", taught.face) else None

@@ -132,10 +132,11 @@ def tune(
             name: Variant.of(methods[method], trial.params) for name, (method, trial) in asked.items()
         }
         found = _validated(Comparison(base, variants, checked), execution, store or out, console)
-        for name, (method, trial) in asked.items():
-            value = mean_interval(found[name]).mean if len(found[name]) == seeds else None
-            state = TrialState.FAIL if value is None else None
-            studies[method].tell(trial.number, value, state, skip_if_finished=True)
+        with locked(out):  # another command may tell the same
+            for name, (method, trial) in asked.items():
+                value = mean_interval(found[name]).mean if len(found[name]) == seeds else None
+                state = TrialState.FAIL if value is None else None
+                studies[method].tell(trial.number, value, state, skip_if_finished=True)
     check_kept(out, "study.json")
     return _write(studies, base, seeds, out)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from kdgan.errors import UsageError, wrong
 from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet
@@ -129,6 +130,8 @@ def _own(name: str, shape: Sequence[int], classes: int, privileged: int) -> nn.M
         ) from error
     if not isinstance(made, nn.Module):
         raise UsageError(f"network {name} gives {type(made).__name__}, not a module of torch")
+    if any(map(is_lazy, made.parameters())):
+        raise UsageError(f"network {name} has layers whose size nobody knows yet, such as LazyLinear: say it")
     return made
 
 

@@ -118,6 +118,8 @@ class Call:
             UsageError: if players and data do not fit.
         """
         method, taught, task = wanted.settled(opened.trained), wanted.taught, opened.task
+        if not task.has_labels:
+            method.check_without_labels(opened.training)
         if method.has_teacher:
             task = taught.recorded(task, execution.device, execution.progress)
         players = build_players(
@@ -195,7 +197,7 @@ class Call:
             # While it is as it was; and what fails on these data does so before training.
             self.judge.measured("teacher before", self.players["teacher"])
         with self.home.open(lambda: self._identity(trainer), student):
-            if control and trainer.name != CONTROL:
+            if control and trainer.name != CONTROL and self.task.has_labels:
                 beside = copied(student, "student", "give control=False")
             done = trainer.train(self.home.places(trainer.name, "student"))
             seconds = {
@@ -234,6 +236,8 @@ class Call:
             modules["control"] = done.control
         if self.method.has_teacher:
             modules["teacher"] = self.players["teacher"]
+        if not self.task.has_labels:
+            notes = (*notes, "There is no control: it learns from labels, and train has none.")
         runs = done.runs
         return Report(
             trainer.name,

@@ -40,7 +40,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedRun:
     """A finished run whose data and student are there.
 
     Attributes:
@@ -71,7 +71,7 @@ def evaluate_run(folder: Path, execution: Execution, *, trust: bool = False) -> 
     return Evaluated(opened.config, metrics, opened.task.trivial(), len(opened.task.test), parameters)
 
 
-def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> Opened:
+def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> OpenedRun:
     """The data and the student of a finished run, as `evaluate_run` measures them.
 
     Raises:
@@ -101,4 +101,4 @@ def open_run(folder: Path, execution: Execution, *, trust: bool = False) -> Open
             )
     known = tuple(name for name in config.metrics if not is_reference(bare(name)))
     task = task_of(config if trust else replace(config, metrics=known), execution.data_dir)
-    return Opened(config, task, task.load(folder / NAME).module.to(execution.device))
+    return OpenedRun(config, task, task.load(folder / NAME).module.to(execution.device))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdgan.data.augment import Augmentation
-from kdgan.data.batch import Batch, checked, labelled_rows
+from kdgan.data.batch import Batch, checked, has_labels, labelled_rows
 from kdgan.data.heldout import HeldOut, held_out
+from kdgan.data.join import without_labels
 from kdgan.data.kept import sample_of
 from kdgan.data.own import Data, Inputs, training_data
 from kdgan.data.seeds import seeded
@@ -95,7 +96,11 @@ class OwnTask:
             judged = held_out(validation, "validation", seed=seed)
             sample = checked(sample_of(labelled_part(data), device, size=size, seed=seed), "train")
         classes = check_players({"student": players["student"]}, sample, "train")
-        kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
+        if has_labels(sample):
+            kind = kind_of_targets(labelled_rows(sample).targets, classes, asked)
+        else:  # validation says what the labels would be
+            kind = kind_of_targets(judged.targets, classes, asked)
+            data = sample = without_labels(sample, judged.of_kind(kind, classes).targets)
         for each in players.values():
             as_face(each).settle(kind, classes)  # a teacher of other classes scores as the student does
         check_players(players, sample, "train")
@@ -161,7 +166,7 @@ class OwnTask:
             raise UsageError(
                 "class_weights='balanced' counts all labels, and train is read anew in every pass: give numbers"
             )
-        targets = known.targets
+        targets = labelled_rows(known).targets
         if targets.ndim == 1:
             targets = torch.nn.functional.one_hot(targets, self.classes)
         count = targets.double().sum(0)
@@ -199,11 +204,21 @@ class OwnTask:
                     "loader drop_last=True, or another batch_size"
                 )
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether any training example has a label."""
+        return has_labels(self.sample)
+
     def is_trained(self, module: nn.Module, role: str = "teacher") -> bool:
         """Whether a player knows the labels of validation or, where it cannot see those examples, of training."""
         if self.judges(role, module):
             self.first[role] = logits = self.logits(role, module)
             return is_trained(logits, self.validation.targets, self.kind)
+        if not self.has_labels:
+            raise UsageError(
+                f"neither validation nor train tells whether the {role} is trained, as train has no example with a "
+                "label: say teacher_trained="
+            )
         known = labelled_rows(self.sample)
         logits = logits_of(module, known, role=role, size=self.eval_batch)
         return is_trained(logits, known.targets, self.kind)

@@ -18,6 +18,7 @@ from kdgan.methods import (
     check_use,
     find,
     hyperparameters,
+    name_of,
 )
 from kdgan.methods.base import check_teaches
 from kdgan.tasks.teachers import Taught
@@ -85,6 +86,23 @@ class Settled:
     def has_teacher(self) -> bool:
         """Whether there is a teacher in it."""
         return "teacher" in self.kind.roles
+
+    def check_without_labels(self, shared: Training) -> None:
+        """Raises a UsageError if it cannot do without any label.
+
+        Args:
+            shared: settings that it shares with others.
+        """
+        on_labels = {*self.own.over(shared).pretrained(self.kind)} - {"teacher"}
+        if self.has_teacher and self.frozen and not on_labels:
+            return
+        why = f"{self.kind.name or name_of(self.method)} learns from labels"
+        if self.has_teacher and not on_labels:
+            why = "a teacher that is trained here learns from labels"
+        raise wrong(
+            f"train has no example with a label, and {why}: give labels, or a trained teacher that is kept as it is "
+            "and a method that can follow it alone (distn, mimic, noisy, codis)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
