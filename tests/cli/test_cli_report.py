@@ -207,3 +207,13 @@ def test_code_of_ones_own_is_imported_when_told_to(typed: Command, tmp_path: Pat
     assert (code, errors) == (0, "")
     assert "thrice" in printed
     assert re.search(r"^ network +mlp-8 +tiny:network", printed, re.MULTILINE)
+
+
+def test_methods_of_different_seeds_are_not_paired(typed: Command, out: Path) -> None:
+    later = finish(out, "distn", seed=2)
+    code, printed, errors = typed("report", run_in(out, "kdgan"), later)
+    assert (code, errors) == (0, "")
+    found = result_of(later)["metrics"]["accuracy"]
+    assert re.search(rf"^ distn +{found:.2f}  ", printed, re.MULTILINE)  # without an interval
+    assert "distn has no run of seed 1, so its network is not looked at." in " ".join(printed.split())
+    assert "distn − " not in printed

@@ -149,7 +149,7 @@ class Gathered:
             found.setdefault(
                 (name,),
                 {
-                    metric: Value(values[self.seed])
+                    metric: Value(next(iter(values.values())))
                     for metric in self.metrics
                     if (values := self.of(name, metric))
                 },

@@ -88,8 +88,9 @@ def _compared(out: Path) -> tuple[list[Finished], list[str]]:
     folders = sorted(path.parent for path in out.glob("runs/*/config.json"))
     for folder in folders[:MOST_RUNS]:
         values = read_json(folder / "config.json", dict[str, Any])
-        if values.get("method") in BASELINES:
-            baselines.add(values["method"])
+        method = str(values.get("method"))
+        if method in BASELINES:
+            baselines.add(method)
         elif not (folder / "result.json").is_file():
             unfinished += 1
         else:
