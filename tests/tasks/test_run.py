@@ -208,7 +208,7 @@ def test_evaluating_a_run_on_tags(tmp_path: Path, augment: str) -> None:
     assert measured.config == changed(
         TAGS, augment=augment, metrics=("tiny:count",), hyper=TAGS.plain()["hyper"]
     )
-    assert list(measured.metrics) == ["MAP", "P@3", "P@5", "F@3", "F@5", "MRR", "count"]
+    assert list(measured.metrics) == ["count", "MAP", "P@3", "P@5", "F@3", "F@5", "MRR"]
     assert measured.metrics == {name: outcome.metrics[name] for name in measured.metrics}
     assert measured.examples == measured.metrics["count"] == len(task_of(TAGS, None).test)
     assert measured.parameters == outcome.student_parameters
