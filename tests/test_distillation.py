@@ -727,6 +727,10 @@ def test_the_default_is_a_game_unless_a_trained_teacher_is_kept() -> None:
     assert named(teacher_trained=True, hyper={"beta": 1.0}) == "kdgan"
 
 
+def test_a_report_knows_of_no_teacher_where_there_is_none() -> None:
+    assert not run(small(), None, method="supervised").report.teacher_trained
+
+
 def own_student() -> nn.Module:
     return nets.mlp(6, [5], 3)
 

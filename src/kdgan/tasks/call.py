@@ -249,7 +249,7 @@ class Call:
             },
             done.student.updates,
             done.student.seconds,
-            self.method.trained,
+            self.method.trained and self.method.has_teacher,
             self.judge.report.majority,
             evaluation_seconds=self.judge.seconds + sum(run.evaluation_seconds for run in runs.values()),
             data=self.judge.name,
