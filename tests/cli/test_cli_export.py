@@ -81,7 +81,7 @@ def test_a_file_alone_and_other_formats(typed: Command, runs: Path, tmp_path: Pa
         code, printed, errors = typed("export", alone, "--format", kind)
         assert (code, errors) == (0, "")
         assert printed.splitlines()[0].startswith(f"{tmp_path / name}: ")
-        assert "is not the folder of a run" in printed
+        assert "is not a run, or the student of one" in printed
         assert "Nothing is known of data" in (tmp_path / f"{name}.md").read_text()
     code, printed, errors = typed(
         "export", runs / "own", "--trust", "--format", "torch", "--out", tmp_path / "own.pt2"

@@ -103,7 +103,8 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
     code, printed, _ = typed(*shrink, "--out", tmp_path / "out")
     assert code == 0
     assert "mlp-2: " in printed
-    assert refuses(typed, *shrink, "--method", "kdgan", parts=("--method", "--run"))
+    for more in (["--method", "kdgan"], ["--steps", 3], ["--data", "mnist"], ["--student", "mlp-4"]):
+        assert refuses(typed, *shrink, *more, parts=("--run", "leave"))
     assert refuses(typed, "shrink", "--run", tmp_path / "none", parts=("none",))
 
 
@@ -118,6 +119,7 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
         (["--student", "nowhere:made"], ("nowhere",)),
         (["--method", "nosuch"], ("nosuch",)),
         (["--labels", 1437], ("validate",)),
+        (["--metrics", "log_loss"], ("log_loss is not in per cent", "--within")),
     ],
 )
 def test_wrong_calls(typed: Command, tmp_path: Path, options: list[Any], parts: tuple[str, ...]) -> None:

@@ -158,6 +158,40 @@ def test_inputs_of_another_shape_and_numbers_that_are_none_are_refused() -> None
         classes()(torch.zeros(3, 3, 8, 8))
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint16, np.float32])
+def test_pixels_that_are_neither_bytes_nor_shares_are_refused(kind: Any) -> None:
+    """As numbers beyond 1 they would be scaled as if white were 1."""
+    pixels = np.random.default_rng(0).integers(2, 256, (5, 1, 8, 8), dtype=np.uint8)
+    assert classes().predict(pixels)[0].labels
+    with refused("pixels must be bytes", "0 to 1"):
+        classes().predict(pixels.astype(kind))
+
+
+def test_three_grey_images_are_no_photo_of_three_colours() -> None:
+    student = classes()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    assert student.predict(pixels) == student.predict(pixels[:, None])
+    assert len(student.predict(pixels[:3])) == 3
+    assert len(student.predict(pixels[:1])) == 1
+
+
+def test_labels_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    for labels in (("a", "b"), ("a", "b", "c", "d")):
+        with refused("3", "name each of them"):
+            Student(nets.mlp(4, [], 3), labels, shape=(4,)).predict(torch.zeros(2, 4))
+    with refused("do not tell classes apart"):
+        Student(nets.mlp(4, [], 3), ("a", "a", "b"), shape=(4,)).save(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_what_is_no_input_is_one_line() -> None:
+    student = Student(nets.mlp(4, [], 3), ("a", "b", "c"), shape=(4,))
+    for wrong in ("t.csv", None, object()):
+        with refused("this student takes arrays" if wrong else "nothing to predict"):
+            student.predict(wrong)
+    assert len(student.predict(np.zeros((2, 4)))) == 2  # numpy's own type of numbers
+
+
 def test_features_of_another_network_are_refused() -> None:
     student = tags()
     student.check_features(IDENTITY)

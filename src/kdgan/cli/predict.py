@@ -62,12 +62,14 @@ class Predict:
         printer = _printer("json" if self.json else "csv" if self.csv else "text")
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", UserWarning)
-            for names, predictions in self._predicted(student, unreadable):
-                printer.add(names, predictions)
-                for note in notes:
-                    print(one_line(str(note.message)), file=sys.stderr)  # noqa: T201
-                notes.clear()
-        printer.close()
+            try:
+                for names, predictions in self._predicted(student, unreadable):
+                    printer.add(names, predictions)
+                    for note in notes:
+                        print(one_line(str(note.message)), file=sys.stderr)  # noqa: T201
+                    notes.clear()
+            finally:
+                printer.close()
         if unreadable:
             raise UsageError("; ".join(unreadable))
 
@@ -79,20 +81,20 @@ class Predict:
 
         photos: list[Path] = []
         for path in self.inputs:
-            if path.is_dir():
-                photos += images_below(path)
-            elif path.suffix.lower() in SUFFIXES:
-                photos.append(path)
-            elif is_table(path):
-                found = student.predict(path, most=self.most)
-                yield [f"{path} row {row}" for row in range(1, len(found) + 1)], found
-            elif path.suffix.lower() in (".npy", ".npz"):
-                found = student.predict(_array(path), most=self.most)
-                yield [f"{path} row {row}" for row in range(1, len(found) + 1)], found
-            else:
-                raise wrong(
-                    f"{path} is of no kind that can be predicted: expected images, a table, or .npy or .npz"
-                )
+            is_photo = path.is_dir() or path.suffix.lower() in SUFFIXES
+            if photos and not is_photo:  # in the order of the arguments
+                yield from self._of_photos(student, photos, unreadable)
+                photos = []
+            try:
+                if path.is_dir():
+                    photos += images_below(path)
+                elif is_photo:
+                    photos.append(path)
+                else:
+                    found = student.predict(path if is_table(path) else _array(path), most=self.most)
+                    yield [f"{path} row {row}" for row in range(1, len(found) + 1)], found
+            except UsageError as error:
+                unreadable.append(str(error) if str(path) in str(error) else f"{path}: {error}")
         if photos:
             yield from self._of_photos(student, photos, unreadable)
 
@@ -101,15 +103,16 @@ class Predict:
     ) -> Iterator[tuple[list[str], Any]]:
         read, featurize, at_a_time = self._reader(student)
         for start in range(0, len(photos), at_a_time):
-            pixels = {}
+            names, pixels = [], []
             for path in photos[start : start + at_a_time]:
                 try:
-                    pixels[str(path)] = read(path)
+                    pixels.append(read(path))
                 except UsageError as error:
                     unreadable.append(str(error))
-            if pixels:
-                found = student.predict(list(pixels.values()), most=self.most, featurize=featurize)
-                yield list(pixels), found
+                else:
+                    names.append(str(path))
+            if names:
+                yield names, student.predict(pixels, most=self.most, featurize=featurize)
 
     def _reader(self, student: Any) -> tuple[Any, Any, int]:
         """What reads a photo, what makes features of several where the student takes such, and how many at a time."""
@@ -142,6 +145,8 @@ def _array(path: Path) -> Any:
 
     from kdgan.data.arrays import read_inputs
 
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise wrong(f"{path} is of no kind that can be predicted: expected images, a table, or .npy or .npz")
     if path.suffix.lower() == ".npz":
         return read_inputs(path, name=str(path))[0].inputs
     try:

@@ -84,8 +84,7 @@ class Shrink:
             raise UsageError(f"--within and --{bounds[0]} both say what must hold: give one of them")
         if self.least is not None and len(bounds) > 1:
             raise UsageError(f"--least and --{bounds[1]} both say what must hold: give one of them")
-        within = 0.5 if self.within is None else self.within
-        return Goal(within, self.least, self.parameters, self.milliseconds)
+        return Goal(self.within, self.least, self.parameters, self.milliseconds)
 
     def _base(self, execution: Execution) -> tuple[Config, Variant]:
         """The configuration whose student is the widest, and the method."""
@@ -101,8 +100,9 @@ class Shrink:
         from kdgan.stored import read_json
         from kdgan.tasks.config import from_plain
 
-        if self.set or self.method != "mimic":
-            raise UsageError("--method and --set are those of --run: leave them out")
+        data = dataclasses.replace(self.data, data_dir=None)
+        if self.set or self.method != "mimic" or self.training.changes() or data != ClassesOptions():
+            raise UsageError("data, method and settings are those of --run: leave other options for them out")
         config = from_plain(read_json(self.run / "config.json", dict[str, Any]))
         networks = (config.student, config.teacher, config.discriminator)
         named = (config.method, *networks, config.probe, *map(bare, config.metrics))

@@ -31,11 +31,16 @@ _SAMPLE = 2**16
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
+def read_delimited(path: Path, *, name: str, whole: bool = False) -> tuple[pl.DataFrame, list[str]]:
     """The cells of a `.csv` or `.tsv` file, which may be packed (`.gz`, `.bz2`, `.xz`).
 
     Commas, semicolons, tabs or bars separate cells, whichever cut the first lines into equally many. The encoding is
     UTF-8, UTF-16 where the file says so, or else Windows-1252.
+
+    Args:
+        path: of the file.
+        name: in messages.
+        whole: whether a row without any value is an error unless it is among the last; else it is left out.
 
     Returns:
         The table, all of text, null where a cell is empty; and what was found out that is not the usual.
@@ -80,9 +85,16 @@ def read_delimited(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
         _check_widths(
             text, separator, len(names), name
         )  # a row that ends too early looks like missing values
-    empty = pl.all_horizontal(pl.all().is_null())
-    if blank := int(frame.select(empty.sum()).item()):
-        notes.append(f"{blank:,} rows without any value are left out")
+    empty = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if whole:
+        there = (~empty).arg_true().to_list()
+        gap = empty[: there[-1] if there else 0].arg_true()
+        if len(gap):
+            raise wrong(
+                f"{name} has no value in row {gap[0] + 1}, and rows are counted: leave it out, or fill it in"
+            )
+    elif empty.any():
+        notes.append(f"{int(empty.sum()):,} rows without any value are left out")
     frame = frame.filter(~empty)
     if frame.height == 0:
         raise wrong(f"{name} has no rows")

@@ -95,12 +95,13 @@ class ImageReader:
             if image.width * image.height > MOST_PIXELS:
                 raise _too_large(name, image)
             with decoding(name):
-                return self._brought(image)
-        with opened(Path(image) if isinstance(image, str) else image, name) as found:
-            return self._brought(found)
+                return self._brought(image, name)
+        path = Path(image) if isinstance(image, str) else image
+        with opened(path, name) as found:
+            return self._brought(found, name if isinstance(path, bytes) else str(path))
 
-    def _brought(self, image: Image.Image) -> NDArray[np.uint8]:
-        plain = on_white(upright(image)).convert(self.mode)
+    def _brought(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
+        plain = on_white(upright(image), name).convert(self.mode)
         if plain.height * self.width > MOST_PIXELS:
             # Pillow brings rows to their width first, at full height, which of a picture like a thread fills memory.
             plain = plain.resize((plain.width, self.height), Image.Resampling.BILINEAR)
@@ -161,8 +162,8 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def in_eight_bits(image: Image.Image) -> Image.Image:
-    """The image with eight bits for each number.
+def in_eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """The image with eight bits for each number; its name is for messages.
 
     Raises:
         UsageError: for real numbers, of which nobody knows what is white.
@@ -173,14 +174,14 @@ def in_eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(grey.astype(np.uint8))
     if image.mode == "F":
         raise wrong(
-            "its pixels are real numbers, of which nobody knows what is white: save them as 8 or 16 bits"
+            f"{name} has pixels of real numbers, of which nobody knows what is white: save them as 8 or 16 bits"
         )
     return image
 
 
-def on_white(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image, name: str) -> Image.Image:
     """The image in eight bits as people see it; below what is transparent lies black as a rule."""
-    image = in_eight_bits(image)
+    image = in_eight_bits(image, name)
     if not image.has_transparency_data:
         return image
     seen = image.convert("RGBA")

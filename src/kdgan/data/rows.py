@@ -36,8 +36,10 @@ def is_written(path: Path) -> bool:
     return path.suffix.lower() != ".parquet"
 
 
-def read_frame(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
+def read_frame(path: Path, *, name: str, whole: bool = False) -> tuple[pl.DataFrame, list[str]]:
     """The table in a file, and what was found out that is not the usual; of a text file all is text.
+
+    Rows without any value are left out or, where the `whole` is wanted, refused.
 
     Raises:
         UsageError: for a file that cannot be read, and one without rows.
@@ -45,7 +47,7 @@ def read_frame(path: Path, *, name: str) -> tuple[pl.DataFrame, list[str]]:
     import polars as pl
 
     if is_written(path):
-        return read_delimited(path, name=name)
+        return read_delimited(path, name=name, whole=whole)
     try:
         # An open file, because polars would take a path with brackets or stars for a pattern.
         with path.open("rb") as file, quiet():
@@ -76,7 +78,7 @@ def cells_of(rows: Any, wanted: Sequence[str]) -> tuple[dict[str, pl.Series], li
         path = Path(rows)
         if not is_table(path):
             raise wrong(f"{path} is no table: expected .parquet, .csv or .tsv (these two may be packed)")
-        rows, notes = read_frame(path, name=path.name)
+        rows, notes = read_frame(path, name=path.name, whole=True)
     pandas = sys.modules.get("pandas")
     if isinstance(rows, pl.DataFrame):
         columns: Mapping[str, Any] = {name: rows[name] for name in rows.columns}

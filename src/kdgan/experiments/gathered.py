@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -217,7 +217,9 @@ def _grouped(runs: Sequence[Finished]) -> list[Group]:
     by_settings: dict[str, dict[int, Finished]] = {}
     methods: dict[str, str] = {}
     for run in runs:
-        plain = {name: value for name, value in run.config.plain().items() if name != "seed"}
+        # A method of one's own is imported to know its defaults, which is not for a page to do.
+        values = asdict(run.config) if is_reference(run.config.method) else run.config.plain()
+        plain = {name: value for name, value in values.items() if name != "seed"}
         key, method = digest(plain), run.config.method.rpartition(":")[2]
         by_settings.setdefault(key, {})[run.config.seed] = run
         methods[key] = method

@@ -19,6 +19,7 @@ from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.experiments.work import run_folder
 from kdgan.files import make_folder
 from kdgan.ship.cost import cost
+from kdgan.ship.forms import form_of
 from kdgan.ship.student import NAME
 from kdgan.tasks.config import Config
 from kdgan.tasks.metrics import less_is_better
@@ -30,6 +31,8 @@ from kdgan.training.execution import Execution
 
 STEP = 1 / math.sqrt(2)
 """From a width to the next narrower."""
+WITHIN = 0.5
+"""Points by which a student may fall behind the widest, where nobody says how far."""
 NARROWEST = 2
 """Units or channels that a layer keeps."""
 KEPT, LONGER = 2, 3
@@ -45,13 +48,14 @@ class Goal:
     """What a student must hold.
 
     Attributes:
-        within: points by which it may fall behind the widest; None where it is judged by `least`.
+        within: by how much it may fall behind the widest, in the units of the metric; None for half a point, where the
+            metric is in per cent and nothing else is bounded.
         least: value of the first metric on validation data that it must reach, in the metric's units, or None.
         parameters: numbers that it may have, or None.
         milliseconds: that one instance may take, or None.
     """
 
-    within: float | None = 0.5
+    within: float | None = None
     least: float | None = None
     parameters: int | None = None
     milliseconds: float | None = None
@@ -124,6 +128,8 @@ def shrink(
         RunError: if a run failed.
     """
     race = _Race(base, method, range(FIRST_SEED, FIRST_SEED + seeds), execution, out, console)
+    if goal.within is None and goal.least is None and not goal.is_bound and form_of(race.metric).unit != "%":
+        raise wrong(f"{race.metric} is not in per cent: say what must hold, by --within or --least")
     everyone = race.candidates()
     fit = [each for each in everyone if _fits(each, goal)]
     if not fit:
@@ -136,6 +142,7 @@ def shrink(
     for note in notes_of(base, execution.data_dir):
         console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
     chosen, bound, rounds = race.bounded(fit) if goal.is_bound else race.bisected(fit, goal)
+    (out / NAME).unlink(missing_ok=True)  # of another goal
     test = {} if chosen is None else race.trained(chosen)
     shrunk = Shrunk(race.metric, chosen, bound, everyone, rounds, test)
     shrunk.write(out)
@@ -199,7 +206,7 @@ class _Race:
         """The smallest that holds."""
         steps, first = self.base.training.steps, candidates[0].network
         found = self.round([first], steps)
-        within = goal.within or 0.0
+        within = WITHIN if goal.within is None else goal.within
         bound = found[first] + within if self.lowest else found[first] - within
         if goal.least is not None:
             bound = goal.least

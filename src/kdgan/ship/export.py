@@ -24,6 +24,7 @@ from kdgan.ship.extras import needed
 from kdgan.ship.quantize import quantized
 from kdgan.ship.raw import RawForm, RawInput, on_cpu
 from kdgan.ship.student import Student
+from kdgan.training import checkpoint
 
 Format: TypeAlias = Literal["onnx", "torch", "safetensors"]
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -157,6 +158,8 @@ def check_path(path: Path | str, kind: str, quantize: object = None) -> Path:
         raise wrong(f"{path} should end in {SUFFIXES[kind]}, as files of the format {kind} do")
     if path.is_dir():
         raise wrong(f"{path} is a folder: name a file")
+    if kind == "safetensors" and checkpoint.is_own(path):
+        raise wrong(f"{path} is a student itself, which would be lost: name another file")
     return path
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from kdgan.data.forms import Form, as_form
 from kdgan.data.images import ImageReader, Picture
 from kdgan.data.table_reader import TableReader
+from kdgan.errors import wrong
 
 READ_AT_ONCE = 256
 """Photos whose pixels are in memory together."""
@@ -68,6 +69,13 @@ def raw_inputs(
     """
     is_images = isinstance(reader, ImageReader) or featurize is not None
     is_array = isinstance(inputs, np.ndarray | Tensor)
+    if inputs is None:
+        raise wrong("there is nothing to predict: inputs is None")
+    is_grey = isinstance(reader, ImageReader) and reader.mode == "L"
+    if is_grey and is_array and inputs.ndim == 3 and tuple(inputs.shape[1:]) == (shape or ())[1:]:
+        inputs = inputs[
+            :, None
+        ]  # grey images (N, H, W) of the student's size, no photo of three or four colours
     if isinstance(reader, TableReader) and not is_array:
         found, notes = reader.read(inputs)
         for note in notes:
@@ -85,10 +93,19 @@ def raw_inputs(
                 assert isinstance(reader, ImageReader)
                 yield reader.read(some)
         return
-    form = as_form(inputs, "inputs", torch.as_tensor)
+    form = as_form(inputs, "inputs", _tensor)
     if shape is not None and isinstance(form, Tensor) and tuple(form.shape) == shape:
         form = form.unsqueeze(0)
     yield form
+
+
+def _tensor(part: Any) -> Tensor:
+    try:
+        return torch.as_tensor(part)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise wrong(
+            f"this student takes arrays (N, ...) as it was trained with, and {type(part).__name__} is none"
+        ) from error
 
 
 def ranked(labels: Sequence[str], chances: Tensor, most: int | None) -> list[Prediction]:

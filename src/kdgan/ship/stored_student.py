@@ -54,6 +54,7 @@ class StoredStudent:
         Raises:
             UsageError: if there can be no file of that name.
         """
+        self._check(f"what {path} should hold")
         tree = {
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "images": None if self.images is None else asdict(self.images),

@@ -152,13 +152,25 @@ class Student:
             raise wrong(f"this student takes inputs of shape {self.shape}, not {there}")
         if not all(bool(leaf.isfinite().all()) for leaf in leaves(inputs)):
             raise wrong("inputs must be finite: there is NaN or infinity among them")
+        if isinstance(self.reader, ImageReader) and isinstance(inputs, Tensor):
+            _check_pixels(inputs)
+        if self.scale is None and isinstance(inputs, Tensor) and inputs.is_floating_point():
+            weight = next((each for each in self.module.parameters() if each.is_floating_point()), None)
+            inputs = inputs if weight is None else inputs.to(weight.dtype)
         if self.scale is not None and isinstance(inputs, Tensor):
             inputs = self.scale(inputs.to("cpu"))
         logits = logits_of(self.module, Batch(inputs, torch.full((length(inputs),), NO_LABEL[0])))
+        self._check_outputs(logits)
         if self.kind == "classes":
             return Categorical().probabilities(logits)
         p = Bernoulli().probabilities(logits)
         return torch.cat([1 - p, p], 1) if self.kind == "binary" else p
+
+    def _check_outputs(self, logits: Tensor) -> None:
+        if logits.ndim != 2 or logits.shape[1] != self.outputs:
+            raise wrong(
+                f"the module gives {tuple(logits.shape)[1:]} logits for {len(self.labels)} labels: name each of them"
+            )
 
     def predict(
         self, inputs: Any, *, most: int | None = None, featurize: Featurizer | None = None
@@ -198,6 +210,14 @@ class Student:
             raise wrong(
                 f"this student was trained on features of another network, or scaled otherwise: {message}"
             )
+
+
+def _check_pixels(pixels: Tensor) -> None:
+    """Raises a UsageError unless pixels are bytes, or real numbers from 0 to 1."""
+    if pixels.dtype == torch.uint8:
+        return
+    if not pixels.is_floating_point() or not bool(((pixels >= 0) & (pixels <= 1)).all()):
+        raise wrong(f"pixels must be bytes (uint8), or real numbers from 0 to 1, not such of {pixels.dtype}")
 
 
 def load(path: Path | str, module: nn.Module | None = None, *, trust: bool = False) -> Student:

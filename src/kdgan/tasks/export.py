@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,17 +20,19 @@ from kdgan.files import replacing
 from kdgan.references import is_reference
 from kdgan.ship.card import LICENCES, History, Measured, card
 from kdgan.ship.export import SUFFIXES, Exported, Format, check_path, export
+from kdgan.ship.forms import bare
 from kdgan.ship.quantize import MOST_CALIBRATION, Price, price
 from kdgan.ship.student import NAME, Student
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config, TagsData, from_plain
+from kdgan.tasks.diagnosis import over_examples
+from kdgan.tasks.finished import Finished, control_of
 from kdgan.tasks.ranking import ranking
 from kdgan.tasks.run import Outcome, task_of
 from kdgan.tasks.scores import is_right
 from kdgan.training.evaluate import logits_of
 
-_RESAMPLES, _MOST_RUNS = 200, 10_000
 _NOT_BEFORE = ("validation/", "best_epoch/", "majority/", "teacher/")
 """Beginnings of names in results that are not of the student on test data."""
 
@@ -89,7 +90,7 @@ def export_run(
     out = check_path(out, format, quantize)
     if out.resolve() == (folder / NAME if where.is_dir() else where).resolve():
         raise wrong(f"{out} is the student itself: name another file")
-    config, task, notes = _task(folder, student, data_dir, trust=trust)
+    config, task, notes = _task(where, student, data_dir, trust=trust)
     given: dict[str, Any] = {}
     if task is not None:
         test = raw_inputs(student, task.test)
@@ -112,19 +113,31 @@ def export_run(
 
 
 def _task(
-    folder: Path, student: Student, data_dir: Path | None, *, trust: bool
+    where: Path, student: Student, data_dir: Path | None, *, trust: bool
 ) -> tuple[Config | None, Task | None, tuple[str, ...]]:
     """Configuration and data of the run, and why there are none."""
-    if not (folder / "config.json").is_file():
-        return None, None, (f"{folder} is not the folder of a run, whose data would be known",)
+    folder = where if where.is_dir() else where.parent
+    if (where.is_file() and where.name != NAME) or not (folder / "config.json").is_file():
+        return None, None, (f"{where} is not a run, or the student of one, whose data would be known",)
     config = None
     try:
         config = from_plain(read_json(folder / "config.json", dict[str, Any]))
         if config.method in BASELINES:
             raise wrong(f"it is of {config.method}, which keeps no network")
-        own = [name for name in config.metrics if is_reference(name)]
+        named = (
+            config.method,
+            config.teacher,
+            config.discriminator,
+            config.probe,
+            *map(bare, config.metrics),
+        )
+        own = [name for name in named if is_reference(name)]
         if own and not trust:
-            raise wrong(f"it has metrics of one's own, such as {own[0]}: --trust imports them")
+            return (
+                None,
+                None,
+                (f"{folder} names {own[0]}, of one's own: --trust imports it, and then its data are known",),
+            )
         task = task_of(config, data_dir)
     except UsageError as error:
         return config, None, (f"the data of the run are not at hand ({error})",)
@@ -166,8 +179,8 @@ def _history(folder: Path, config: Config, task: Task | None, student: Student) 
     taught = {
         name.removeprefix("teacher/"): value for name, value in metrics.items() if name.startswith("teacher/")
     }
-    control = _outcome(_control(folder, config))
-    beside = {} if control is None else control.metrics
+    control = None if outcome is None else control_of(Finished(folder, config, outcome))
+    beside = {} if control is None else control.outcome.metrics
     found = _plain_metrics(own) if task is None else _intervals(task, student)
     return History(
         data=config.data.title,
@@ -193,47 +206,11 @@ def _outcome(folder: Path | None) -> Outcome | None:
     return read_json(folder / "result.json", Outcome)
 
 
-def _control(folder: Path, config: Config) -> Path | None:
-    """The folder beside this one of the same student, trained alone from the same seed."""
-    if config.method == "supervised":
-        return None
-    same = ("data", "seed", "student", "augment", "training")
-    for other, _ in zip(
-        sorted(folder.resolve().parent.glob("supervised-*/config.json")), range(_MOST_RUNS), strict=False
-    ):
-        try:
-            found = from_plain(read_json(other, dict[str, Any]))
-        except UsageError:
-            continue  # of another version, or damaged
-        if found.method == "supervised" and all(
-            getattr(found, name) == getattr(config, name) for name in same
-        ):
-            return other.parent
-    return None
-
-
 def _intervals(task: Task, student: Student) -> list[Measured]:
-    """Metrics on test data with 95 % intervals over examples: Wilson's of shares of right ones, else by bootstrap."""
-    from scipy.stats import binomtest
-
-    logits, targets = logits_of(student.module, task.test), task.test.targets
-    metrics = task.measured_from(logits, targets)
-    draw, drawn = np.random.default_rng(0), []
-    for _ in range(_RESAMPLES):
-        rows = torch.from_numpy(draw.integers(0, len(targets), len(targets)))
-        try:
-            drawn.append(task.measured_from(logits[rows], targets[rows]))
-        except UsageError:
-            continue  # examples that lack a class, of which a metric is not defined
-    found = []
-    for name, value in metrics.items():
-        ends = (
-            [float(end) for end in np.percentile([each[name] for each in drawn], (2.5, 97.5))]
-            if drawn
-            else []
-        )
-        if name == "accuracy":
-            right = int(is_right(logits, targets).sum())
-            ends = [100 * end for end in binomtest(right, len(targets)).proportion_ci(method="wilson")]
-        found.append(Measured(name, value, (ends[0], ends[1]) if ends else None))
-    return found
+    """Metrics on test data with 95 % intervals over examples, as `kdgan report` has them."""
+    logits = {"student": logits_of(student.module, task.test)}
+    found = over_examples(task.measured_from, logits, task.test.targets)[("student",)]
+    return [
+        Measured(name, each.value, None if each.low is None or each.high is None else (each.low, each.high))
+        for name, each in found.items()
+    ]

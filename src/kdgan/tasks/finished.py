@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,23 +113,25 @@ def control_of(run: Finished) -> Finished | None:
     if run.config.method == CONTROL:
         return None
     usual = hyperparameters(CONTROL)
-    for folder in sorted(run.folder.resolve().parent.glob(f"{CONTROL}-seed{run.config.seed}-*"))[:MOST_RUNS]:
+    beside = sorted(run.folder.resolve().parent.glob("*/config.json"))[:MOST_RUNS]
+    for folder in (path.parent for path in beside):
         try:
             other = read_run(folder)
         except UsageError:
-            continue  # of another version, unfinished or damaged
-        plain = other.config.plain()
-        if plain["hyper"] == usual and _shared(other.config) == _shared(run.config):
+            continue  # of another version, unfinished, damaged, or no run of a network
+        if other.config.method != CONTROL or _shared(other.config) != _shared(run.config):
+            continue
+        if other.config.plain()["hyper"] == usual:
             return other
     return None
 
 
 def _shared(config: Config) -> dict[str, Any]:
     """What a run and its control have in common: all that a student depends on, and that no method has to itself."""
-    plain = config.plain()
-    wanted = {name: plain[name] for name in ("data", "seed", "student", "augment")}
     own = (*OWN_SETTINGS, "pretraining_lr")
-    return wanted | {name: value for name, value in plain["training"].items() if name not in own}
+    training = {name: value for name, value in asdict(config.training).items() if name not in own}
+    wanted = ("data", "seed", "student", "augment")
+    return {**{name: getattr(config, name) for name in wanted}, **training}
 
 
 def teacher_of(run: Finished, task: Task, *, trust: bool = False) -> tuple[nn.Module | None, str]:

@@ -81,6 +81,15 @@ def load(path: Path, kind: type[Stored], remedy: str = "delete it to start anew"
         raise wrong(f"{wrong_file} ({error})") from error
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file looks like one that `save` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _TREE in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def check_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Checks that weights and buffers fit a module, before they are put into it.
 

@@ -41,7 +41,7 @@ def read_image(path: Path | bytes, size: int, *, most_pixels: int = MOST_PIXELS)
         whole = upright(image)
         side = min(whole.size)
         left, top = (whole.width - side) / 2, (whole.height - side) / 2
-        whole = in_eight_bits(whole)
+        whole = in_eight_bits(whole, str(path))
         whole = whole.convert("RGBA" if whole.has_transparency_data else "RGB")
         square = whole.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
         if square.mode == "RGBA":
