@@ -55,7 +55,7 @@ def test_what_is_wrong_is_one_line() -> None:
         ("compare --data-dir", "--data-dir"),
         (
             "nope",
-            "choose from compare, train, evaluate, predict, export, shrink, serve, tune, reproduce, tags",
+            "choose from compare, train, evaluate, predict, report, export, shrink, serve, tune, reproduce, tags",
         ),
         ("", "compare"),
         ("tags recomend", "choose from prepare, features, compare"),

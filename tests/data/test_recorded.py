@@ -145,7 +145,9 @@ def test_rows_of_train_come_before_those_of_unlabelled(form: str, other: str) ->
         assert batch.teacher_logits is not None
         assert torch.equal(batch.teacher_logits, logits[batch.tensor.flatten().floor().long()])
     for count in (COUNT + 6, COUNT + 8):
-        with refused(f"the teacher's logits are of {count - COUNT} examples, but unlabelled has 7"):
+        with refused(
+            f"the teacher's logits are of {count} examples, but train and unlabelled have {COUNT + 7}"
+        ):
             training_data(FORMS[form], unlabelled, recorded=count)
 
 

@@ -573,5 +573,5 @@ def test_a_term_of_the_same_name() -> None:
 
 def test_steps_outside_of_an_update() -> None:
     method = with_features("distn", all_players())
-    with refused("features are seen in Method.update alone"):
+    with refused("features are seen in Method.update and Method.losses"):
         method.step(batch(), 0.0)
