@@ -2,10 +2,10 @@
 
     python benchmarks/onnx_latency.py
 
-Both take raw inputs and give probabilities; they are called in turns of 25 calls, so that a busy machine slows both and
-each finds its weights in the cache. Weights are
-those of fresh networks, which changes nothing of the time. The teacher of tags reads text, has no ONNX file, and is
-measured in PyTorch alone. Bar: the student in ONNX Runtime takes at most half of PyTorch eager's time.
+Both take raw inputs and give probabilities; they are called in turns of 25 calls, so that a busy machine slows both
+and each finds its weights in the cache. Weights are those of fresh networks, which changes nothing of the time. The
+teacher of tags reads text, has no ONNX file, and is measured in PyTorch alone. Bar: the student in ONNX Runtime takes
+at most half of PyTorch eager's time.
 """
 
 import argparse

@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("methods",),
     ("nets", "losses", "data"),
-    ("references", "files", "stored", "interrupt"),
+    ("references", "files", "stored", "interrupt", "extras"),
     ("errors",),
 )
 """From the top down; rooms of one floor know nothing of each other."""

@@ -107,7 +107,7 @@ def test_without_its_package_one_is_refused(
     monkeypatch.chdir(tmp_path)
     for name in needs:
         monkeypatch.setitem(__import__("sys").modules, name, None)
-    with refused("is not installed: pip install 'kdgan["):
+    with refused("needs", "pip install 'kdgan["):
         made()
     assert not list(tmp_path.iterdir())
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from kdgan.data.forms import Form, as_form, one_tensor
 from kdgan.errors import RunError, wrong
+from kdgan.extras import needed
 from kdgan.files import make_folder, replacing
 from kdgan.ship import onnx_file
-from kdgan.ship.extras import needed
 from kdgan.ship.quantize import quantized
 from kdgan.ship.raw import RawForm, RawInput, on_cpu
 from kdgan.ship.student import Student

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgan.errors import wrong
-from kdgan.ship.extras import needed
+from kdgan.extras import needed
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 

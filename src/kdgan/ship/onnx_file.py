@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kdgan.errors import failed, wrong
-from kdgan.ship.extras import needed
+from kdgan.extras import needed
 from kdgan.ship.raw import ABSENT, Arrays, RawForm
 from kdgan.ship.raw_student import RawStudent
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from kdgan.errors import wrong
-from kdgan.ship.extras import needed
+from kdgan.extras import needed
 from kdgan.ship.forms import form_of
 from kdgan.ship.raw import Arrays
 

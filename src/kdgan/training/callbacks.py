@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kdgan.errors import KdganError, UsageError, failed, wrong
+from kdgan.errors import KdganError, failed, wrong
+from kdgan.extras import needed
 from kdgan.training.loop import BOOKKEEPING
 
 
@@ -112,7 +113,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        _needed("tensorboard")
+        needed("tensorboard", "tensorboard", "TensorBoard")
         # torch's writer, which is made without a word of tensorflow where that is not installed.
         self._writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter
         self.folder = Path(folder)
@@ -149,7 +150,7 @@ class MLflow:
     def __init__(
         self, experiment: str = "kdgan", *, uri: str | None = None, tags: Mapping[str, str] | None = None
     ) -> None:
-        client = _needed("mlflow").MlflowClient
+        client = needed("mlflow", "mlflow", "MLflow").MlflowClient
         try:
             # A client of its own: the caller's active run and tracking store stay as they are.
             self._client: Any = client(tracking_uri=uri)
@@ -192,7 +193,7 @@ class WandB:
     """
 
     def __init__(self, project: str = "kdgan", **settings: Any) -> None:
-        self._init: Any = _needed("wandb").init
+        self._init: Any = needed("wandb", "wandb", "WandB").init
         self.project, self.settings = project, settings
         self._runs: dict[str, Any] = {}
 
@@ -211,15 +212,3 @@ class WandB:
         self._runs[role].log(evaluation.numbers(), step=evaluation.step)
         if evaluation.last:
             self._runs.pop(role).finish()
-
-
-def _needed(package: str) -> Any:
-    """The package of an extra.
-
-    Raises:
-        UsageError: if it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UsageError(f"{package} is not installed: pip install 'kdgan[{package}]'") from error
