@@ -7,9 +7,10 @@ the others there are features and tags without labels. A photo with m concepts i
 each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP, the ranking of the concepts of each
 photo) and `concept_map` (the ranking of photos, mean over concepts).
 
-The settings are those of the best student of the sigmoids on validation photos of seeds 100 to 102 (`--validation
---first-seed 100 --seeds 3`), among two learning rates, two weight decays, noise or none, l2 and KL, and runs of 600 to
-2,000 updates. The control would like others: `--noise 1 --weight-decay 1 --lr 1e-3 --steps 2000` are its best.
+The settings are those of the best student of the sigmoids (results/several_labels_looks.json) on validation photos of
+seeds 100 to 102 (`--validation --first-seed 100 --seeds 3`), among two learning rates, two weight decays, noise or
+none, l2 and KL, and runs of 600 to 2,000 updates. The control would like others: `--noise 1 --weight-decay 1 --lr
+1e-3 --steps 2000` are its best.
 """
 
 import argparse
