@@ -14,6 +14,7 @@ from kdgan.experiments.shrinking import Goal, widths_of
 from support import refused
 
 DIGITS = ["shrink", "--data", "digits", "--student", "mlp-16", "--seeds", 1, "--steps", 9, "--workers", 1]
+ONE_FORM = [*DIGITS, "--also", "none"]
 
 
 def test_widths_fall_by_a_constant_ratio_and_depth_stays() -> None:
@@ -55,7 +56,7 @@ def test_the_smallest_that_holds(
 
     monkeypatch.setattr(shrinking._Race, "round", reached)
     given = [part for name, value in options.items() for part in (f"--{name}", value)]
-    code, printed, errors = typed(*DIGITS, *given, "--out", tmp_path / "out")
+    code, printed, errors = typed(*ONE_FORM, *given, "--out", tmp_path / "out")
     found = json.loads((tmp_path / "out" / "shrunk.json").read_text(encoding="utf-8"))
     if chosen is None:
         assert code == 2
@@ -72,13 +73,46 @@ def test_the_smallest_that_holds(
         assert len(asked) == len({*asked}) <= 5
 
 
+@pytest.mark.parametrize(
+    ("least", "chosen"), [(90, "lenet-4-8-32"), (97, "lenet-6-11-45"), (60, "lenet-2-4-16"), (99.5, None)]
+)
+def test_what_is_smaller_still_in_the_form_of_the_teacher(
+    typed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: float, chosen: str | None
+) -> None:
+    asked: list[str] = []
+    curve = {
+        "lenet-8-16-64": 99.0,
+        "lenet-6-11-45": 98.0,
+        "lenet-4-8-32": 96.0,
+        "lenet-3-6-23": 80.0,
+        "lenet-2-4-16": 70.0,
+    }
+
+    def reached(self: Any, networks: Sequence[str], steps: int) -> dict[str, float]:
+        asked.extend(networks)
+        return {
+            network: curve.get(network, 95.0 if network == "mlp-400-400" else 50.0) for network in networks
+        }
+
+    monkeypatch.setattr(shrinking._Race, "round", reached)
+    others = ["--student", "mlp-400-400", "--also", "lenet-8-16-64", "--least", least]
+    code, _, _ = typed(*DIGITS, *others, "--out", tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "shrunk.json").read_text(encoding="utf-8"))
+    assert code == (2 if chosen is None else 0)
+    assert (found["chosen"] or {"network": None})["network"] == chosen
+    assert found["examples"] > 0
+    sizes = [each["parameters"] for each in found["candidates"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(asked) == len({*asked})
+
+
 def test_it_goes_on_where_it_was_stopped_and_is_the_same(typed: Command, tmp_path: Path) -> None:
-    command = [*DIGITS, "--within", 30, "--out", tmp_path / "out"]
+    command = [*ONE_FORM, "--within", 30, "--out", tmp_path / "out"]
     code, printed, _ = typed(*command)
     assert code == 0
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").glob("*/result.json")}
     student = (tmp_path / "out" / "student.safetensors").read_bytes()
-    assert typed(*command)[1].splitlines()[-2:] == printed.splitlines()[-2:]
+    assert typed(*command)[1].splitlines()[-1] == printed.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
     assert (tmp_path / "out" / "student.safetensors").read_bytes() == student
     seeds = {json.loads((path.parent / "config.json").read_text())["seed"] for path in runs}
@@ -99,7 +133,19 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
         tmp_path / "run",
     ]
     assert typed(*train)[0] == 0
-    shrink = ["shrink", "--run", tmp_path / "run", "--seeds", 1, "--workers", 1, "--within", 90]
+    shrink = [
+        "shrink",
+        "--run",
+        tmp_path / "run",
+        "--seeds",
+        1,
+        "--workers",
+        1,
+        "--within",
+        90,
+        "--also",
+        "none",
+    ]
     code, printed, _ = typed(*shrink, "--out", tmp_path / "out")
     assert code == 0
     assert "mlp-2: " in printed
@@ -116,6 +162,8 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
         (["--parameters", 3], ("within the bounds", "mlp-2")),
         (["--within", -1], ("within", "-1")),
         (["--seeds", 0], ("--seeds",)),
+        (["--also", "resnet"], ("resnet", "no widths")),
+        (["--also", "transformer-4"], ("transformer-4",)),
         (["--student", "nowhere:made"], ("nowhere",)),
         (["--method", "nosuch"], ("nosuch",)),
         (["--labels", 1437], ("validate",)),
@@ -123,7 +171,7 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
     ],
 )
 def test_wrong_calls(typed: Command, tmp_path: Path, options: list[Any], parts: tuple[str, ...]) -> None:
-    assert refuses(typed, *DIGITS, *options, "--out", tmp_path / "out", parts=parts)
+    assert refuses(typed, *ONE_FORM, *options, "--out", tmp_path / "out", parts=parts)
 
 
 def test_goals() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kdgan.cli.options import MOST_SEEDS, ClassesOptions, Count, File, Number, Settings, TrainingOptions
+from kdgan.cli.options import MOST_SEEDS, ClassesOptions, Count, File, Name, Number, Settings, TrainingOptions
 from kdgan.cli.parsing import settings_of
 from kdgan.errors import UsageError
 
@@ -34,6 +34,9 @@ class Shrink:
     """Folder of a run: its data, teacher, method and settings, in place of those above. Its student is the widest."""
     method: str = "mimic"
     """Method that trains all students."""
+    also: Name = None
+    """Network of another form whose widths are tried, too, such as lenet-20-50-500; none tries no other. Default: the
+    teacher's, where it has widths and a student can be of its form."""
     set: Settings = ()
     """Hyperparameters of the method as NAME=VALUE."""
     within: Number = None
@@ -63,7 +66,16 @@ class Shrink:
         execution = self.training.execution(self.data.data_dir, self.workers)
         base, method = self._base(execution)
         terminal = console()
-        found = shrink(base, method, goal, execution, self.out, seeds=self.seeds, console=terminal)
+        found = shrink(
+            base,
+            method,
+            goal,
+            execution,
+            self.out,
+            seeds=self.seeds,
+            console=terminal,
+            also=self._other_form(base),
+        )
         terminal.print(found.terminal())
         form = form_of(found.metric)
         if found.chosen is None:
@@ -72,9 +84,20 @@ class Shrink:
         widest = found.candidates[0]
         print(  # noqa: T201
             f"{found.chosen.network}: {found.chosen.parameters:,} of {widest.parameters:,} parameters, "
+            f"{found.chosen.milliseconds:.3f} ms in place of {widest.milliseconds:.3f}, "
             f"{found.metric} {form.with_unit(found.test[found.metric])} on test data\n"
             f"student: {self.out / 'student.safetensors'}"
         )
+
+    def _other_form(self, base: Config) -> str | None:
+        """The network whose widths are tried beside the student's."""
+        from kdgan.experiments.shrinking import has_widths
+
+        if self.also is not None:
+            return None if self.also == "none" else self.also
+        if base.data.kind != "classes" or not has_widths(base.teacher):
+            return None
+        return None if base.teacher.partition("-")[0] == base.student.partition("-")[0] else base.teacher
 
     def _goal(self) -> Goal:
         from kdgan.experiments.shrinking import Goal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -24,7 +24,7 @@ from kdgan.ship.student import NAME
 from kdgan.tasks.config import Config
 from kdgan.tasks.metrics import less_is_better
 from kdgan.tasks.presets import FIRST_SEED
-from kdgan.tasks.run import Outcome, run_of, task_of
+from kdgan.tasks.run import Outcome, count_parameters, run_of, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder
 from kdgan.training.execution import Execution
@@ -76,15 +76,21 @@ Decision: TypeAlias = "tuple[Candidate | None, float | None, list[tuple[int, Map
 """Who is chosen, what had to hold, and by length of runs what each student has reached."""
 
 
+def has_widths(network: str) -> bool:
+    """Whether the name of a network says how wide it is."""
+    numbers = network.split("-")[1:]
+    return ":" not in network and bool(numbers) and all(number.isdigit() for number in numbers)
+
+
 def widths_of(network: str) -> list[str]:
     """The network and narrower ones of its form, each 1/√2 as wide as the one before; the depth stays.
 
     Raises:
         UsageError: for a network of one's own, whose name does not say how wide it is.
     """
-    form, *numbers = network.split("-")
-    if ":" in network or not numbers or not all(number.isdigit() for number in numbers):
+    if not has_widths(network):
         raise wrong(f"{network} has no widths in its name, as mlp-800-800 and lenet-20-50-500 have")
+    form, *numbers = network.split("-")
     depth = numbers[:1] if form == "resnet" else []
     widths = [int(number) for number in numbers[len(depth) :]] or [16]
     found = []
@@ -105,14 +111,16 @@ def shrink(
     *,
     seeds: int,
     console: Console,
+    also: str | None = None,
 ) -> Shrunk:
     """Finds the smallest of students of `base.student`'s form and all widths below, and trains it.
 
     Where an accuracy must hold, the range between the narrowest that held and the widest that did not is halved, in
-    runs of full length: short ones rank wide students first, as these learn faster. Where size or time is bounded the
-    best within is found by successive halving (Jamieson & Talwalkar, 2016): all that fit take part in a round of a
-    ninth of the updates, half of them in one of a third, half of these in one of all. It is decided by validation data
-    of seeds from 100; the student that is returned is trained from seed 0, and test data are looked at for it alone.
+    runs of full length: short ones rank wide students first, as these learn faster. What is smaller than that of
+    another form is then searched likewise. Where size or time is bounded the best within is found by successive halving
+    (Jamieson & Talwalkar, 2016): all that fit take part in a round of a ninth of the updates, half of them in one of a
+    third, half of these in one of all. It is decided by validation data of seeds from 100; the student that is returned
+    is trained from seed 0, and test data are looked at for it alone.
 
     Args:
         base: the configuration; its student is the widest.
@@ -122,6 +130,8 @@ def shrink(
         out: of the race: a second call goes on where the first was stopped.
         seeds: of each student in each round.
         console: where progress goes.
+        also: a network of another form, whose widths below the student's size are tried, too; a convolutional student
+            may need a twentieth of the numbers of one of full layers, though not of its time.
 
     Raises:
         UsageError: if no width fits the bounds, or the data leave nothing to validate on.
@@ -130,21 +140,21 @@ def shrink(
     race = _Race(base, method, range(FIRST_SEED, FIRST_SEED + seeds), execution, out, console)
     if goal.within is None and goal.least is None and not goal.is_bound and form_of(race.metric).unit != "%":
         raise wrong(f"{race.metric} is not in per cent: say what must hold, by --within or --least")
-    everyone = race.candidates()
+    everyone = race.candidates([base.student, *([] if also is None else [also])])
     fit = [each for each in everyone if _fits(each, goal)]
     if not fit:
         raise wrong(
-            f"no student of the form of {base.student} is within the bounds: the narrowest, {everyone[-1].network}, "
+            f"no student of the form of {base.student} is within the bounds: the smallest, {everyone[-1].network}, "
             f"has {everyone[-1].parameters:,} parameters and takes {everyone[-1].milliseconds:.3f} ms"
         )
-    bind_folder(out, "shrink.json", {**base.shared(), "method": method.plain(), "seeds": seeds})
+    bind_folder(out, "shrink.json", {**base.shared(), "method": method.plain(), "seeds": seeds, "also": also})
     make_folder(out)
     for note in notes_of(base, execution.data_dir):
         console.print(f"{base.data.title}: {note}", markup=False, highlight=False)
     chosen, bound, rounds = race.bounded(fit) if goal.is_bound else race.bisected(fit, goal)
     (out / NAME).unlink(missing_ok=True)  # of another goal
     test = {} if chosen is None else race.trained(chosen)
-    shrunk = Shrunk(race.metric, chosen, bound, everyone, rounds, test)
+    shrunk = Shrunk(race.metric, chosen, bound, everyone, rounds, test, len(race.task.validation))
     shrunk.write(out)
     return shrunk
 
@@ -178,15 +188,17 @@ class _Race:
         (config,) = Comparison(self.base, {network: self._variant(network, steps)}, [seed]).runs().values()
         return config
 
-    def candidates(self) -> list[Candidate]:
-        """Students of all widths, the widest first."""
-        found = []
-        for network in widths_of(self.base.student):
+    def candidates(self, networks: Sequence[str]) -> list[Candidate]:
+        """Students of all widths of these forms, the largest first; of the others what is smaller than the first."""
+        found: list[Candidate] = []
+        for network in dict.fromkeys(name for given in networks for name in widths_of(given)):
             with torch.random.fork_rng(devices=[]):
                 module = self.task.build(network, "student")
+            if found and count_parameters(module) >= found[0].parameters:
+                continue
             whole = cost(module, self.task.validation[:64].standardised())
             found.append(Candidate(network, whole.parameters, whole.milliseconds))
-        return found
+        return sorted(found, key=lambda each: -each.parameters)
 
     def round(self, networks: Sequence[str], steps: int) -> dict[str, float]:
         """What students of these widths reach on validation data after so many updates: means over seeds."""
@@ -203,26 +215,31 @@ class _Race:
         return {network: math.fsum(each) / len(each) for network, each in values.items()}
 
     def bisected(self, candidates: Sequence[Candidate], goal: Goal) -> Decision:
-        """The smallest that holds."""
-        steps, first = self.base.training.steps, candidates[0].network
-        found = self.round([first], steps)
+        """The smallest that holds: first of the widest's form, then of those of another that are smaller still."""
+        steps, widest = self.base.training.steps, candidates[0]
+        found = self.round([widest.network], steps)
         within = WITHIN if goal.within is None else goal.within
-        bound = found[first] + within if self.lowest else found[first] - within
+        bound = found[widest.network]
+        bound = bound + within if self.lowest else bound - within
         if goal.least is not None:
             bound = goal.least
-        holds, fails = -1, len(candidates)
-        place = 0
-        while fails - holds > 1:
-            network = candidates[place].network
-            if network not in found:
-                found |= self.round([network], steps)
-            value = found[network]
-            good = value <= bound if self.lowest else value >= bound
-            if not good and place == 0:
-                break
-            holds, fails = (place, fails) if good else (holds, place)
-            place = (holds + fails) // 2
-        return (None if holds < 0 else candidates[holds]), bound, [(steps, found)]
+
+        def holds(candidate: Candidate) -> bool:
+            if candidate.network not in found:
+                found.update(self.round([candidate.network], steps))
+            value = found[candidate.network]
+            return value <= bound if self.lowest else value >= bound
+
+        form = _form(widest.network)
+        chosen = None
+        if holds(widest):
+            chosen = _smallest(
+                widest, [each for each in candidates[1:] if _form(each.network) == form], holds
+            )
+        smaller = [each for each in candidates if _form(each.network) != form]
+        if chosen is not None:
+            smaller = [each for each in smaller if each.parameters < chosen.parameters]
+        return _smallest(chosen, smaller, holds), bound, [(steps, found)]
 
     def bounded(self, candidates: Sequence[Candidate]) -> Decision:
         """The best."""
@@ -260,3 +277,18 @@ def _fits(candidate: Candidate, goal: Goal) -> bool:
     return (most is None or candidate.parameters <= most) and (
         longest is None or candidate.milliseconds <= longest
     )
+
+
+def _form(network: str) -> str:
+    return network.partition("-")[0]
+
+
+def _smallest(
+    chosen: Candidate | None, smaller: Sequence[Candidate], holds: Callable[[Candidate], bool]
+) -> Candidate | None:
+    """The last of smaller and smaller students that holds, by halving the range; the given one if none does."""
+    good, bad = -1, len(smaller)
+    while bad - good > 1:
+        place = (good + bad) // 2
+        good, bad = (place, bad) if holds(smaller[place]) else (good, place)
+    return chosen if good < 0 else smaller[good]

@@ -40,6 +40,7 @@ class Shrunk:
         candidates: all that took part, the widest first.
         rounds: updates of each round, and what students reached on validation data, by network: means over seeds.
         test: metrics of the chosen one on test data.
+        examples: of validation, by which it is decided.
     """
 
     metric: str
@@ -48,11 +49,15 @@ class Shrunk:
     candidates: Sequence[Candidate]
     rounds: Sequence[tuple[int, Mapping[str, float]]]
     test: Mapping[str, float]
+    examples: int
 
     def terminal(self) -> Table:
         """The frontier: a row for each student."""
         form = form_of(self.metric)
-        found = Table(title=f"{self.metric} on validation data by size of the student", title_justify="left")
+        found = Table(
+            title=f"{self.metric} on {self.examples:,} validation examples by size of the student",
+            title_justify="left",
+        )
         for header in (
             "student",
             "parameters",
@@ -108,6 +113,7 @@ class Shrunk:
                 "candidates": [asdict(each) for each in self.candidates],
                 "rounds": [{"steps": steps, "validation": dict(found)} for steps, found in self.rounds],
                 "test": dict(self.test),
+                "examples": self.examples,
             },
         )
         with replacing(out / "frontier.png") as temporary:
