@@ -43,6 +43,9 @@ class Batch:
         recorded: the logits are all that there is of a teacher, and stand for these examples in any view.
         scale: brings `inputs` to what networks take, where they are kept as they were read; None where they are that.
         places: of the examples among all that were read, whole numbers `(B,)`, while they are needed, else None.
+        pseudo_labels: of examples without a label what a teacher that learns takes them for, weights or bits of labels
+            `(B, K)`, where somebody has found that; else None.
+        confidence: how much each of those counts, in [0, 1], `(B,)`; 0 for an example that has none.
         labelled: which examples have a label, bool `(B,)`; None where all have. Always found from the targets.
 
     Raises:
@@ -57,6 +60,8 @@ class Batch:
     scale: Scaling | None = field(default=None, kw_only=True)
     recorded: bool = field(default=False, kw_only=True)
     places: Tensor | None = field(default=None, kw_only=True)
+    pseudo_labels: Tensor | None = field(default=None, kw_only=True)
+    confidence: Tensor | None = field(default=None, kw_only=True)
     labelled: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +80,7 @@ class Batch:
             if part is not None and part.ndim == 0:
                 raise UsageError(f"{name} are a single number: each row is an example")
         self._set("targets", _plain_targets(self.targets))
-        for name in ("targets", "privileged", "teacher_logits", "places"):
+        for name in ("targets", "privileged", "teacher_logits", "places", "pseudo_labels", "confidence"):
             part = getattr(self, name)
             count = None if part is None else length(part)
             if count not in (None, len(self)):
@@ -158,15 +163,18 @@ class Batch:
     def _map(self, change: Callable[[Any], Any]) -> Batch:
         """All parts changed alike, with nothing to be checked again."""
         inputs = change(self.inputs)
-        logits, labelled, places = self.teacher_logits, self.labelled, self.places
+        logits = self.teacher_logits
+        optional = {
+            name: change(part)
+            for name in ("teacher_logits", "labelled", "places", "pseudo_labels", "confidence")
+            if (part := getattr(self, name)) is not None
+        }
         return self._with(
             inputs=inputs,
             targets=change(self.targets),
             privileged=None if self.privileged is None else change(self.privileged),
-            teacher_logits=None if logits is None else change(logits),
             teacher_saw=None if logits is None else inputs,
-            labelled=None if labelled is None else change(labelled),
-            places=None if places is None else change(places),
+            **optional,
         )
 
     def _with(self, **changes: Any) -> Batch:

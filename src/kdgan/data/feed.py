@@ -60,6 +60,36 @@ class TensorFeed:
         return self._passes[number]
 
 
+def later(make: Callable[[], Feed]) -> Feed:
+    """A feed that is made when it is first asked for a batch."""
+    made: list[Feed] = []
+
+    def feed(step: int) -> Batch:
+        if not made:
+            made.append(make())
+        return made[0](step)
+
+    return feed
+
+
+class Views:
+    """Another view of each batch, which depends on the seed and the step alone.
+
+    Args:
+        augment: makes views of inputs; None leaves them.
+        device: of the batches.
+        seed: of all views.
+    """
+
+    def __init__(self, augment: Augmentation | None, device: torch.device, seed: int) -> None:
+        self.augment, self.seed = augment, seed
+        self._generator = torch.Generator(device)
+
+    def __call__(self, batch: Batch, step: int) -> Batch:
+        """The view of that step."""
+        return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
+
+
 def augmented(batch: Batch, augment: Augmentation | None, generator: torch.Generator, seed: int) -> Batch:
     """The batch in other views, drawn from the seed alone; each piece by itself where inputs lie in pieces."""
     if augment is None:

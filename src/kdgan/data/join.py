@@ -41,7 +41,22 @@ def join(batches: Sequence[Batch]) -> Batch:
         recorded=complete and all(batch.recorded for batch in batches),
         labelled=marks,
         places=torch.cat(places) if len(places) == len(batches) else None,
+        **_pseudo_labels(batches),
     )
+
+
+def _pseudo_labels(batches: Sequence[Batch]) -> dict[str, Tensor | None]:
+    """Pseudo-labels of all, those that have none with a confidence of 0."""
+    like = next((batch.pseudo_labels for batch in batches if batch.pseudo_labels is not None), None)
+    if like is None:
+        return {"pseudo_labels": None, "confidence": None}
+    labels, confidence = [], []
+    for batch in batches:
+        count = len(batch)
+        found, sure = batch.pseudo_labels, batch.confidence
+        labels.append(like.new_zeros(count, like.shape[1]) if found is None else found)
+        confidence.append(like.new_zeros(count) if sure is None else sure)
+    return {"pseudo_labels": torch.cat(labels), "confidence": torch.cat(confidence)}
 
 
 def _marks(batch: Batch) -> Tensor:

@@ -183,7 +183,10 @@ class OwnPlan(OwnPlanned):
 
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on."""
-        return {**self.shared, "seed": self.seed, **self.training.pretraining(role, find(self.method))}
+        kind = find(self.method)
+        # Whether there are examples without labels, `shared` says.
+        training = self.training.pretraining(role, kind, unlabelled=kind.uses_unlabelled)
+        return {**self.shared, "seed": self.seed, **training}
 
     def run(self, execution: Execution) -> OwnRun:
         """The run."""

@@ -20,6 +20,7 @@ from kdgan.methods.codis import Codis as Codis
 from kdgan.methods.codis import Codis3 as Codis3
 from kdgan.methods.distn import Distn as Distn
 from kdgan.methods.features import Features as Features
+from kdgan.methods.fixmatch import FixMatch as FixMatch
 from kdgan.methods.kdgan import KDGAN as KDGAN
 from kdgan.methods.mimic import Mimic as Mimic
 from kdgan.methods.mimic import Noisy as Noisy

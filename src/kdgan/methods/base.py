@@ -235,6 +235,24 @@ class Method:
         own = None if not smoothing or self.family.loss is not None else smoothing
         return self.family.supervised(logits, batch.targets, labelled=batch.labelled, smoothing=own)
 
+    def pseudo_labelled(self, logits: Tensor, batch: Batch) -> Terms:
+        """What a teacher that learns goes on learning of examples without labels: the cross entropy with their
+        pseudo-labels, as much as each is sure.
+
+        A teacher that was improved on them and then learned from labels alone would forget it.
+
+        Args:
+            logits: of T, `(B, K)`; receive gradient.
+            batch: with pseudo-labels, or without: then there is no such term.
+
+        Returns:
+            One term, of mean 0 to all labelled examples, or none.
+        """
+        if batch.pseudo_labels is None or batch.confidence is None or batch.labelled is None:
+            return {}
+        values = type(self.family)().supervised(logits, batch.pseudo_labels, labelled=~batch.labelled)
+        return {"pseudo_label": (1.0, values * batch.confidence)}
+
     def step(self, batch: Batch, progress: float) -> Losses:
         """One step of every player that learns, on the batch as it is: here of C alone, down `student_loss`."""
         return self.student.learn(self.loss_of("student", batch, progress), progress)

@@ -80,7 +80,7 @@ class Codis(Method):
             if role == "student":
                 losses |= player.learn(self.student_loss(logits[role], batch, others, progress), progress)
             else:
-                terms = self._follow(logits[role], batch, list(others.values()), self.gamma)
+                terms = self._teaching(logits[role], batch, list(others.values()))
                 losses |= {f"{role}_{name}": mean for name, mean in player.learn(terms, progress).items()}
         return losses
 
@@ -88,12 +88,18 @@ class Codis(Method):
         """The labels, and the other networks, as they are now."""
         with torch.no_grad():
             others = [player(batch) for other, player in self.players.items() if other != role]
-        weight = self.beta if role == "student" else self.gamma
-        return self._follow(self.players[role](batch), batch, others, weight)
+        mine = self.players[role](batch)
+        if role == "student":
+            return self._follow(mine, batch, others, self.beta)
+        return self._teaching(mine, batch, others)
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The labels, and the other networks."""
         return self._follow(logits, batch, list(signals.values()), self.beta)
+
+    def _teaching(self, mine: Tensor, batch: Batch, others: Sequence[Tensor]) -> Terms:
+        """The loss of a teacher."""
+        return {**self._follow(mine, batch, others, self.gamma), **self.pseudo_labelled(mine, batch)}
 
     def _follow(self, mine: Tensor, batch: Batch, others: Sequence[Tensor], weight: float) -> Terms:
         """The loss of a network that learns from the labels and follows the others, by their mean distance."""

@@ -158,7 +158,8 @@ class KDGAN(Method):
 
     def _teaching(self, t: Tensor, c: Tensor, g: Tensor | None, batch: Batch, progress: float) -> Terms:
         """The loss of T."""
-        return self._terms(t, batch, c, g, progress, game=1 - self.alpha, follow=self.gamma)
+        terms = self._terms(t, batch, c, g, progress, game=1 - self.alpha, follow=self.gamma)
+        return {**terms, **self.pseudo_labelled(t, batch)}
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """α·E_{y~p_c}[log(1 − p_d(x, y))], β·L_DS^c, and the label."""

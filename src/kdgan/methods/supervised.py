@@ -47,7 +47,9 @@ class Supervised(Method):
 
     def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
         """The loss of the network, whatever its role."""
-        return self.student_loss(self.players[role](batch), batch, {}, progress)
+        logits = self.players[role](batch)
+        terms = self.student_loss(logits, batch, {}, progress)
+        return terms if role == "student" else {**terms, **self.pseudo_labelled(logits, batch)}
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """The cross entropy."""

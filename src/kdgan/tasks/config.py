@@ -246,7 +246,9 @@ class Config:
         wanted = ("data", "seed", "augment", *(("metrics",) if role == "student" else ()))
         values = {name: value for name, value in self.plain().items() if name in wanted}
         own = code([self.network(role), *(map(bare, self.metrics) if role == "student" else ())])
-        training = self.training.pretraining(role, find(self.method))
+        kind = find(self.method)
+        has_others = self.data.unlabelled is not None and kind.uses_unlabelled
+        training = self.training.pretraining(role, kind, unlabelled=has_others)
         return {**values, "network": self.network(role), **training, **own}
 
 

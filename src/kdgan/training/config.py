@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from kdgan.errors import UsageError, wrong
 from kdgan.files import locked, make_folder, unusable, write_json
@@ -21,6 +21,7 @@ from kdgan.methods.base import check_range
 from kdgan.stored import read_json
 from kdgan.training.devices import Precision
 
+SelfTraining = Literal["propagation", "fixmatch", "none"]
 MOST_UPDATES, MOST_AT_ONCE = 10**9, 10**6
 """Bounds that nobody meets who means what is written: they keep a slip of the keyboard from filling the memory."""
 _FINGERPRINT = re.compile(r"\b[0-9a-f]{16,64}\b")
@@ -44,6 +45,12 @@ class Training:
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
+        self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
+            are any: `propagation` of labels, see `kdgan.training.self_training`; `fixmatch`, see
+            `kdgan.methods.FixMatch`, which also stands in where a network has no layer to take features from; or
+            `none`. A teacher that comes trained is not changed.
+        rounds: of propagation and training.
+        round_steps: updates of a round; None for a third of `teacher_steps`.
         clip: largest norm of a player's gradient, of all its weights together; None clips nothing.
         accumulate: parts in which a batch goes through each learning network, one after the other, for one update: so
             much less memory for more time, and the same update. Batch normalisation sees a part at a time.
@@ -66,6 +73,9 @@ class Training:
     epsilon: float = 0.0
     teacher_every: int = 1
     labelled_share: float = 0.25
+    self_training: SelfTraining = "propagation"
+    rounds: int = 3
+    round_steps: int | None = None
     clip: float | None = None
     accumulate: int = 1
     evaluations: int = 20
@@ -74,9 +84,10 @@ class Training:
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
-        for name in ("steps", "teacher_steps", "batch", "teacher_every", "accumulate", "evaluations"):
+        whole = ("steps", "teacher_steps", "batch", "teacher_every", "accumulate", "evaluations", "rounds")
+        for name in (*whole, "round_steps"):
             value = getattr(self, name)
-            if name == "teacher_steps" and value is None:
+            if name in ("teacher_steps", "round_steps") and value is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise wrong(f"{name} must be a whole number of at least 1, not {value!r:.60}")
@@ -96,6 +107,10 @@ class Training:
         check_range("epsilon", self.epsilon, 0)
         if not 0 < self.labelled_share < 1:
             raise UsageError(f"labelled_share must be above 0 and below 1, not {self.labelled_share}")
+        if self.self_training not in get_args(SelfTraining):
+            raise wrong(
+                f"self_training must be {', '.join(get_args(SelfTraining))}, not {self.self_training!r:.60}"
+            )
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
         for lr in (self.lr, self.teacher_lr, self.first_lr):
@@ -105,6 +120,11 @@ class Training:
     def teacher_updates(self) -> int:
         """Updates in the pretraining of T, and of D."""
         return self.steps if self.teacher_steps is None else self.teacher_steps
+
+    @property
+    def round_updates(self) -> int:
+        """Updates of T in a round of its self-training."""
+        return max(1, round(self.teacher_updates / 3)) if self.round_steps is None else self.round_steps
 
     @property
     def first_lr(self) -> float:
@@ -138,8 +158,14 @@ class Training:
         """The players that are trained on the labels before the method begins."""
         return tuple(role for role in method.pretrained if self.pretraining_steps(role, method))
 
-    def pretraining(self, role: str, method: type[Method]) -> dict[str, Any]:
-        """All of this that a player's pretraining depends on: runs that agree in it share the player."""
+    def pretraining(self, role: str, method: type[Method], *, unlabelled: bool) -> dict[str, Any]:
+        """All of this that a player's pretraining depends on: runs that agree in it share the player.
+
+        Args:
+            role: of the player.
+            method: that it is for.
+            unlabelled: whether there are examples without labels.
+        """
         shared = ("batch", "weight_decay", "precision", "clip", "accumulate")
         own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
         share = {"share": self.student_share(method)} if role == "student" else {}
@@ -149,7 +175,15 @@ class Training:
             "rate": self.pretraining_optimization(role).lr,
             **{name: getattr(self, name) for name in (*shared, *own)},
             **share,
+            **(self._of_self_training if unlabelled and role in ("teacher", "peer") else {}),
         }
+
+    @property
+    def _of_self_training(self) -> dict[str, Any]:
+        if self.self_training == "none":
+            return {}
+        own = {name: getattr(self, name) for name in ("self_training", "rounds", "labelled_share")}
+        return {**own, "round_steps": self.round_updates}
 
 
 def plain_number(value: Any) -> Any:

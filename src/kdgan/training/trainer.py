@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from torch import nn
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
-from kdgan.data.feed import Feed
+from kdgan.data.feed import Feed, Views, later
 from kdgan.data.seeds import mixed, seed_everything
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
 from kdgan.files import locked
 from kdgan.losses import Categorical, Family
-from kdgan.methods import Method, Optimization, create, find, name_of, pretraining
+from kdgan.methods import FixMatch, Method, Optimization, create, find, name_of, pretraining
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory
 from kdgan.training.callbacks import Callback, Evaluation
 from kdgan.training.choice import Choice
@@ -26,6 +27,7 @@ from kdgan.training.config import Training
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import Loop
+from kdgan.training.self_training import TEACHERS, going_on, pseudo_labelled, takes_propagation
 
 Probe = Callable[[Method, Feed, int], dict[str, float]]
 """Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
@@ -226,7 +228,9 @@ class Trainer:
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
         feed = self.feed(self._seed_of(role), labelled_part(self.data))
-        loop = self._loop(role, method, feed, training.pretraining_steps(role, self.kind), folder)
+        steps = training.pretraining_steps(role, self.kind)
+        more = training.rounds * training.round_updates if self.self_trains(role) else 0
+        loop = self._loop(role, method, feed, steps, folder, total=steps + more)
         if is_student:
             loop.evaluate = self.measure
             loop.evaluations = max(1, round(training.evaluations * training.student_share(self.kind)))
@@ -234,7 +238,64 @@ class Trainer:
         with nullcontext() if folder is None else locked(folder, self.execution.stop):
             seed_everything(mixed(self.seed, role, "run"))
             loop.run()
+            if self.self_trains(role):
+                loop.seconds += sum(more.seconds for more in self._self_trained(role, folder, loop.steps))
         return loop
+
+    def self_trains(self, role: str) -> bool:
+        """Whether a player learns from examples without labels once it is trained on those that have one."""
+        return role in TEACHERS and isinstance(self.data, Semi) and self.training.self_training != "none"
+
+    def _self_trained(self, role: str, folder: Path | None, before: int) -> list[Loop]:
+        """Trains a teacher on examples without labels, in rounds, each in a folder within that of the player.
+
+        Args:
+            role: `teacher` or `peer`.
+            folder: of the player, or None.
+            before: updates that it has had.
+        """
+        training, module, data = self.training, self.modules[role], self.data
+        assert isinstance(data, Semi)
+        shared: dict[str, Any] = {"family": self.family}
+        optimization = self.own.of(role, training.pretraining_optimization(role))
+        every = training.rounds * training.round_updates
+        loops = []
+
+        def loop_of(number: int, method: Method, feed: Feed, steps: int) -> Loop:
+            own = None if folder is None else folder / f"self-training-{number}"
+            done = before + (number - 1) * steps
+            loops.append(self._loop(role, method, feed, steps, own, before=done, total=before + every))
+            return loops[-1]
+
+        if self._propagates(role):
+            for number in range(1, training.rounds + 1):
+                seed = mixed(self.seed, role, "self-training", number)
+                method = pretraining(role, module, optimization=optimization, seed=seed, **shared)
+                feed = later(partial(self._round, role, seed))
+                loop_of(number, method, feed, training.round_updates).run()
+        else:
+            seed = mixed(self.seed, role, "self-training")
+            views = Views(self.augment, self.execution.device, seed)
+            fixmatch = FixMatch(
+                module, role=role, views=views, optimization=optimization, seed=seed, **shared
+            )
+            feed = later(lambda: self.feed(seed, data, plain=True))
+            loop_of(1, fixmatch, feed, every).run()
+        return loops
+
+    def _propagates(self, role: str) -> bool:
+        """Whether labels are propagated for a teacher, rather than its own confident ones taken."""
+        data = self.data
+        return (
+            self.training.self_training == "propagation"
+            and isinstance(data, Semi)
+            and takes_propagation(self.modules[role], data, role)
+        )
+
+    def _round(self, role: str, seed: int) -> Feed:
+        assert isinstance(self.data, Semi)
+        found, _ = pseudo_labelled(self.modules[role], self.data, self.family, seed=seed, role=role)
+        return self.feed(seed, Semi(self.data.labelled, found))
 
     def play(self, folder: Path | None = None, first: Loop | None = None) -> Loop:
         """The method itself, over players that are pretrained.
@@ -245,7 +306,7 @@ class Trainer:
         """
         early = first.steps if first else 0
         before = first.history if first else []
-        feed = self.feed(self.seed, self._with_logits(self.data))
+        feed = self.feed(self.seed, self._with_logits(self._going_on(self.data)))
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
@@ -256,6 +317,16 @@ class Trainer:
         seed_everything(mixed(self.seed, "run"))
         loop.run()
         return loop
+
+    def _going_on(self, data: Examples) -> Examples:
+        """The data with the pseudo-labels from which a teacher that learned from them goes on learning."""
+        role = "teacher"
+        teacher = self.method.players.get(role)
+        if teacher is None or not teacher.learns or not self.self_trains(role) or not self._propagates(role):
+            return data
+        assert isinstance(data, Semi)
+        seed = mixed(self.seed, role, "going on")
+        return going_on(teacher.module, data, self.family, seed=seed, role=role)
 
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
@@ -293,18 +364,29 @@ class Trainer:
     def _seed_of(self, role: str) -> int:
         return self.seed if role == "student" else mixed(self.seed, role)
 
-    def feed(self, seed: int, data: Examples | None = None) -> Feed:
-        """The batches of that seed, of all that the method learns from or of some of it."""
+    def feed(self, seed: int, data: Examples | None = None, *, plain: bool = False) -> Feed:
+        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are."""
         return make_feed(
             self.data if data is None else data,
             self.training.batch,
             seed=seed,
             device=self.execution.device,
-            augment=self.augment,
+            augment=None if plain else self.augment,
             share=self.training.labelled_share,
         )
 
-    def _loop(self, what: str, method: Method, feed: Feed, steps: int, folder: Path | None) -> Loop:
+    def _loop(
+        self,
+        what: str,
+        method: Method,
+        feed: Feed,
+        steps: int,
+        folder: Path | None,
+        *,
+        before: int = 0,
+        total: int | None = None,
+    ) -> Loop:
+        """A loop over that method, whose progress is of so many updates in total, of which others were before."""
         execution = self.execution
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -316,6 +398,6 @@ class Trainer:
             folder,
             bfloat16=self.training.precision == "bfloat16",
             checkpoint_seconds=execution.checkpoint_seconds,
-            progress=lambda done: execution.progress(what, done, steps),
+            progress=lambda done: execution.progress(what, before + done, total or steps),
             stop=execution.stop,
         )

@@ -1,0 +1,78 @@
+"""FixMatch: a network learns from its own confident labels of examples, in another view of them (Sohn et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Unpack
+
+import torch
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.methods.base import Method, Shared, check_range
+from kdgan.methods.player import Losses, Terms, evaluating, forward
+
+
+class FixMatch(Method):
+    """Minimises −log p(y|x) on labelled examples and −log p(ŷ|x') on those without a label that it is sure of.
+
+    ŷ is the likeliest label of x as it is, if it is likelier than τ, and x' another view of it. Where there are no
+    views, x' is x, and this is learning from pseudo-labels (Lee, 2013).
+
+    Args:
+        module: the network.
+        role: which player it is; all but the student are called with privileged information, too.
+        views: another view of a batch, given the number of the update.
+        threshold: τ ∈ [0, 1].
+        shared: see `Shared`.
+    """
+
+    roles = trains = ("teacher",)
+    pretrained = ()
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        role: str = "teacher",
+        views: Callable[[Batch, int], Batch] = lambda batch, step: batch,
+        threshold: float = 0.9,
+        **shared: Unpack[Shared],
+    ) -> None:
+        check_range("threshold", threshold, 0, 1)
+        self.roles = self.trains = (role,)
+        super().__init__(module, **shared)
+        self.role, self.views, self.threshold = role, views, threshold
+
+    def step(self, batch: Batch, progress: float) -> Losses:
+        """One step of the network."""
+        return self.players[self.role].learn(self.loss_of(self.role, batch, progress), progress)
+
+    def loss_of(self, role: str, batch: Batch, progress: float) -> Terms:
+        """The labels, and its own of the examples that have none."""
+        player = self.players[role]
+        guess = self._guess(batch)
+        logits = player(self.views(batch, self._updates))
+        terms = {"label": (1.0, self.supervised(logits, batch))}
+        if batch.labelled is None:
+            return terms
+        others = ~batch.labelled
+        if self.family.name == "classes":
+            sure, label = guess.max(-1)
+            counts = (sure >= self.threshold) & others
+            # Of all examples without a label: those that it is unsure of count 0, rather than leave more to others.
+            share = counts.sum() / others.sum().clamp_min(1)
+            values = type(self.family)().supervised(logits, label, labelled=counts) * share
+        else:
+            # Each label by itself: an undecided one is what the network says it is now, and so teaches nothing.
+            decided = (guess - 0.5).abs() >= self.threshold - 0.5
+            now = self.family.probabilities(logits.detach())
+            targets = torch.where(decided, (guess > 0.5).to(guess.dtype), now)
+            values = type(self.family)().supervised(logits, targets, labelled=others)
+        return {**terms, "own": (1.0, values)}
+
+    def _guess(self, batch: Batch) -> Tensor:
+        """What it says of the batch as it is, without gradient and without noise of its layers."""
+        module = self.players[self.role].module
+        with evaluating(module):
+            return self.family.probabilities(forward(self.role, module, batch))

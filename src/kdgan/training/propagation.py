@@ -1,0 +1,146 @@
+"""Labels of examples that have none, by label propagation over what a network sees in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import sparse
+from scipy.sparse.linalg import cg
+from torch import Tensor, nn
+
+from kdgan.data.batch import Batch
+from kdgan.errors import Diverged
+from kdgan.losses import Categorical, Family
+from kdgan.training.evaluate import logits_of
+
+NEIGHBOURS, POWER, ALPHA = 50, 3, 0.99
+"""Of an example in the graph, exponent of their cosine, and how far labels travel: those of Iscen et al. (2019)."""
+TOLERANCE, MOST_ITERATIONS = 1e-6, 200
+"""When the solution of the linear system is near enough."""
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """What examples are taken for.
+
+    Attributes:
+        labels: probabilities `(N, K)`, those of a class of each row sum to 1.
+        confidence: in [0, 1], `(N,)`: 1 − H/H_max, with H the entropy of a row and H_max that of knowing nothing.
+    """
+
+    labels: Tensor
+    confidence: Tensor
+
+
+def last_layer(module: nn.Module, sample: Batch, role: str = "teacher") -> nn.Linear | None:
+    """The linear layer that gives a network's logits, the input of which are its features; None where there is none.
+
+    Args:
+        module: the network.
+        sample: a few examples, to see which.
+        role: as the network is called.
+    """
+    given: list[tuple[nn.Linear, Tensor]] = []
+
+    def see(layer: nn.Module, _: object, output: Tensor) -> None:
+        assert isinstance(layer, nn.Linear)
+        given.append((layer, output))
+
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_hook(see) for layer in linear]
+    try:
+        logits = logits_of(module, sample, role=role)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not given:
+        return None
+    layer, output = given[-1]
+    return layer if output.ndim == 2 and torch.equal(output[: len(logits)].to(logits), logits) else None
+
+
+def features_of(module: nn.Module, layer: nn.Module, data: Batch, role: str = "teacher") -> Tensor:
+    """What goes into that layer for each example, of length 1: `(N, F)`, on the device of the module.
+
+    Raises:
+        Diverged: if some are not finite.
+    """
+    seen: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().float()))
+    try:
+        logits_of(module, data, role=role)
+    finally:
+        hook.remove()
+    # The last forward pass may have repeated its few examples.
+    features = torch.cat(seen)[: len(data)]
+    if not features.isfinite().all():
+        raise Diverged(f"the {role} has features that are not finite")
+    return F.normalize(features, dim=1)
+
+
+def propagate(features: Tensor, labels: Tensor, family: Family | None = None) -> PseudoLabels:
+    """Labels of all examples out of those that are known, by label propagation (Zhou et al., 2003).
+
+    The graph joins an example to its nearest neighbours by the cosine of their features (Iscen et al., 2019). With S
+    its normalised affinities, Z = (I − αS)⁻¹Y is how much of each label reaches an example, and Z divided by how much
+    of any label does is what it is taken for. Nothing is assumed about the shares of classes.
+
+    Args:
+        features: of the labelled examples, then of the others, `(N, F)`, each of length 1.
+        labels: of the first, weights or bits of labels `(L, K)`.
+        family: what labels are, one class of K by default.
+
+    Returns:
+        Those of the others, on the device of `features`.
+    """
+    family = family or Categorical()
+    known, count = len(labels), len(features)
+    system = sparse.identity(count) - ALPHA * _affinities(features)
+    given = np.zeros((count, labels.shape[1] + 1))
+    given[:known, :-1], given[:known, -1] = labels.double().cpu().numpy(), 1
+    reached = np.stack(
+        [cg(system, column, rtol=TOLERANCE, maxiter=MOST_ITERATIONS)[0] for column in given.T], axis=1
+    )[known:]
+    found = torch.from_numpy(np.clip(reached[:, :-1], 0, None))
+    total = torch.from_numpy(reached[:, -1:])
+    # Where no label reaches, nothing is known.
+    found = torch.where(total > TOLERANCE, found / total.clamp_min(TOLERANCE), family.uniform(found))
+    return PseudoLabels(*(each.to(features) for each in _sure(found, family)))
+
+
+def _sure(found: Tensor, family: Family) -> tuple[Tensor, Tensor]:
+    """Probabilities and their confidence."""
+    if family.name == "classes":
+        found = found / found.sum(1, keepdim=True).clamp_min(TOLERANCE)
+        entropy = -torch.xlogy(found, found).sum(1) / np.log(found.shape[1])
+    else:
+        found = found.clamp(0, 1)
+        both = torch.xlogy(found, found) + torch.xlogy(1 - found, 1 - found)
+        entropy = -both.mean(1) / np.log(2)
+    return found, (1 - entropy).clamp(0, 1)
+
+
+def _affinities(features: Tensor) -> sparse.csr_matrix:
+    """D^−½ W D^−½ with W the symmetric affinities of nearest neighbours."""
+    count = len(features)
+    most = min(NEIGHBOURS, count - 1)
+    near, weight = [], []
+    for start in range(0, count, _AT_ONCE):
+        cosine = features[start : start + _AT_ONCE] @ features.T
+        row = torch.arange(len(cosine), device=cosine.device)
+        cosine[row, start + row] = -torch.inf
+        top = cosine.topk(most, dim=1)
+        near.append(top.indices.cpu())
+        weight.append(top.values.clamp_min(0).pow(POWER).double().cpu())
+    rows = torch.arange(count).repeat_interleave(most).numpy()
+    joined = sparse.csr_matrix(
+        (torch.cat(weight).flatten().numpy(), (rows, torch.cat(near).flatten().numpy())), shape=(count, count)
+    )
+    joined = joined + joined.T
+    degree = np.asarray(joined.sum(1)).ravel()
+    scale = sparse.diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
+    return (scale @ joined @ scale).tocsr()

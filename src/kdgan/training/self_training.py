@@ -1,0 +1,86 @@
+"""Self-training of a teacher: what it learns from examples without labels before any method begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from kdgan.data.batch import Batch
+from kdgan.data.seeds import mixed
+from kdgan.data.semi import Semi
+from kdgan.losses import Family
+from kdgan.training.propagation import features_of, last_layer, propagate
+
+TEACHERS = ("teacher", "peer")
+"""Roles that learn so."""
+MOST = 20_000
+"""Examples in a graph: others are drawn for each round. Its time grows with their square, 10 seconds here on a core."""
+_SAMPLE = 8
+
+
+def takes_propagation(module: nn.Module, data: Semi, role: str) -> bool:
+    """Whether labels can be propagated: the network has a last linear layer, and the data lie in memory."""
+    if not isinstance(data.labelled, Batch) or not isinstance(data.unlabelled, Batch):
+        return False
+    return last_layer(module, data.labelled[:_SAMPLE], role) is not None
+
+
+def pseudo_labelled(
+    module: nn.Module, data: Semi, family: Family, *, seed: int, role: str
+) -> tuple[Batch, Tensor]:
+    """Examples without labels with what label propagation takes them for.
+
+    Args:
+        module: the network whose features count; it has a last linear layer.
+        data: both, in memory.
+        family: what labels are.
+        seed: of which examples are in the graph, where there are more than fit.
+        role: as the network is called.
+
+    Returns:
+        Those in the graph, and their places among all without labels.
+    """
+    labelled, unlabelled = data.labelled, data.unlabelled
+    assert isinstance(labelled, Batch)
+    assert isinstance(unlabelled, Batch)
+    generator = torch.Generator().manual_seed(mixed(seed, role, "propagation"))
+    known = _drawn(len(labelled), MOST // 2, generator).to(labelled.device)
+    chosen = _drawn(len(unlabelled), MOST - len(known), generator).to(unlabelled.device)
+    sources, others = labelled[known].standardised(), unlabelled[chosen].standardised()
+    layer = last_layer(module, sources[:_SAMPLE], role)
+    assert layer is not None
+    features = torch.cat([features_of(module, layer, part, role) for part in (sources, others)])
+    targets = sources.targets
+    if targets.ndim == 1:
+        targets = one_hot(targets, int(layer.out_features))
+    found = propagate(features, targets, family)
+    there = unlabelled.device
+    return (
+        replace(
+            unlabelled[chosen], pseudo_labels=found.labels.to(there), confidence=found.confidence.to(there)
+        ),
+        chosen,
+    )
+
+
+def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: str) -> Semi:
+    """The data with pseudo-labels for a teacher that goes on learning; outside the graph their confidence is 0."""
+    found, chosen = pseudo_labelled(module, data, family, seed=seed, role=role)
+    assert isinstance(data.unlabelled, Batch)
+    assert found.pseudo_labels is not None
+    assert found.confidence is not None
+    count = len(data.unlabelled)
+    labels = found.pseudo_labels.new_zeros(count, found.pseudo_labels.shape[1])
+    confidence = found.confidence.new_zeros(count)
+    labels[chosen], confidence[chosen] = found.pseudo_labels, found.confidence
+    return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
+
+
+def _drawn(count: int, most: int, generator: torch.Generator) -> Tensor:
+    """Places of so many at most among so many, in order."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=generator)[:most].sort().values
