@@ -6,8 +6,10 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -27,6 +29,15 @@ from kdgan.ship.student import Student
 from kdgan.training import checkpoint
 
 Format: TypeAlias = Literal["onnx", "torch", "safetensors"]
+FILES: Mapping[tuple[str, str | None], str] = MappingProxyType(
+    {
+        ("onnx", None): "student.onnx",
+        ("onnx", "int8"): "student-int8.onnx",
+        ("torch", None): "student.pt2",
+        ("safetensors", None): "student-weights.safetensors",
+    }
+)
+"""Names of a student's files beside its own one, by format and quantisation."""
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 MOST_DIFFERENCE = 1e-5
 """Bound of the difference of probabilities from those of the student."""
