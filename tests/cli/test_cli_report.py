@@ -180,6 +180,8 @@ def test_wrong_calls(typed: Command, out: Path, tmp_path: Path) -> None:
     (tmp_path / "knn" / "config.json").write_text(json.dumps(config))
     (tmp_path / "unfinished").mkdir()
     shutil.copy(run / "config.json", tmp_path / "unfinished")
+    (tmp_path / "shrunk").mkdir()
+    (tmp_path / "shrunk" / "shrunk.json").write_text("{}")
     (tmp_path / "distilled").mkdir()
     (tmp_path / "distilled" / "distill.json").write_text("{}")
     of_python = tmp_path / "compared"
@@ -194,6 +196,8 @@ def test_wrong_calls(typed: Command, out: Path, tmp_path: Path) -> None:
         ([tmp_path / "knn"], ("knn", "keeps no network")),
         ([of_python / "runs" / "a"], (f"report is {of_python / 'report.html'}",)),
         ([of_python], ("of a call of kdgan.compare", f"report is {of_python / 'report.html'}")),
+        ([tmp_path / "distilled" / "student"], ("of a call of kdgan.distill",)),
+        ([tmp_path / "shrunk"], ("of kdgan shrink", tmp_path / "shrunk" / "runs")),
         ([tmp_path / "distilled"], ("of a call of kdgan.distill", "print(result.report)")),
         ([run, run], (run, "given twice")),
         ([run, other], ("one data set", "other settings")),
@@ -209,6 +213,16 @@ def test_wrong_calls(typed: Command, out: Path, tmp_path: Path) -> None:
     assert len(errors.splitlines()) == 1
     (run / "student.safetensors").write_bytes(b"no student")
     assert refuses(typed, "report", run, parts=("student.safetensors", "damaged"))
+
+
+def test_a_folder_that_cannot_be_written_into_is_said_before_anything_is_measured(
+    typed: Command, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(out, "distn")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != run)
+    assert refuses(typed, "report", run, parts=(run, "--out PAGE.html"))
+    assert refuses(typed, "report", run, "--out", run / "x.html", parts=("cannot be written into",))
+    assert typed("report", run, "--out", tmp_path / "x.html")[0] == 0
 
 
 def test_code_of_ones_own_is_imported_when_told_to(typed: Command, tmp_path: Path) -> None:

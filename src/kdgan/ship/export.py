@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kdgan.data.forms import Form, as_form, one_tensor
@@ -244,7 +244,7 @@ def _write_weights(form: RawForm, path: Path) -> None:
     }
     notes = {**onnx_file.notes_of(form), **{name: json.dumps(value) for name, value in rest.items()}}
     notes["preprocessing"] = "none inside: (inputs - mean) / std, of pixels as 0 to 1"
-    save_file(weights, path, metadata={"format": "pt", **notes})
+    checkpoint.write_tensors(weights, path, {"format": "pt", **notes})
     back = load_file(path)
     if any(not torch.equal(back[name], each) for name, each in weights.items()):
         raise RunError(f"the weights came back otherwise from {os.fspath(path.name)}: nothing was written")

@@ -44,11 +44,13 @@ def read_run(folder: Path) -> Finished:
     Raises:
         UsageError: for a run that has not finished, one that keeps no network, and any other folder.
     """
-    if (folder / "distill.json").is_file():
+    if (folder / "distill.json").is_file() or (folder.parent / "distill.json").is_file():
         raise wrong(
             f"{folder} is of a call of kdgan.distill, which alone has its networks and data: make the same call again, "
             "which goes on from there, and print(result.report)"
         )
+    if (folder / "shrunk.json").is_file():
+        raise wrong(f"{folder} is of kdgan shrink: name one of its runs, in {folder / 'runs'}")
     if not (folder / "config.json").is_file():
         raise wrong(f"{folder} is no folder of a run: expected the --out of kdgan train or kdgan compare")
     values = read_json(folder / "config.json", dict[str, Any])
