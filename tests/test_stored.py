@@ -36,6 +36,8 @@ def test_a_value_is_of_its_type(tmp_path: Path) -> None:
     [
         *("", "{", "5", "null", "[]", '{"name": "a"}', '{"name": 5, "values": {}}', "\xff"),
         *('{"name": "a", "values": {"b": NaN}}', '{"name": "a", "values": {"b": 1e999}}', "[" * 100_000),
+        '{"name": "a", "values": {}, "name": "b"}',
+        '{"name": "a", "values": {"b": 1, "b": 1}}',
         *(
             '{"name": "a", "values": {"b": "1"}}',
             '{"name": "a", "values": {}, "weights": {"__tensor__": [1]}}',

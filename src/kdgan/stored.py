@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,9 +54,19 @@ def from_json(content: bytes | str, kind: type[Stored], what: str) -> Stored:
     """
     try:
         # Python's own reader, as names of files may hold bytes that are no UTF-8, which it writes as half pairs.
-        return msgspec.convert(json.loads(content, parse_float=_finite, parse_constant=_finite), kind)
+        read = json.loads(content, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_each_once)
+        return msgspec.convert(read, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise wrong(f"{what} is damaged, or was written by something else: {error}") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, in which no name may stand twice: which of its values was meant, nobody knows."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{twice[:60]!r} stands there twice")
+    return found
 
 
 def _finite(number: str) -> float:

@@ -124,7 +124,7 @@ def test_rows_of_a_table_are_as_in_the_run(typed: Command, tmp_path: Path) -> No
     rest.write_text("\n".join([lines[0], *lines[81:]]), encoding="cp1252")
     code, printed, errors = typed("predict", run, rest, "--csv")
     assert code == 0
-    assert "not read: 'label', 'split'" in errors
+    assert f"{rest}: not read: 'label', 'split'\n" in errors
     found = list(csv.DictReader(io.StringIO(printed)))
     assert len(found) == 80
     for row, likely in enumerate(chances):
@@ -136,6 +136,9 @@ def test_rows_of_a_table_are_as_in_the_run(typed: Command, tmp_path: Path) -> No
     assert one[0].probabilities == tuple(float(each["probability"]) for each in found[:2])
     rest.write_text("größe;ort;seit;preis\nviel;Bonn;1.3.2024;€5", encoding="utf-8")
     assert refuses(typed, "predict", run, rest, parts=("größe", "viel", "row 1"))
+    rest.write_text("größe;ort;seit;preis", encoding="utf-8")
+    code, _, errors = typed("predict", run, rest)
+    assert (code, errors) == (2, f"kdgan: {rest}: rest.csv has no rows\n")
     rest.write_text("größe;ort;seit\n1,0;Bonn;1.3.2024", encoding="utf-8")
     assert refuses(typed, "predict", run, rest, parts=("no column 'preis'",))
 

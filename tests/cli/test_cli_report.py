@@ -51,6 +51,8 @@ def page_in(path: Path) -> tuple[str, Page]:
 def test_a_run_beside_teacher_and_control(typed: Command, out: Path) -> None:
     run = run_in(out, "kdgan")
     (run / "student.onnx").write_bytes(b"\0" * 90_000)
+    for other in ("vgg16.onnx", "other.safetensors"):
+        (run / other).write_bytes(b"\0" * 90_000)
     code, printed, errors = typed("report", run)
     assert (code, errors) == (0, "")
     metrics, control = (result_of(each)["metrics"] for each in (run, run_in(out, "supervised")))
@@ -70,6 +72,7 @@ def test_a_run_beside_teacher_and_control(typed: Command, out: Path) -> None:
     flat = " ".join(printed.split())
     size = (run / "student.safetensors").stat().st_size
     assert f"student.onnx is no smaller than student.safetensors: 90,000 bytes against {size:,}" in flat
+    assert not re.search(r"vgg16|other\.", printed)
     theirs = (run / "teacher.safetensors").stat().st_size
     assert f"student.onnx is NOT smaller than the teacher's weights: 90,000 bytes against {theirs:,}" in flat
     assert (
@@ -109,7 +112,12 @@ def test_a_comparison_over_seeds(typed: Command, out: Path) -> None:
     # Student's t of two values: 12.706 times half their distance.
     half = 12.7062 * abs(found[0] - found[1]) / 2
     mean = sum(found) / 2
-    assert re.search(rf"^ control +{mean:.2f} \({mean - half:.2f} to", printed, re.MULTILINE)
+    low, high = max(0.0, mean - half), min(100.0, mean + half)
+    assert (low, high) != (mean - half, mean + half)
+    assert re.search(rf"^ control +{mean:.2f} \({low:.2f} to {high:.2f}\)", printed, re.MULTILINE)
+    assert not re.search(r"(?<![\w.])-\d", printed)  # a minus is no hyphen
+    flat = " ".join(printed.split())
+    assert not re.search(r"95 % interval −", flat.replace("paired 95 % interval", ""))
     names = re.findall(r"^ (distn [0-9a-f]{8}) +\d", printed, re.MULTILINE)
     assert len(names) == 2
     assert "2 seeds" in " ".join(printed.split())
@@ -172,12 +180,25 @@ def test_wrong_calls(typed: Command, out: Path, tmp_path: Path) -> None:
     (tmp_path / "knn" / "config.json").write_text(json.dumps(config))
     (tmp_path / "unfinished").mkdir()
     shutil.copy(run / "config.json", tmp_path / "unfinished")
+    (tmp_path / "shrunk").mkdir()
+    (tmp_path / "shrunk" / "shrunk.json").write_text("{}")
+    (tmp_path / "distilled").mkdir()
+    (tmp_path / "distilled" / "distill.json").write_text("{}")
+    of_python = tmp_path / "compared"
+    (of_python / "runs" / "a").mkdir(parents=True)
+    (of_python / "comparison.json").write_text("{}")
+    (of_python / "runs" / "a" / "config.json").write_text('{"method": "distn", "players": {}}')
     for arguments, parts in (
         ([], ("no run was given",)),
         ([tmp_path / "nowhere"], ("nowhere", "no folder of a run")),
         ([tmp_path], (tmp_path, "no folder of a run")),
         ([tmp_path / "unfinished"], ("unfinished", "has not finished")),
         ([tmp_path / "knn"], ("knn", "keeps no network")),
+        ([of_python / "runs" / "a"], (f"report is {of_python / 'report.html'}",)),
+        ([of_python], ("of a call of kdgan.compare", f"report is {of_python / 'report.html'}")),
+        ([tmp_path / "distilled" / "student"], ("of a call of kdgan.distill",)),
+        ([tmp_path / "shrunk"], ("of kdgan shrink", tmp_path / "shrunk" / "runs")),
+        ([tmp_path / "distilled"], ("of a call of kdgan.distill", "print(result.report)")),
         ([run, run], (run, "given twice")),
         ([run, other], ("one data set", "other settings")),
         ([run, tags], ("one data set", "scenes")),
@@ -192,6 +213,16 @@ def test_wrong_calls(typed: Command, out: Path, tmp_path: Path) -> None:
     assert len(errors.splitlines()) == 1
     (run / "student.safetensors").write_bytes(b"no student")
     assert refuses(typed, "report", run, parts=("student.safetensors", "damaged"))
+
+
+def test_a_folder_that_cannot_be_written_into_is_said_before_anything_is_measured(
+    typed: Command, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_in(out, "distn")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != run)
+    assert refuses(typed, "report", run, parts=(run, "--out PAGE.html"))
+    assert refuses(typed, "report", run, "--out", run / "x.html", parts=("cannot be written into",))
+    assert typed("report", run, "--out", tmp_path / "x.html")[0] == 0
 
 
 def test_code_of_ones_own_is_imported_when_told_to(typed: Command, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`kdgan train` as a user types it."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from commands import (
     result,
     wait_until,
 )
-from kdgan.methods import hyperparameters
+from kdgan.methods import METHODS, hyperparameters
 
 
 def test_train_writes_a_run_and_says_what_it_found(typed: Command, tmp_path: Path) -> None:
@@ -48,6 +49,13 @@ def test_a_student_without_a_teacher_has_none_to_speak_of(typed: Command, tmp_pa
     assert code == 0
     assert "teacher" not in printed.splitlines()[0]
     assert printed.startswith("supervised: student ")
+
+
+def test_help_names_every_method(typed: Command) -> None:
+    code, printed, errors = typed("train", "--help")
+    assert (code, errors) == (0, "")
+    names = re.split(r"[^\w]+", printed[printed.index("--method") : printed.index("--seed")])
+    assert METHODS.keys() <= {*names}
 
 
 def test_options_of_training_are_in_the_configuration(typed: Command, tmp_path: Path) -> None:

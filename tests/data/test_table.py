@@ -231,7 +231,16 @@ def test_a_class_of_one_example_is_for_training(tmp_path: Path) -> None:
     source = load(path, target="kind")
     assert source.classes == ("rare", "x", "y")
     assert source.train.targets.bincount()[0] == 1
-    assert source.notes == ("one example alone, which is for training, of 'rare'",)
+    assert source.notes == ("city: 1 missing", "one example alone, which is for training, of 'rare'")
+
+
+def test_missing_texts_are_counted_as_numbers_are(tmp_path: Path) -> None:
+    city = ["Oslo", None, "Oslo", "Rome", "Bern", None]
+    source = load(write_table(tmp_path, city=city, later=["a", "a", "b", "b", None, "a"]), target="kind")
+    assert source.notes[1:3] == (
+        "city: 2 missing; 1 rows hold what no training row holds",
+        "later: 1 missing",
+    )
 
 
 def test_nested_columns_are_refused(tmp_path: Path) -> None:

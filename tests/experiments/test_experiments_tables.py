@@ -11,7 +11,7 @@ from kdgan.experiments import tables
 from kdgan.experiments.records import Record
 from kdgan.experiments.statistics import Interval, Row, mean_interval, rows_of
 from kdgan.experiments.tables import Column, Table
-from kdgan.ship.forms import PERCENT
+from kdgan.ship.forms import PERCENT, form_of
 from made_records import record, runs
 
 ACCURACY = ["accuracy"]
@@ -116,8 +116,10 @@ def test_numbers_as_text() -> None:
     assert tables.plus_minus(interval, difference=True) == "+2.00 ± 2.48"
     assert tables.plus_minus(mean_interval([1.0])) == "1.00"
     assert tables.plus_minus(None) == tables.NOTHING
-    assert tables.between(interval, " ({} to {})", PERCENT.text) == " (-0.48 to 4.48)"
-    assert tables.between(mean_interval([1.0]), " ({} to {})", PERCENT.text) == ""
+    assert tables.between(interval, " ({} to {})") == " (0.00 to 4.48)"  # no share is below 0
+    assert tables.between(interval, " ({} to {})", difference=True) == " (−0.48 to +4.48)"
+    assert tables.between(interval, " ({} to {})", form_of("mine")) == " (−0.48 to 4.48)"
+    assert tables.between(mean_interval([1.0]), " ({} to {})") == ""
     assert [tables.seconds_text(each) for each in (12.34, 99.94, 99.96, 4210.4)] == [
         *("12.3", "99.9", "100", "4,210"),
     ]

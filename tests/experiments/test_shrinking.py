@@ -22,7 +22,7 @@ def test_widths_fall_by_a_constant_ratio_and_depth_stays() -> None:
     assert widths_of("resnet-8-4") == ["resnet-8-4", "resnet-8-3", "resnet-8-2"]
     assert widths_of("resnet-8")[0] == "resnet-8-16"
     assert widths_of("lenet-4-6-9")[-1] == "lenet-2-3-4"
-    for name in ("module:function", "mlp", "mlp-x"):
+    for name in ("lenet-0", "mlp-16-1", "module:function", "mlp", "mlp-x"):
         with refused(name, "no widths in its name"):
             widths_of(name)
 
@@ -151,7 +151,7 @@ def test_the_widest_may_be_that_of_a_run(typed: Command, tmp_path: Path) -> None
     assert "mlp-2: " in printed
     for more in (["--method", "kdgan"], ["--steps", 3], ["--data", "mnist"], ["--student", "mlp-4"]):
         assert refuses(typed, *shrink, *more, parts=("--run", "leave"))
-    assert refuses(typed, "shrink", "--run", tmp_path / "none", parts=("none",))
+    assert refuses(typed, "shrink", "--run", tmp_path / "none", parts=("none is no folder of a run",))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ from kdgan.tasks.tags import Tags
 def test_every_metric_of_kdgan_has_a_form() -> None:
     assert FORMS.keys() == {*METRICS, *Tags.metrics}
     for name, found in METRICS.items():
-        assert Form(found.unit, found.digits, found.less_is_better) == form_of(name)
+        form = form_of(name)
+        assert (found.unit, found.digits, found.less_is_better) == (
+            form.unit,
+            form.digits,
+            form.less_is_better,
+        )
 
 
 def test_a_metric_keeps_its_form_whoever_was_measured() -> None:
@@ -25,8 +30,9 @@ def test_a_metric_keeps_its_form_whoever_was_measured() -> None:
     [
         ("accuracy", 91.234, "91.23 %", "+91.23"),
         ("log_loss", 0.00004, "0.0000 nats", "0.0000"),
-        ("log_loss", -0.12345, "-0.1235 nats", "−0.1235"),
+        ("log_loss", -0.12345, "−0.1235 nats", "−0.1235"),
         ("brier", 0.5, "0.5000", "+0.5000"),
+        ("mine", -0.001, "0.00", "0.00"),
         ("mine", float("inf"), "inf", "+inf"),
     ],
 )
@@ -34,6 +40,22 @@ def test_values_and_differences(name: str, value: float, text: str, signed: str)
     form = form_of(name)
     assert form.with_unit(value) == text
     assert form.signed(value) == signed
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "cut"),
+    [
+        ("accuracy", (-20.3, 120.0), (0.0, 100.0)),
+        ("teacher/ece", (1.0, 2.0), (1.0, 2.0)),
+        ("log_loss", (-0.5, 7.0), (0.0, 7.0)),
+        ("brier", (-0.5, 7.0), (0.0, 2.0)),
+        ("mine", (-5.0, 700.0), (-5.0, 700.0)),
+    ],
+)
+def test_intervals_end_where_the_metric_does(
+    name: str, ends: tuple[float, float], cut: tuple[float, float]
+) -> None:
+    assert form_of(name).cut(*ends) == cut
 
 
 def test_units() -> None:

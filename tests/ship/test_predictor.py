@@ -81,6 +81,8 @@ def test_about_a_table_says_what_may_be_in_its_cells() -> None:
         (b'{"rows": [{"age": NaN}]}', ("no finite number",)),
         (b'{"rows": [{"age": 1e999}]}', ("no finite number",)),
         (b'{"rows": [{"age": ' + b"9" * 5000 + b"}]}", ("must be JSON",)),
+        (b'{"rows": [{"age": 3, "age": 4}]}', ("must be JSON", "'age' stands there twice")),
+        (b'{"rows": [], "rows": [{"age": 4}]}', ("must be JSON", "'rows' stands there twice")),
         (b"[" * 100_000, ("must be JSON",)),
         (b"\xff\xfe\x00", ("must be JSON",)),
         (b'{"rows": [{}]}', ("no column 'age'",)),
@@ -93,7 +95,7 @@ def test_about_a_table_says_what_may_be_in_its_cells() -> None:
         ),
         (json.dumps({"rows": [ROWS[0]] * (MOST_ROWS + 1)}).encode(), ("1 to 1,000 instances, not 1,001",)),
     ],
-    ids=range(19),
+    ids=range(21),
 )
 def test_what_is_no_row(body: bytes, parts: tuple[str, ...]) -> None:
     with refused(*parts):

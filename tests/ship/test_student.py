@@ -1,5 +1,6 @@
 """A trained student in a file of its own: there and back, for classes and for tags."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,14 @@ def test_a_file_says_what_it_lacks(tmp_path: Path) -> None:
             Student.load(place)
     with refused(tmp_path / "student.safetensors", "does not exist", "has its run finished?"):
         Student.load(tmp_path)
+    for file, part in (("comparison.json", tmp_path / "runs"), ("distill.json", "save(PATH)")):
+        (tmp_path / file).write_text("{}")
+        with refused("does not exist", part):
+            Student.load(tmp_path)
+        (tmp_path / file).unlink()
+    os.mkfifo(tmp_path / "pipe")
+    with refused(tmp_path / "pipe", "neither the file of a student"):
+        Student.load(tmp_path / "pipe")
     (tmp_path / "damaged").write_bytes(b"\0" * 64)
     with refused(tmp_path / "damaged", "no file of kdgan, or is damaged"):
         Student.load(tmp_path / "damaged")

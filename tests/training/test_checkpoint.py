@@ -118,6 +118,22 @@ def test_names_that_look_alike_stay_apart(tmp_path: Path, tree: dict[str, Any]) 
     assert same(checkpoint.load(tmp_path / "n", dict[str, Any]), tree)
 
 
+def test_a_file_may_be_read_by_whom_other_new_files_may_be(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    for _ in range(2):  # anew, and in place of what is there
+        checkpoint.save(tmp_path / "saved", {"a": torch.ones(2)})
+        assert (tmp_path / "saved").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_file_that_nobody_may_read_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"no")  # stands for one that the library cannot open
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with refused(tmp_path / "file", "cannot be read: Permission denied"):
+        checkpoint.load(tmp_path / "file", dict[str, Any])
+
+
 def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     good, file = tmp_path / "good", tmp_path / "file.safetensors"
     checkpoint.save(good, {"a": torch.arange(100.0), "b": [1, 2]})

@@ -18,6 +18,7 @@ from kdgan.cli.tags.features import NetworkOptions
 from kdgan.errors import UsageError, one_line, wrong
 
 MOST_LABELS = 10_000
+_FIRST_ROW = " row 1"
 _AT_A_TIME = 64
 """Photos that are read together: one that cannot be read is said, and the others have labels all the same."""
 
@@ -65,8 +66,10 @@ class Predict:
             try:
                 for names, predictions in self._predicted(student, unreadable):
                     printer.add(names, predictions)
+                    table = names[0].removesuffix(_FIRST_ROW) if names else ""
+                    where = f"{table}: " if [table] != names[:1] else ""
                     for note in notes:
-                        print(one_line(str(note.message)), file=sys.stderr)  # noqa: T201
+                        print(one_line(f"{where}{note.message}"), file=sys.stderr)  # noqa: T201
                     notes.clear()
             finally:
                 printer.close()
@@ -94,7 +97,8 @@ class Predict:
                     found = student.predict(path if is_table(path) else _array(path), most=self.most)
                     yield [f"{path} row {row}" for row in range(1, len(found) + 1)], found
             except UsageError as error:
-                unreadable.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+                said = str(error).removeprefix(f"{path.name}: ")
+                unreadable.append(said if str(path) in said else f"{path}: {said}")
         if photos:
             yield from self._of_photos(student, photos, unreadable)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -59,10 +60,14 @@ class Report:
         """Where the page goes."""
         first = self.runs[0]
         if self.out is None:
+            if first.is_dir() and not os.access(first, os.W_OK):
+                raise wrong(f"{first} cannot be written into: say where the page should be, --out PAGE.html")
             many = len(self.runs) > 1 or (first / "comparison.json").is_file()
             return first / (PAGE_OF_MANY if many else PAGE)
         if self.out.suffix.lower() not in (".html", ".htm"):
             raise wrong(f"--out {self.out} is no page: expected a name that ends in .html")
         if not self.out.parent.is_dir():
             raise wrong(f"--out {self.out}: there is no folder {self.out.parent}")
+        if not os.access(self.out.parent, os.W_OK):  # before everything is measured
+            raise wrong(f"--out {self.out}: {self.out.parent} cannot be written into")
         return self.out

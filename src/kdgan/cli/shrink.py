@@ -11,7 +11,7 @@ import tyro
 
 from kdgan.cli.options import MOST_SEEDS, ClassesOptions, Count, File, Name, Number, Settings, TrainingOptions
 from kdgan.cli.parsing import settings_of
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 
 if TYPE_CHECKING:
     from kdgan.experiments.shrinking import Goal
@@ -126,6 +126,10 @@ class Shrink:
         data = dataclasses.replace(self.data, data_dir=None)
         if self.set or self.method != "mimic" or self.training.changes() or data != ClassesOptions():
             raise UsageError("data, method and settings are those of --run: leave other options for them out")
+        if not (self.run / "config.json").is_file():
+            raise wrong(
+                f"--run {self.run} is no folder of a run: expected the --out of kdgan train, or OUT/runs/..."
+            )
         config = from_plain(read_json(self.run / "config.json", dict[str, Any]))
         networks = (config.student, config.teacher, config.discriminator)
         named = (config.method, *networks, config.probe, *map(bare, config.metrics))

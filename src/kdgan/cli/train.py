@@ -19,7 +19,8 @@ class Train:
     out: Path
     """Folder of the run; student.safetensors and result.json are in it when it is done."""
     method: str = "kdgan"
-    """supervised, distn, mimic, noisy, codis, codis3, nagan or kdgan; or module:Class of your own."""
+    """supervised, distn, mimic, noisy, codis, codis3, nagan, kdgan, or selftrain, which needs examples without labels;
+    or module:Class of your own."""
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     seed: int = 0

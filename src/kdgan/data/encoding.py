@@ -118,8 +118,10 @@ def fitted(
         )
     if values.dtype == object:
         found = Encoding("categories", categories=_categories(name, values[known]))
-        other = int(found.unknown(values).sum())
-        return found, f"{other:,} rows hold what no training row holds" if other else ""
+        other, none = int(found.unknown(values).sum()), int(absent.sum())
+        notes = [f"{none:,} missing"] if none else []
+        notes += [f"{other:,} rows hold what no training row holds"] if other else []
+        return found, "; ".join(notes)
     if _counts_rows(values[:own]):
         return Encoding("left out"), "numbers the rows and is left out"
     mean = math.fsum(values[known]) / int(known.sum())

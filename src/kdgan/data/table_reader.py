@@ -139,12 +139,13 @@ class TableReader:
                 from 1) and what was expected.
         """
         used = [column for column in self.columns if column.encoding.width]
-        nulls, where = frozenset(self.nulls), f"{Path(rows).name}: " if isinstance(rows, str | Path) else ""
+        nulls, name = frozenset(self.nulls), Path(rows).name if isinstance(rows, str | Path) else ""
         try:
             cells, others, notes = cells_of(rows, [column.name for column in used])
             values = _values(used, cells, nulls)
         except UsageError as error:
-            raise wrong(f"{where}{str(error).removeprefix(where)}") from error
+            said = str(error)
+            raise wrong(said if said.startswith(name) else f"{name}: {said}") from error
         known = {column.name for column in self.columns}
         surplus = [name for name in others if name not in known]
         if surplus:

@@ -12,14 +12,11 @@ from torch import nn
 from kdgan.data.batch import Batch
 from kdgan.experiments.gathered import OF_CONTROL, Gathered, Player
 from kdgan.ship.cost import cost
+from kdgan.ship.export import FILES
 from kdgan.ship.speed import BATCHES, Latency, eager, latencies, one_thread, peak_bytes, repeated, runtime
 from kdgan.ship.student import NAME
 from kdgan.tasks.run import TEACHER
 from kdgan.training import checkpoint
-
-SUFFIXES = (".onnx", ".pt2", ".safetensors")
-"""Of files in a run's folder that hold the student."""
-_OTHERS = ("checkpoint.safetensors", TEACHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,8 @@ class Footprint:
     Attributes:
         network: its name.
         parameters: numbers that were learned.
-        files: bytes on disk by the file's name; of a teacher that only the pretrained players have, of its weights as
-            such a file.
+        files: bytes on disk by the file's name: of a student its own and those that `kdgan export` puts beside it; of a
+            teacher that only the pretrained players have, of its weights as such a file.
         flops: for one example; None where they cannot be counted.
         memory: most bytes of tensors at once in a forward pass, by the number of examples.
         latency: of a forward pass in PyTorch, by the number of examples.
@@ -118,16 +115,15 @@ def _runtimes(player: Player) -> dict[str, Mapping[int, Latency] | str]:
 
 
 def _exported(player: Player) -> Sequence[Path]:
-    """The files of a student in the folder of its run, its own one first."""
-    found = [
-        path for path in sorted(player.run.folder.iterdir()) if path.suffix in SUFFIXES and path.is_file()
-    ]
-    return sorted((path for path in found if path.name not in _OTHERS), key=lambda path: path.name != NAME)
+    """The files of a student in the folder of its run, its own one first: by their names, as a file of another network
+    may lie there."""
+    paths = (player.run.folder / name for name in (NAME, *sorted(FILES.values())))
+    return [path for path in paths if path.is_file()]
 
 
 def _files(player: Player) -> dict[str, int]:
     if player.role == "student":
-        return {path.name: _size(path) for path in _exported(player)}
+        return {path.name: path.stat().st_size for path in _exported(player)}
     kept = player.run.folder / TEACHER
     if kept.is_file():
         return {TEACHER: kept.stat().st_size}
@@ -135,10 +131,3 @@ def _files(player: Player) -> dict[str, int]:
         path = Path(folder) / TEACHER
         checkpoint.save(path, {"weights": player.module.state_dict()})
         return {TEACHER: path.stat().st_size}
-
-
-def _size(path: Path) -> int:
-    """Of a file, with the one beside it in which ONNX keeps large weights."""
-    beside = path.with_name(f"{path.name}.data")
-    more = beside.stat().st_size if path.suffix == ".onnx" and beside.is_file() else 0
-    return path.stat().st_size + more

@@ -152,7 +152,7 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
     first = best_name(metric, by_name)
     best = next(row for row in rows if row.name == first)
     where = f"On {best.cell}, {seeds_text(rows)}"
-    ends = between(means[best.name], " (95 % interval {} to {})", form.text)
+    ends = between(means[best.name], " (95 % interval {} to {})", form)
     value = f"{form.with_unit(means[best.name].mean)}{ends}"
     if len(rows) == 1:
         alone = "there is nothing to compare it with"
@@ -215,7 +215,7 @@ def _against(
     is_better = (difference.mean < 0) if form.less_is_better else (difference.mean > 0)
     if difference.low is None:
         return f"{text}; a single seed gives no interval, {open_}."
-    ends = between(difference, ", {} to {},", form.signed)
+    ends = between(difference, ", {} to {},", form, difference=True)
     if not difference.is_conclusive and difference.mean:
         why = (
             f"is of {difference.n} seeds"

@@ -77,9 +77,10 @@ Decision: TypeAlias = "tuple[Candidate | None, float | None, list[tuple[int, Map
 
 
 def has_widths(network: str) -> bool:
-    """Whether the name of a network says how wide it is."""
+    """Whether the name of a network says how wide it is, which no layer is too little for a student."""
     numbers = network.split("-")[1:]
-    return ":" not in network and bool(numbers) and all(number.isdigit() for number in numbers)
+    said = ":" not in network and bool(numbers) and all(number.isdecimal() for number in numbers)
+    return said and min(map(int, numbers)) >= NARROWEST
 
 
 def widths_of(network: str) -> list[str]:
@@ -89,7 +90,9 @@ def widths_of(network: str) -> list[str]:
         UsageError: for a network of one's own, whose name does not say how wide it is.
     """
     if not has_widths(network):
-        raise wrong(f"{network} has no widths in its name, as mlp-800-800 and lenet-20-50-500 have")
+        raise wrong(
+            f"{network} has no widths in its name, each at least {NARROWEST}, as mlp-800-800 and lenet-20-50-500 have"
+        )
     form, *numbers = network.split("-")
     depth = numbers[:1] if form == "resnet" else []
     widths = [int(number) for number in numbers[len(depth) :]] or [16]

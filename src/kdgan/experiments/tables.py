@@ -100,11 +100,14 @@ def plus_minus(interval: Interval | None, form: Form = PERCENT, *, difference: b
     return mean if interval.half_width is None else f"{mean} ± {form.text(interval.half_width)}"
 
 
-def between(interval: Interval, pattern: str, number: Callable[[float], str]) -> str:
-    """`pattern` with the ends of the interval in place of its two {}, or nothing where there is no interval."""
+def between(interval: Interval, pattern: str, form: Form = PERCENT, *, difference: bool = False) -> str:
+    """`pattern` with the ends of the interval in place of its two {}, or nothing where there is no interval. Those of a
+    value, not of a difference, are cut where the metric ends."""
     if interval.low is None or interval.high is None:
         return ""
-    return pattern.format(number(interval.low), number(interval.high))
+    if difference:
+        return pattern.format(form.signed(interval.low), form.signed(interval.high))
+    return pattern.format(*map(form.text, form.cut(interval.low, interval.high)))
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -6,14 +6,16 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kdgan.data.forms import Form, as_form, one_tensor
@@ -27,6 +29,15 @@ from kdgan.ship.student import Student
 from kdgan.training import checkpoint
 
 Format: TypeAlias = Literal["onnx", "torch", "safetensors"]
+FILES: Mapping[tuple[str, str | None], str] = MappingProxyType(
+    {
+        ("onnx", None): "student.onnx",
+        ("onnx", "int8"): "student-int8.onnx",
+        ("torch", None): "student.pt2",
+        ("safetensors", None): "student-weights.safetensors",
+    }
+)
+"""Names of a student's files beside its own one, by format and quantisation."""
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 MOST_DIFFERENCE = 1e-5
 """Bound of the difference of probabilities from those of the student."""
@@ -233,7 +244,7 @@ def _write_weights(form: RawForm, path: Path) -> None:
     }
     notes = {**onnx_file.notes_of(form), **{name: json.dumps(value) for name, value in rest.items()}}
     notes["preprocessing"] = "none inside: (inputs - mean) / std, of pixels as 0 to 1"
-    save_file(weights, path, metadata={"format": "pt", **notes})
+    checkpoint.write_tensors(weights, path, {"format": "pt", **notes})
     back = load_file(path)
     if any(not torch.equal(back[name], each) for name, each in weights.items()):
         raise RunError(f"the weights came back otherwise from {os.fspath(path.name)}: nothing was written")

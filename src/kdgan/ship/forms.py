@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,11 +16,15 @@ class Form:
         unit: `%`, `nats`; empty for a plain number.
         digits: behind the point, for people; files keep every bit.
         less_is_better: whether the lower of two values is the better one.
+        least: below which no value is; that of a metric of one's own is not known.
+        most: above which no value is; likewise.
     """
 
     unit: str = ""
     digits: int = 2
     less_is_better: bool = False
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def points(self) -> str:
@@ -32,8 +37,8 @@ class Form:
         return f" in {self.unit}" if self.unit else ""
 
     def text(self, value: float) -> str:
-        """The value with its digits, without its unit."""
-        return f"{value:.{self.digits}f}"
+        """The value with its digits, without its unit, e.g. "91.20" or "−0.35"; "0.00" has no sign."""
+        return self.signed(value).removeprefix("+")
 
     def signed(self, value: float) -> str:
         """A difference with its sign, e.g. "+1.20" or "−0.35"; "0.00" has none."""
@@ -44,17 +49,21 @@ class Form:
         """The value with its digits and its unit, e.g. "91.20 %"."""
         return f"{self.text(value)} {self.unit}".rstrip()
 
+    def cut(self, low: float, high: float) -> tuple[float, float]:
+        """The ends of an interval of values, cut where the metric ends: of few seeds, Student's t goes beyond."""
+        return min(max(low, self.least), self.most), max(min(high, self.most), self.least)
 
-PERCENT = Form("%")
+
+PERCENT = Form("%", least=0.0, most=100.0)
 LESS = "-"
 """Begins the name of a metric of one's own of which less is better."""
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"), PERCENT),
         **dict.fromkeys(("top5", "MAP", "P@3", "P@5", "F@3", "F@5", "MRR"), PERCENT),
-        "log_loss": Form("nats", 4, less_is_better=True),
-        "brier": Form("", 4, less_is_better=True),
-        "ece": Form("%", less_is_better=True),
+        "log_loss": Form("nats", 4, less_is_better=True, least=0.0),
+        "brier": Form("", 4, less_is_better=True, least=0.0, most=2.0),
+        "ece": Form("%", less_is_better=True, least=0.0, most=100.0),
     }
 )
 """Of all metrics that are not of one's own, by name."""

@@ -42,8 +42,10 @@ class StoredStudent:
         Raises:
             UsageError: if it is missing, damaged, or describes what no student can be.
         """
+        if not path.exists():
+            raise wrong(f"{path} does not exist: {_instead(path.parent)}")
         if not path.is_file():
-            raise wrong(f"{path} does not exist: has its run finished?")
+            raise wrong(f"{path} is neither the file of a student nor the folder of a run")
         stored = checkpoint.load(path, StoredStudent, "it should hold a student")
         stored._check(f"{path}, which should hold a student,")
         return stored
@@ -145,3 +147,12 @@ class StoredStudent:
         fits = self.mean.shape == self.std.shape == (shape[0], *[1] * (len(shape) - 1))
         if not fits or not self.mean.isfinite().all() or not (self.std.isfinite() & (self.std > 0)).all():
             raise wrong(f"{what} has a scale that does not fit inputs of shape {shape}")
+
+
+def _instead(folder: Path) -> str:
+    """What to do where a folder holds no student."""
+    if (folder / "comparison.json").is_file():
+        return f"name one of the runs in {folder / 'runs'}"
+    if (folder / "distill.json").is_file() or (folder.parent / "distill.json").is_file():
+        return "save(PATH) of what kdgan.distill gave writes one"
+    return "has its run finished?"

@@ -6,7 +6,6 @@ Everything holds for logits `(N, K)` of a softmax and targets `(N,)` of class in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from kdgan.errors import UsageError
-from kdgan.ship.forms import form_of
+from kdgan.ship.forms import Form, form_of
 from kdgan.tasks.scores import BINS, ece, is_right, log_odds, log_softmax, one_label
 
 RESAMPLES, LEAST_RESAMPLES = 300, 100
@@ -136,7 +135,7 @@ def over_examples(
     found: dict[tuple[str, ...], dict[str, Value]] = {}
     for place, player in enumerate(players):
         found[(player,)] = {
-            name: _ends(point[place, column], drawn[:, place, column], 0.0, _most(name))
+            name: _ends(point[place, column], drawn[:, place, column], form_of(name))
             for column, name in enumerate(names)
         }
         if "accuracy" in names:
@@ -176,22 +175,15 @@ def _resampled(
     return drawn
 
 
-def _most(name: str) -> float:
-    return 100.0 if form_of(name).unit == "%" else math.inf
-
-
-def _ends(
-    value: float, drawn: NDArray[np.float64], least: float = -math.inf, most: float = math.inf
-) -> Value:
-    """The interval of a value by the spread of resamples, cut where the metric ends unless the value is beyond it, as
-    one of one's own may be."""
+def _ends(value: float, drawn: NDArray[np.float64], form: Form | None = None) -> Value:
+    """The interval of a value by the spread of resamples, cut where a metric of that form ends."""
     there = drawn[np.isfinite(drawn)]
     if len(there) < len(drawn) / 2:
         return Value(float(value))
     half = float(ndtri((1 + CONFIDENCE) / 2) * there.std(ddof=1))
     low, high = value - half, value + half
-    if least <= value <= most:
-        low, high = max(least, low), min(most, high)
+    if form is not None:
+        low, high = form.cut(low, high)
     return Value(float(value), float(low), float(high))
 
 

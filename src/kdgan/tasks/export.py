@@ -19,7 +19,7 @@ from kdgan.errors import UsageError, wrong
 from kdgan.files import replacing
 from kdgan.references import is_reference
 from kdgan.ship.card import LICENCES, History, Measured, card
-from kdgan.ship.export import SUFFIXES, Exported, Format, check_path, export
+from kdgan.ship.export import FILES, Exported, Format, check_path, export
 from kdgan.ship.forms import bare
 from kdgan.ship.quantize import MOST_CALIBRATION, Price, price
 from kdgan.ship.student import NAME, Student
@@ -85,8 +85,7 @@ def export_run(
     student = Student.load(where, trust=trust)
     folder = where if where.is_dir() else where.parent
     if out is None:
-        stem = "student-weights" if format == "safetensors" else "student" + ("-int8" if quantize else "")
-        out = folder / f"{stem}{SUFFIXES.get(format, '')}"
+        out = folder / FILES.get((format, quantize), "")
     out = check_path(out, format, quantize)
     if out.resolve() == (folder / NAME if where.is_dir() else where).resolve():
         raise wrong(f"{out} is the student itself: name another file")

@@ -44,14 +44,20 @@ def read_run(folder: Path) -> Finished:
     Raises:
         UsageError: for a run that has not finished, one that keeps no network, and any other folder.
     """
-    if (folder / "distill.json").is_file():
+    if (folder / "distill.json").is_file() or (folder.parent / "distill.json").is_file():
         raise wrong(
-            f"{folder} is of a call of distill, which alone has its players and data: print its report"
+            f"{folder} is of a call of kdgan.distill, which alone has its networks and data: make the same call again, "
+            "which goes on from there, and print(result.report)"
         )
+    if (folder / "shrunk.json").is_file():
+        raise wrong(f"{folder} is of kdgan shrink: name one of its runs, in {folder / 'runs'}")
     if not (folder / "config.json").is_file():
         raise wrong(f"{folder} is no folder of a run: expected the --out of kdgan train or kdgan compare")
+    values = read_json(folder / "config.json", dict[str, Any])
+    if "players" in values:
+        raise _of_python(folder.resolve().parent.parent)
     try:
-        config = from_plain(read_json(folder / "config.json", dict[str, Any]))
+        config = from_plain(values)
     except UsageError as error:
         raise wrong(f"{folder} is no folder of a run that the command line began: {error}") from error
     if config.method in BASELINES:
@@ -59,6 +65,14 @@ def read_run(folder: Path) -> Finished:
     if not (folder / "result.json").is_file():
         raise wrong(f"{folder} has not finished: the command that began it goes on from there")
     return Finished(folder, config, read_json(folder / "result.json", Outcome))
+
+
+def _of_python(out: Path) -> UsageError:
+    """The refusal of runs whose networks and data only a program has."""
+    return wrong(
+        f"{out} is of a call of kdgan.compare, which alone has its networks and data: its report is "
+        f"{out / 'report.html'}, and verdict.report(PATH) in Python writes it again"
+    )
 
 
 def runs_in(paths: Iterable[Path]) -> tuple[list[Finished], list[str]]:
@@ -89,6 +103,8 @@ def _compared(out: Path) -> tuple[list[Finished], list[str]]:
     for folder in folders[:MOST_RUNS]:
         values = read_json(folder / "config.json", dict[str, Any])
         method = str(values.get("method"))
+        if "players" in values:
+            raise _of_python(out)
         if method in BASELINES:
             baselines.add(method)
         elif not (folder / "result.json").is_file():

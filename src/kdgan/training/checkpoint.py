@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -40,7 +41,7 @@ def save(path: Path, tree: dict[str, Any]) -> None:
         try:
             tree_json = json.dumps(skeleton)
             # One note alone, as the library writes several in any order.
-            save_file(tensors, temporary, metadata={_TREE: f"{_sha256(tree_json, tensors)} {tree_json}"})
+            write_tensors(tensors, temporary, {_TREE: f"{_sha256(tree_json, tensors)} {tree_json}"})
         except SafetensorError as error:
             # The library wraps what the system said, such as a full disk, in an error of its own.
             number = re.search(r"os error (\d+)", str(error))
@@ -48,6 +49,17 @@ def save(path: Path, tree: dict[str, Any]) -> None:
                 raise
             code = int(number[1])
             raise OSError(code, os.strerror(code), str(path)) from error
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Writes a safetensors file that may be read by whom other new files here may be: the library's are for their owner
+    alone, so that a server, say, could not load a student."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(mode)
 
 
 def load(path: Path, kind: type[Stored], remedy: str = "delete it to start anew") -> Stored:
@@ -67,6 +79,8 @@ def load(path: Path, kind: type[Stored], remedy: str = "delete it to start anew"
             notes = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if path.exists() and not os.access(path, os.R_OK):  # which the library calls missing
+            raise wrong(f"{path} cannot be read: {os.strerror(errno.EACCES)}") from error
         raise wrong(wrong_file) from error
     found, _, skeleton = notes.get(_TREE, "").partition(" ")
     if found != _sha256(skeleton, tensors):
