@@ -50,7 +50,7 @@ class Training:
             `kdgan.methods.FixMatch`, which also stands in where a network has no layer to take features from; or
             `none`. A teacher that comes trained is not changed.
         rounds: of propagation and training.
-        round_steps: updates of a round; None for a third of `teacher_steps`.
+        round_steps: updates of a round; None for two thirds of `teacher_steps`.
         clip: largest norm of a player's gradient, of all its weights together; None clips nothing.
         accumulate: parts in which a batch goes through each learning network, one after the other, for one update: so
             much less memory for more time, and the same update. Batch normalisation sees a part at a time.
@@ -124,7 +124,7 @@ class Training:
     @property
     def round_updates(self) -> int:
         """Updates of T in a round of its self-training."""
-        return max(1, round(self.teacher_updates / 3)) if self.round_steps is None else self.round_steps
+        return max(1, round(self.teacher_updates * 2 / 3)) if self.round_steps is None else self.round_steps
 
     @property
     def first_lr(self) -> float:

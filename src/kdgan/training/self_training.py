@@ -57,13 +57,17 @@ def pseudo_labelled(
     if targets.ndim == 1:
         targets = one_hot(targets, int(layer.out_features))
     found = propagate(features, targets, family)
+    labels, confidence = found.labels, found.confidence / found.confidence.max().clamp_min(1e-6)
+    # Of one class, and of labels that are each on or off, the likeliest: a network that is taught how unsure the
+    # graph is only learns to be as unsure. A distribution, as that of tags, is what is to be learned.
+    if family.name == "labels":
+        labels = (labels > 0.5).to(labels)
+    elif sources.targets.ndim == 1:
+        labels = one_hot(labels.argmax(1), labels.shape[1]).to(labels)
     there = unlabelled.device
-    return (
-        replace(
-            unlabelled[chosen], pseudo_labels=found.labels.to(there), confidence=found.confidence.to(there)
-        ),
-        chosen,
-    )
+    return replace(
+        unlabelled[chosen], pseudo_labels=labels.to(there), confidence=confidence.to(there)
+    ), chosen
 
 
 def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: str) -> Semi:
