@@ -159,7 +159,11 @@ def distribution(results: Sequence[Results]) -> Figure:
             for place, name in enumerate(names):
                 aside = 0.5 * (place - (len(names) - 1) / 2)
                 points = {
-                    share + aside: [run.metrics[metric] for run in _runs([each]) if run.method == name]
+                    share + aside: [
+                        run.metrics[metric]
+                        for run in _runs([each])
+                        if run.method == name and metric in run.metrics
+                    ]
                     for share, each in sorted(shares[cell].items())
                 }
                 _line(axes, name, {at: values for at, values in points.items() if values}, colours[name])
