@@ -250,9 +250,9 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 "temperature scaling, which takes away how sure a student is in general: one temperature divides all "
                 "its logits, the one with the least log loss on validation data, whose labels are right. Some cells "
                 "have 20 or 40 % of their training labels replaced by wrong ones. KDGAN is played in three ways: with "
-                "labels that reach C and T also directly, as its default is; as in the paper, where they reach them "
-                "through D alone; and without D. The settings of methods are those found with right labels. Of photos "
-                "the true distribution gives each of a photo's m tags 1/m."
+                "labels that reach C and T also directly, as its default is; as in the paper, where, after T was "
+                "pretrained on them, they reach both through D alone; and without D. The settings of methods are those "
+                "found with right labels. Of photos the true distribution gives each of a photo's m tags 1/m."
             ),
             cells=(*(cell for cell in CLASSES if cell.startswith("mnist")), *WRONG, *PHOTOS),
             variants=_distribution,
