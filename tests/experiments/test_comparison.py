@@ -25,6 +25,7 @@ from tiny import DIGITS, TAGS, changed
 
 MEASURED = ("accuracy", "teacher/accuracy", "best_epoch/accuracy", "validation/accuracy", "majority/accuracy")
 BESIDE = ("log_loss", "ece", "teacher/log_loss", "teacher/ece")
+DISTRIBUTION = ("brier", "log_loss_scaled", "brier_scaled", "ece_scaled")
 
 
 @pytest.fixture
@@ -73,7 +74,9 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
     assert len(accuracies(whole)) == 6
     for (method, _), metrics in accuracies(whole).items():
         alone = {name for name in (*MEASURED, *BESIDE) if name.startswith("teacher/")}
-        assert set(metrics) == {*MEASURED, *BESIDE} - (alone if method == "supervised" else set())
+        assert set(metrics) == {*MEASURED, *BESIDE, *DISTRIBUTION} - (
+            alone if method == "supervised" else set()
+        )
     assert (grown / "report.html").stat().st_size > 1000
     for method in ("supervised", "mimic", "kdgan"):
         assert f"\n {method}" in table

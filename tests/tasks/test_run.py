@@ -42,7 +42,7 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     assert next(iter(metrics)) == "accuracy"
     assert {name for name in metrics if not name.startswith("teacher/")} == {
         *("accuracy", "validation/accuracy", "best_epoch/accuracy", "majority/accuracy"),
-        *("log_loss", "ece"),
+        *("log_loss", "brier", "ece", "log_loss_scaled", "brier_scaled", "ece_scaled"),
     }
     assert ("teacher/accuracy" in metrics) == (outcome.teacher_parameters is not None) == has_teacher
     assert set(outcome.curves) == {"accuracy", "log_loss", "ece", "validation/accuracy"}

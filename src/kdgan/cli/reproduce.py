@@ -33,7 +33,8 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or oracle."""
+    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations, oracle or
+    distribution."""
     cells: Names = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: Count = None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from kdgan.errors import UsageError
 from kdgan.experiments.records import Record
@@ -80,6 +80,45 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence
     return mean_interval((a[seed] - b[seed] for seed in shared), confidence)
 
 
+def holm(differences: Sequence[Interval], confidence: float = 0.95) -> list[Interval]:
+    """The same means, each with an interval that is corrected for how many are compared (Holm, 1979).
+
+    An interval excludes zero just where Holm's procedure finds a difference: where none of them has one, it finds any
+    at all with a probability of at most 1 − `confidence`. Of k the clearest has the interval of confidence
+    1 − (1 − `confidence`) / k, the next that with k − 1, and so on; from the first that includes zero on, all have
+    the confidence of that one.
+
+    Args:
+        differences: of one family, as `paired_difference` gives them; those of a single value stay without an interval.
+        confidence: of the family.
+
+    Example:
+        >>> clear, unclear = holm([mean_interval([1.0, 1.1, 1.2]), mean_interval([-0.1, 0.0, 0.2])])
+        >>> clear.excludes_zero, unclear.excludes_zero
+        (True, False)
+    """
+    found, level, rejects = list(differences), 1 - confidence, True
+    for rank, place in enumerate(sorted(range(len(found)), key=lambda place: _p_value(found[place]))):
+        each = found[place]
+        if rejects:
+            level = (1 - confidence) / (len(found) - rank)
+            rejects = _p_value(each) <= level
+        if each.sd is not None:
+            half = float(stdtrit(each.n - 1, 1 - level / 2)) * each.sd / math.sqrt(each.n)
+            found[place] = replace(each, low=each.mean - half, high=each.mean + half)
+    return found
+
+
+def _p_value(difference: Interval) -> float:
+    """Of the two-sided t test for a mean of zero; 1 where there is nothing to test with."""
+    if difference.sd is None or difference.mean == 0:
+        return 1.0
+    if difference.sd == 0:
+        return 0.0
+    t = abs(difference.mean) / (difference.sd / math.sqrt(difference.n))
+    return 2 * float(stdtr(difference.n - 1, -t))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One variant in one cell: what a row of a table is about.
@@ -112,6 +151,15 @@ class Row:
             return None
         mine, theirs = _by_seed(self.runs, metric), _by_seed(self.others.get(other, ()), metric)
         return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
+
+    def minus_corrected(self, other: str, metric: str) -> Interval | None:
+        """The same with an interval that is corrected for how many variants of the cell are compared with that one."""
+        differences = {
+            name: found
+            for name, runs in self.others.items()
+            if (found := replace(self, name=name, runs=runs).minus(other, metric)) is not None
+        }
+        return dict(zip(differences, holm([*differences.values()]), strict=True)).get(self.name)
 
     def best_other(self, metric: str) -> str | None:
         """The other variant with the best mean, among those that are not KDGAN or a variant of it."""

@@ -57,6 +57,18 @@ CLASSES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Settings that all methods of a column of Table 1 share, beside the preset of the data."""
 
+WRONG_LABELS = (0.2, 0.4)
+"""Shares of wrong training labels."""
+WRONG: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        f"{name}-wrong-{share:.0%}".rstrip("%"): (name, share)
+        for name in CLASSES
+        if name.startswith("mnist")
+        for share in WRONG_LABELS
+    }
+)
+"""Cells of MNIST with wrong labels: by name, the cell that they are otherwise, and the share."""
+
 PHOTOS = ("popular", "random")
 """The halves of Table 2: 200 popular or random tags of a table of photos."""
 
@@ -115,14 +127,15 @@ def cell(
     Raises:
         UsageError: if there is no such cell, or no photos where it needs them.
     """
-    base = _classes(name) if name in CLASSES else _photos(name, photos)
+    right, share = WRONG.get(name, (name, 0.0))
+    base = _classes(right, share) if right in CLASSES else _photos(name, photos)
     changes = dict(changes or {})
     if "steps" in changes:
         changes.setdefault("teacher_steps", presets.teacher_steps(base.data, changes["steps"]))
     training = {f.name: changes[f.name] for f in fields(Training) if f.name in changes}
     own = {key: value for key, value in changes.items() if key not in training}
     base = replace(base, training=replace(base.training, **training), **own)
-    return Cell(name, base, settings(SETTINGS.get(name)))
+    return Cell(name, base, settings(SETTINGS.get(right)))
 
 
 def settings(name: str | None) -> dict[str, dict[str, Any]]:
@@ -133,15 +146,15 @@ def settings(name: str | None) -> dict[str, dict[str, Any]]:
         return read_tuned(file)
 
 
-def _classes(name: str) -> Config:
+def _classes(name: str, wrong_labels: float) -> Config:
     own = dict(CLASSES[name])
-    data = {"source": own.pop("source"), "labels": own.pop("labels")}
+    data = {"source": own.pop("source"), "labels": own.pop("labels"), "wrong_labels": wrong_labels}
     return presets.classes(data, own)
 
 
 def _photos(name: str, photos: Mapping[str, Any] | None) -> Config:
     if name not in PHOTOS:
-        raise UsageError(f"unknown cell {name!r}: choose from {', '.join([*CLASSES, *PHOTOS])}")
+        raise UsageError(f"unknown cell {name!r}: choose from {', '.join([*CLASSES, *WRONG, *PHOTOS])}")
     if photos is None or photos.get("source") is None:
         raise UsageError(f"{name} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
     given = {"steps": 600, "teacher_steps": 400, "precision": "bfloat16", "augment": "noise"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from kdgan.data.augment import augmentation
 from kdgan.data.images import ImageReader
 from kdgan.data.source import Source
 from kdgan.data.split import Unlabelled, real, split
+from kdgan.data.wrong_labels import with_wrong_labels
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
@@ -36,6 +38,7 @@ class Classes(Task):
 
     metrics: tuple[str, ...] = ("accuracy",)
     recorded = ("log_loss", "ece")
+    distribution = ("log_loss", "brier", "ece")
 
     def __init__(self, config: Config, source: Source) -> None:
         assert isinstance(config.data, ClassesData)
@@ -50,6 +53,8 @@ class Classes(Task):
         )
         self.split = split(source, labels=config.data.labels, seed=config.seed, unlabelled=beside)
         self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
+        if config.data.wrong_labels:
+            self.train = replace(self.train, targets=self._wrong_labels(config.data.wrong_labels))
         self.unlabelled = self.split.unlabelled
         self.labels = self.split.classes
         if self.trivial()["majority/accuracy"] > UNEVEN * 100 / len(self.labels):
@@ -62,6 +67,9 @@ class Classes(Task):
         """The source."""
         assert isinstance(config.data, ClassesData)
         return unchanged(config.data, data_dir)
+
+    def _wrong_labels(self, share: float) -> Tensor:
+        return with_wrong_labels(self.train.targets, share, len(self.split.classes), self.config.seed)
 
     def build(self, network: str, role: str) -> nn.Module:
         """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""

@@ -43,7 +43,8 @@ class Outcome:
         metrics: by name, in the units of `kdgan.ship.forms`: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
             the best of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
-            have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
+            have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives;
+            `log_loss_scaled` and the like are those of probabilities after temperature scaling on validation data.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
         unlabelled: further examples to learn from, without labels; not every method does.
@@ -259,6 +260,7 @@ class NetworkRun(PlayersRun):
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
         metrics |= self.task.trivial()
+        metrics |= self.task.distribution_of(self.modules["student"])
         metrics[f"best_epoch/{primary}"] = best(primary, (record[primary] for record in history))
         return metrics
 

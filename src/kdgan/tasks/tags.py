@@ -53,6 +53,7 @@ class Tags(Task):
     """
 
     metrics = ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")
+    distribution = ("log_loss",)
     count_shown = 6
 
     def __init__(self, config: Config, photos: Photos) -> None:
