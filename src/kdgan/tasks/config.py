@@ -158,6 +158,8 @@ Data: TypeAlias = ClassesData | TagsData
 _UNSAID: Mapping[str, Any] = {"wrong_labels": 0.0}
 """Fields of data that came later than runs which are kept, and what they are where plain values do not have them: so
 these runs keep their names."""
+_OF_UNLABELLED = ("self_training", "rounds", "round_steps")
+"""Fields of training that plain values have only where there are examples without labels."""
 KINDS: Mapping[str, type[Data]] = {kind.kind: kind for kind in (ClassesData, TagsData)}
 
 
@@ -232,7 +234,11 @@ class Config:
             for name, value in known["data"].items()
             if name not in _UNSAID or value != _UNSAID[name]
         }
-        return {**known, "data": {"kind": self.data.kind, **data}}
+        known = {**known, "data": {"kind": self.data.kind, **data}}
+        if self.data.unlabelled is None:
+            for name in _OF_UNLABELLED:
+                del known["training"][name]
+        return known
 
     def identity(self) -> dict[str, Any]:
         """The same with a hash of each object of one's own: other code under the same name is another run."""
@@ -295,6 +301,9 @@ def from_plain(values: Mapping[str, Any]) -> Config:
     if kind is None or not isinstance(training, dict):
         raise UsageError(f"{_NONE}: there is no kind of data, or no training")
     data = {name: value for name, value in given.pop("data").items() if name != "kind"}
+    if data.get("unlabelled") is None:
+        given["training"] = {**{name: getattr(Training(), name) for name in _OF_UNLABELLED}, **training}
+        training = given["training"]
     unsaid = {each.name: _UNSAID[each.name] for each in fields(kind) if each.name in _UNSAID}
     data = {**unsaid, **data}
     # A field that is missing would have a default that the run may not have had.
