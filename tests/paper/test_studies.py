@@ -12,7 +12,7 @@ from kdgan.experiments.statistics import holm, mean_interval
 from kdgan.experiments.study import read_results, write_study_page
 from kdgan.experiments.variants import Comparison
 from kdgan.methods import hyperparameters
-from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, WRONG, cell
+from kdgan.paper.cells import CLASSES, PHOTOS, PHOTOS_REST, PUBLISHED, REST, WRONG, cell
 from kdgan.paper.studies import ABLATIONS, ORACLE, PLAYED, STUDIES, TABLE_1, TABLE_2, WEIGHTS, WIDTHS, find
 from kdgan.paper.variance import MEASURED
 from kdgan.references import find_object, is_reference
@@ -31,12 +31,12 @@ def comparison_of(study: str, name: str, seeds: range = range(2), **changes: obj
 def test_there_is_a_study_for_each_table_figure_and_question() -> None:
     assert set(STUDIES) == {
         *("table1", "table2", "figure3a", "figure3b", "figure4", "figure5", "figure7"),
-        *("samples", "sizes", "ablations", "oracle", "distribution"),
+        *("samples", "sizes", "ablations", "oracle", "distribution", "unlabelled"),
     }
     for study in STUDIES.values():
         assert study.question.endswith("?")
         assert study.text.endswith(".")
-        assert set(study.cells) <= {*CLASSES, *WRONG, *PHOTOS}
+        assert set(study.cells) <= {*CLASSES, *WRONG, *PHOTOS, *REST, *PHOTOS_REST}
         assert (study.figure is None) == (study.caption == "")
         assert study.seeds >= 3
     assert (STUDIES["table1"].seeds, STUDIES["table2"].seeds) == (10, 10)
@@ -285,7 +285,7 @@ def test_a_folder_without_results_gives_an_empty_table_and_picture(tmp_path: Pat
     assert study.question in page.text
 
 
-@pytest.mark.parametrize("name", [name for name in STUDIES if (RESULTS / name).is_dir()])
+@pytest.mark.parametrize("name", [name for name in STUDIES if any((RESULTS / name).glob("*.csv"))])
 def test_committed_figures_can_be_shown(tmp_path: Path, name: str) -> None:
     study, folder = STUDIES[name], RESULTS / name
     results = read_results(folder)

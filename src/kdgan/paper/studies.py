@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ from kdgan.experiments.variants import Variant
 from kdgan.methods import CONTROL, hyperparameters
 from kdgan.paper import figures
 from kdgan.paper import tables as of
-from kdgan.paper.cells import CLASSES, PHOTOS, WRONG
+from kdgan.paper.cells import CLASSES, PHOTOS, PHOTOS_REST, REST, WRONG, of_photos
 from kdgan.paper.variance import MEASURED
 from kdgan.tasks.config import BASELINES
 
@@ -102,6 +103,17 @@ def _sizes(cell: Cell) -> Mapping[str, Variant]:
         for width in WIDTHS
         for method in (CONTROL, "mimic", "codis", "kdgan")
     }
+
+
+def _unlabelled(cell: Cell) -> Mapping[str, Variant]:
+    if not of_photos(cell.name):
+        found: dict[str, Variant] = _methods(CONTROL, "selftrain", *TABLE_1[1:])(cell)
+        return found
+    reader = cell.variant("distn")
+    # The same networks on texts without words.
+    alone = replace(reader, config={"data": {"text": False}})
+    found = _methods(CONTROL, "selftrain", "distn", "mimic", "codis", "kdgan")(cell)
+    return {**found, "distn: T sees the photo alone": alone}
 
 
 def _distribution(cell: Cell) -> Mapping[str, Variant]:
@@ -260,6 +272,20 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             caption="Log loss against the share of wrong training labels, logarithmic; bars: 95 % intervals.",
             curves=(),
             **of.DISTRIBUTION,
+        ),
+        "unlabelled": Study(
+            question="What are examples without labels worth?",
+            text=(
+                "Of MNIST 100 or 1,000 training images keep their labels, and all methods but the control learn from "
+                "the others without. Before any method begins the teacher learns from them, too: it is trained on the "
+                "labels, then in rounds on labels that are propagated to the others over its own features. selftrain "
+                "is the student that teaches itself, without a teacher. Of photos 300, 1,000 or 3,000 keep their tags, "
+                "and all have their owners' text: the teacher reads it, or it sees the photo alone."
+            ),
+            cells=(*REST, *PHOTOS_REST),
+            variants=_unlabelled,
+            curves=(),
+            **of.UNLABELLED,
         ),
         "sizes": Study(
             question="How small can the student be?",
