@@ -57,33 +57,28 @@ def earned(rows: Sequence[Row], metric: str, *, self_trained: Collection[str] = 
         self_trained: variants whose teacher learned from examples without labels before the method began.
     """
     ladder = ladder_of(rows, metric)
-    gains, form = ladder.gains, form_of(metric)
+    gains = ladder.gains
     if not gains:
         return ""
-    others = [row for row in ladder.rows if row.name not in (CONTROL, SelfTrain.name)]
+    control, *others = ladder.rows
+    itself = next((row for row in others if row.name == SelfTrain.name), None)
     taught = _best([row for row in others if has_teacher(row)], metric)
-    alone = _best([row for row in others if not has_teacher(row)], metric)
-    # What has no teacher is worth a word only where it is not behind.
+    alone = _best([row for row in others if row is not itself and not has_teacher(row)], metric)
+    # What has no teacher is worth a word only where it is ahead.
     if taught and alone and _best([taught, alone], metric) is taught:
         alone = None
-    control, itself = ladder.rows[0], next((row for row in ladder.rows if row.name == SelfTrain.name), None)
-    clauses = [_alone(control, ladder)]
-    without = _unlabelled(control)
     # A gain of one seed, or of two, is told from nothing by no interval: that is said once, at the end.
     few = all(gain.n < LEAST_SEEDS for gain in gains.values())
+    without = _unlabelled(control)
+    clauses = [_alone(control, ladder)]
     if itself:
         clauses.append(f"teaching itself on {without} it reaches {_reached(itself, ladder, few)}")
     if taught:
-        learned_from = ""
-        if taught.name in self_trained:
-            learned_from = f"first learned from {'them' if itself else without}"
-        own = taught.mean(ladder.of_teacher)
-        reaches = f"reaches {form.with_unit(own.mean)}" if own else ""
-        which = " and ".join(filter(None, [learned_from, reaches]))
+        source = ("them" if itself else without) if taught.name in self_trained else ""
         many = sum(map(has_teacher, others))
         best = f", the best of {many} such methods" if many > 1 else ""
-        aside = f"with the teacher, which {which}," if which else "with the teacher"
-        clauses.append(f"{aside} it reaches {_reached(taught, ladder, few)} by {taught.name}{best}")
+        reached = f"it reaches {_reached(taught, ladder, few)}"
+        clauses.append(f"{_teacher(taught, ladder, source)} {reached} by {taught.name}{best}")
     if alone:
         clauses.append(f"without a teacher, {alone.name} reaches {_reached(alone, ladder, few)}")
     sentence = f"{'; '.join(clauses)}."
@@ -144,6 +139,15 @@ def _alone(control: Row, ladder: Ladder) -> str:
 def _unlabelled(control: Row) -> str:
     counts = [run.unlabelled for run in control.runs]
     return f"{from_to(counts)} examples without labels" if any(counts) else "examples without labels"
+
+
+def _teacher(row: Row, ladder: Ladder, source: str) -> str:
+    """The teacher of a variant, from what it first learned beside labels, if it did, and what it reaches, if known."""
+    own = row.mean(ladder.of_teacher)
+    learned = f"first learned from {source}" if source else ""
+    reaches = f"reaches {form_of(ladder.metric).with_unit(own.mean)}" if own else ""
+    which = " and ".join(filter(None, [learned, reaches]))
+    return f"with the teacher, which {which}," if which else "with the teacher"
 
 
 def _reached(row: Row, ladder: Ladder, few: bool) -> str:
