@@ -143,7 +143,7 @@ def test_a_report_is_about_any_metric(tmp_path: Path) -> None:
     _, page = page_of(tmp_path / "a.html", rows, curves, metrics=metrics, examples=examples, about=about)
     assert page.tags["svg"] == 2  # no best epoch here
     for part in (
-        "MAP on test data per method.",
+        "MAP on test data per method, and what it earned.",
         "MAP while training.",
         "scene 7, in truth: sea",
         "P@3",
@@ -151,6 +151,29 @@ def test_a_report_is_about_any_metric(tmp_path: Path) -> None:
     ):
         assert part in page.text
     assert "accuracy" not in page.text
+
+
+def test_what_was_earned_is_said_first_and_drawn_once(tmp_path: Path) -> None:
+    rows = runs({"supervised": [80.0, 81.0, 83.0], "distn": [90.0, 92.0, 93.0]}, unlabelled=1300)
+    source, page = page_of(tmp_path / "a.html", rows, {}, self_trained=["distn"])
+    text = page.text.replace("\xa0", " ")
+    sentence = "From 50 labelled examples alone the student reaches 81.33 % "
+    assert text.index(sentence) < text.index("distn has the highest mean accuracy")
+    assert "which first learned from 1,300 examples without labels and reaches 95.50 %" in text
+    described = [value for name, value in page.attributes if name == "aria-label"]
+    assert sum(value.startswith("accuracy on test data in %, in brackets") for value in described) == 1
+    assert "distn 91.67 ± 3.79 (+10.33 ± 1.43); teacher of distn 95.50 ± 0.00." in described[0]
+    assert text.count("and what it earned.") == source.count('id="figure1-figure_1"') == 1
+    assert "Open diamond: the teacher of distn" in text
+
+
+def test_without_a_control_nothing_is_said_to_be_earned(tmp_path: Path) -> None:
+    _, page = page_of(
+        tmp_path / "a.html", runs({"mimic": [80.0, 81.0, 83.0], "distn": [90.0, 92.0, 93.0]}), {}
+    )
+    assert "alone the student reaches" not in page.text
+    assert "earned" not in page.text
+    assert "Accuracy on test data per method." in page.text
 
 
 def test_runs_that_failed_are_named_first(tmp_path: Path) -> None:

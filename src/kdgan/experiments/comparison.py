@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from kdgan.experiments.description import describe, facts
+from kdgan.experiments.description import describe, facts, self_trained
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
 from kdgan.experiments.variants import Comparison, Key, Variant
@@ -66,7 +66,11 @@ class Compared:
             write_records(self.folder / "results.csv", self.records)
 
     def verdict(
-        self, metrics: Sequence[str], stated: Mapping[str, str], variants: Mapping[str, Variant]
+        self,
+        metrics: Sequence[str],
+        stated: Mapping[str, str],
+        variants: Mapping[str, Variant],
+        self_trained: Collection[str],
     ) -> Verdict:
         """What they say together.
 
@@ -74,9 +78,10 @@ class Compared:
             metrics: names, the first of which the comparison is about.
             stated: facts about it.
             variants: by name.
+            self_trained: those whose teacher learned from examples without labels before the method began.
         """
         described = {name: describe(variant) for name, variant in variants.items()}
-        return Verdict(self.records, self.curves, metrics, stated, described, self.failures)
+        return Verdict(self.records, self.curves, metrics, stated, described, self.failures, self_trained)
 
 
 def compare(
@@ -88,7 +93,8 @@ def compare(
     command: str = "",
     store: Path | None = None,
 ) -> Compared:
-    """Runs what is not yet done, then prints a table and writes `results.csv` and `report.html` into `out`.
+    """Runs what is not yet done, then prints a table and what was earned, and writes `results.csv` and `report.html`
+    into `out`.
 
     Args:
         comparison: what to run.
@@ -115,11 +121,16 @@ def compare(
     found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
-        verdict = found.verdict(task.measured, facts(comparison, execution, command), comparison.variants)
+        learned = self_trained(runs) if comparison.base.data.unlabelled is not None else frozenset[str]()
+        verdict = found.verdict(
+            task.measured, facts(comparison, execution, command), comparison.variants, learned
+        )
         examples = _examples(found.outcomes, comparison, task.shown())
         verdict.report(out / "report.html", examples=examples, about=task.about)
         check_kept(out, "comparison.json")
         console.print(verdict.table.terminal(verdict.title))
+        if verdict.earned:
+            console.print(verdict.earned, markup=False, highlight=False)
     return found
 
 

@@ -5,10 +5,11 @@ The words around the numbers are derived from the numbers, so that the page cann
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kdgan.experiments import figures, tables
+from kdgan.experiments.earned import Ladder, alternative_text, earned, has_teacher, ladder_of, values_of
 from kdgan.experiments.page import Example, Picture, write_page
 from kdgan.experiments.records import Curves, Record
 from kdgan.experiments.statistics import LEAST_SEEDS, Interval, Row, best_name, rows_of, title_of
@@ -28,6 +29,7 @@ def write_report(
     failures: Sequence[str] = (),
     examples: Sequence[Example] = (),
     about: str = "",
+    self_trained: Collection[str] = (),
 ) -> None:
     """Writes the page about one data set, atomically; same input, same bytes.
 
@@ -41,6 +43,7 @@ def write_report(
         failures: what runs said that failed, and are in no number: a mean over the others flatters.
         examples: what the variants say of test examples.
         about: what the task is, where that needs words.
+        self_trained: variants whose teacher learned from examples without labels before the method began.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -52,11 +55,12 @@ def write_report(
     note = tables.note_of_comparison(rows, metrics, report=True)
     failed = f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."
     colours = figures.colours_of([*(row.name for row in rows), *(name for name, _ in curves)])
+    gain = earned(rows, metric, self_trained=self_trained)
     every = [run for row in rows for run in row.runs]
     write_page(
         path,
         f"{title}: which method trains the best student?",
-        [*outcome(rows, metric), *filter(None, [about])],
+        [*filter(None, [gain]), *outcome(rows, metric), *filter(None, [about])],
         caveats=[*([failed] if failures else []), *caveats(rows)],
         pictures=_pictures(rows, curves, metric, colours),
         tables={"The comparison in numbers": tables.table(rows, tables.of_report(metrics), note)},
@@ -69,15 +73,7 @@ def write_report(
 
 
 def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping[str, str]) -> list[Picture]:
-    values = {row.name: [run.metrics[metric] for run in row.runs if metric in run.metrics] for row in rows}
-    drawn = [
-        Picture(
-            figures.seeds_figure(metric, values, colours),
-            f"{titled(metric)} on test data per method.",
-            "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
-            + (" Dotted line: the mean of the control." if CONTROL in values else ""),
-        )
-    ]
+    drawn = [_ladder(ladder_of(rows, metric), colours)]
     # Some runs look at test data once, at the end: then what validation data showed is drawn.
     part, name = next(
         (
@@ -110,6 +106,35 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
             )
         )
     return drawn
+
+
+def _ladder(ladder: Ladder, colours: Mapping[str, str]) -> Picture:
+    """The picture of what each variant reached and, beside a control, earned."""
+    metric, teacher = ladder.metric, ladder.teacher
+    text = "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
+    if CONTROL in ladder.means:
+        text += " Dotted line: the mean of the control."
+    if ladder.gains:
+        text += (
+            " Below each number: the difference to the control, paired by seed, bold where its interval excludes "
+            "zero."
+        )
+    mark = None
+    if teacher is not None:
+        mark = f"teacher of {teacher.name}", values_of(teacher, ladder.of_teacher)
+        text += f" Open diamond: the teacher of {teacher.name} at the end, with all it sees."
+    return Picture(
+        figures.ladder_figure(
+            metric,
+            {row.name: values_of(row, metric) for row in ladder.rows},
+            colours,
+            gains=ladder.gains,
+            teacher=mark,
+        ),
+        f"{titled(metric)} on test data per method{', and what it earned' if ladder.gains else ''}.",
+        text,
+        alternative_text(ladder),
+    )
 
 
 def _runs_table(runs: Sequence[Record], metrics: Sequence[str]) -> tables.Table:
@@ -174,17 +199,13 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
             _against(subject.name, difference, form, f"the {mark} baseline, {baseline}", verdicts)
         )
     control = next((row for row in rows if row.name == CONTROL), None)
-    distilled = [row for row in rows if _has_teacher(row) and row.minus(CONTROL, metric) is not None]
+    distilled = [row for row in rows if has_teacher(row) and row.minus(CONTROL, metric) is not None]
     if control is None:
         sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")
     elif distilled:
         ahead = best_name(metric, {row.name: by_name[row.name] for row in distilled})
         sentences.append(_worth(next(row for row in distilled if row.name == ahead), control, metric))
     return sentences
-
-
-def _has_teacher(row: Row) -> bool:
-    return row.runs[0].teacher_parameters is not None
 
 
 def _worth(distilled: Row, control: Row, metric: str) -> str:

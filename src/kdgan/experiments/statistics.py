@@ -220,11 +220,12 @@ def title_of(records: Sequence[Record]) -> str:
 
 
 def _title(data: str, labels: Sequence[int], unlabelled: Sequence[int]) -> str:
-    beside = f", {_from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
-    return f"{data}, {_from_to(labels)} labels{beside}" if any(labels) else data
+    beside = f", {from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
+    return f"{data}, {from_to(labels)} labels{beside}" if any(labels) else data
 
 
-def _from_to(counts: Sequence[int]) -> str:
+def from_to(counts: Sequence[int]) -> str:
+    """Counts as text, e.g. "100" where all are equal, or "98 to 100"."""
     return " to ".join(f"{count:,}" for count in dict.fromkeys([min(counts), max(counts)]))
 
 
