@@ -11,7 +11,8 @@ from rich.console import Console
 
 from kdgan.experiments.description import describe, facts
 from kdgan.experiments.pool import run_jobs
-from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
+from kdgan.experiments.records import Curves, Points, Record, record_of
+from kdgan.experiments.results_file import ResultsFile
 from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.experiments.verdict import Verdict
 from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
@@ -40,6 +41,12 @@ class Compared:
     folder: Path | None
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    _file: ResultsFile | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            file = ResultsFile(self.folder / "results.csv", lambda: self.records)
+            object.__setattr__(self, "_file", file)
 
     @property
     def records(self) -> list[Record]:
@@ -61,9 +68,19 @@ class Compared:
             UsageError: if the folder was removed meanwhile.
         """
         self.outcomes[key] = outcome
-        if self.folder is not None:
+        if self.folder is not None and self._file is not None:
             check_kept(self.folder, "comparison.json")
-            write_records(self.folder / "results.csv", self.records)
+            self._file.add(record_of(self.title, *key, outcome))
+
+    def settle(self) -> None:
+        """Brings `results.csv` into the order of the comparison, once nothing comes any more.
+
+        Raises:
+            UsageError: if the folder was removed meanwhile.
+        """
+        if self.folder is not None and self._file is not None and self.outcomes:
+            check_kept(self.folder, "comparison.json")
+            self._file.settle()
 
     def verdict(
         self, metrics: Sequence[str], stated: Mapping[str, str], variants: Mapping[str, Variant]
@@ -112,7 +129,10 @@ def compare(
         console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     runs = comparison.runs()
     found = Compared(comparison.base.data.title, [*runs], out)
-    found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
+    try:
+        found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
+    finally:
+        found.settle()
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
         verdict = found.verdict(task.measured, facts(comparison, execution, command), comparison.variants)
