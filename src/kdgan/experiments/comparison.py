@@ -15,9 +15,8 @@ from kdgan.experiments.records import Curves, Points, Record, record_of
 from kdgan.experiments.results_file import ResultsFile
 from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.experiments.verdict import Verdict
-from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
+from kdgan.experiments.work import jobs_for, run_folder, run_name
 from kdgan.files import make_folder
-from kdgan.tasks.config import Config
 from kdgan.tasks.run import Outcome, Planned, outcome_in, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
@@ -160,7 +159,7 @@ def run_all(
         store: holds runs and pretrained players.
         console: where progress is shown.
         keep: called with the outcome of every run, as they end.
-        prepare: gives a process what the runs need; by default the data of a configuration.
+        prepare: gives a process what the runs need, where they are of a caller's own.
 
     Returns:
         What each failed run said.
@@ -177,11 +176,6 @@ def run_all(
             waiting[run_name(*key)] = key
     if not waiting:
         return []
-
-    if prepare is None:
-        first = next(iter(runs.values()))
-        assert isinstance(first, Config)
-        prepare = preparation(first, execution)
 
     def done(name: str, outcome: Any) -> None:
         if name in waiting:
