@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.seeds import mixed
+from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import Method, find
 from kdgan.references import find_callable, find_object
@@ -124,9 +125,16 @@ class Run(ABC):
             finished = outcome_in(folder, self.config)
             if finished is not None:
                 return finished
-            outcome = self.carry_out(folder, pretrained)
-            check_kept(folder, "config.json")
-            write_json(folder / "result.json", asdict(outcome))
+            try:
+                outcome = self.carry_out(folder, pretrained)
+                check_kept(folder, "config.json")
+                write_json(folder / "result.json", asdict(outcome))
+            except (FileNotFoundError, UsageError):
+                # Where locks come late, as over a network, another process may have ended this very run and cleared up.
+                finished = outcome_in(folder, self.config)
+                if finished is None:
+                    raise
+                return finished
             for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
                 passing.unlink(missing_ok=True)
             return outcome
