@@ -120,3 +120,19 @@ def test_svg_is_the_same_each_time_and_follows_the_page(name: str) -> None:
     assert all(each.startswith(f"{name}-") for each in ids)
     used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', svg)
     assert {a or b for a, b in used} <= set(ids)
+
+
+def test_of_many_seeds_and_updates_some_are_drawn_the_ends_among_them() -> None:
+    values = {"kdgan": [float(seed) for seed in range(1000)]}
+    axes = figures.ladder_figure("accuracy", values, figures.colours_of(values)).axes[0]
+    (dots,) = axes.collections
+    drawn = [float(x) for x, _ in dots.get_offsets()]  # type: ignore[union-attr]
+    assert len(drawn) == 100
+    assert (drawn[0], drawn[-1]) == (0.0, 999.0)
+    assert set(drawn) <= set(values["kdgan"])
+    points = [(step, step / 10) for step in range(1, 1001)]
+    axes = figures.curves_figure("accuracy", {("kdgan", 0): points}, figures.colours_of(values)).axes[0]
+    updates = axes.lines[0].get_xdata()
+    assert len(updates) == 200
+    assert (updates[0], updates[-1]) == (1, 1000)
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([step / 10 for step in updates])

@@ -301,3 +301,15 @@ def test_two_seeds_or_equal_ones_are_no_ground_for_a_verdict() -> None:
     for values in ([2.0, 2.0], [2.0, 2.1], [2.0, 2.0, 2.0]):
         assert not mean_interval(values).excludes_zero
     assert mean_interval([2.0, 2.1, 2.0]).excludes_zero
+
+
+def test_the_best_other_is_the_next_where_a_row_is_the_best_itself() -> None:
+    rows = {
+        row.name: row
+        for row in rows_of(runs({"a": [3.0], "b": [5.0], "c": [5.0], "kdgan": [9.0], "kdgan: x": [8.0]}))
+    }
+    found = {name: row.best_other("accuracy") for name, row in rows.items()}
+    assert found == {"a": "b", "b": "c", "c": "b", "kdgan": "b", "kdgan: x": "b"}
+    assert rows["a"].best_other("none") is None
+    (alone,) = rows_of(runs({"kdgan": [9.0]}))
+    assert alone.best_other("accuracy") is None

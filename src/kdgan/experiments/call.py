@@ -307,5 +307,7 @@ def _carry_out(
         raise Interrupted(
             f"stopped; {again if found.folder else 'nothing is kept, as there is no folder='}"
         ) from None
+    finally:
+        found.settle()
     if not found.outcomes:
         raise RunError(f"every run failed; the first: {found.failures[0]}")

@@ -23,6 +23,9 @@ from kdgan.ship.forms import bare, form_of
 INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
 
+MOST_DOTS, MOST_POINTS = 100, 200
+"""Seeds of a variant that are drawn, and points of a curve: a figure stays small however many there are."""
+
 # For what has no colour of its own, apart from those of `kdgan.methods` and from each other.
 _MORE = ("#66d9c5", "#882255", "#999933", "#6b4423", "#e878e0", "#101820")
 
@@ -45,7 +48,8 @@ def ladder_figure(
 ) -> Figure:
     """Per variant the metric of its seeds as dots, their mean and its 95 % interval; no variants, no rows.
 
-    A dotted line marks the mean of the control, from which a thin line leads to each mean.
+    A dotted line marks the mean of the control, from which a thin line leads to each mean. Of more than `MOST_DOTS`
+    seeds as many are drawn, evenly from the lowest to the highest.
 
     Args:
         metric: that it is about.
@@ -81,9 +85,12 @@ def _draw_seeds(
     axes: Axes, row: int, values: Sequence[float], interval: Interval, colour: str, *, filled: bool
 ) -> None:
     """Draws values as dots, and above them their mean and its interval."""
+    points = np.asarray(values, dtype=float)
+    if len(points) > MOST_DOTS:
+        points = np.quantile(points, np.linspace(0, 1, MOST_DOTS), method="nearest")
     # Seeds are fanned out vertically in their order, so that equal values stay visible.
-    fan = row + 0.14 + 0.18 * (np.arange(len(values)) + 0.5) / len(values)
-    axes.scatter(values, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
+    fan = row + 0.14 + 0.18 * (np.arange(len(points)) + 0.5) / len(points)
+    axes.scatter(points, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
     if interval.low is not None and interval.high is not None:
         ends = [interval.low, interval.high]
         axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
@@ -128,8 +135,8 @@ def curves_figure(
 
     `curves` maps (variant, seed) to (student updates, value) points. Seeds whose points lie at other
     updates are interpolated, over the range that all seeds of the variant have; one without such a range
-    is left out. The axis starts where the slowest is after a quarter of the training, because what matters
-    happens at the end.
+    is left out. A curve of more than `MOST_POINTS` updates is drawn at as many. The axis starts where the
+    slowest is after a quarter of the training, because what matters happens at the end.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -160,7 +167,11 @@ def draw_curves(
     plain_axes(axes)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xlabel("student updates")
-    lines = {method: line for method in colours if (line := _band(curves, method)) is not None}
+    by_method: dict[str, list[Points]] = {}
+    for (method, _), points in curves.items():
+        if points:
+            by_method.setdefault(method, []).append(points)
+    lines = {method: line for method in colours if (line := _band(by_method.get(method, ()))) is not None}
     for method, (updates, low, mean, high) in lines.items():
         front = method == "kdgan"
         axes.fill_between(updates, low, high, color=colours[method], alpha=0.12, linewidth=0, zorder=2)
@@ -179,14 +190,8 @@ def draw_curves(
     return [handles[i] for i in ends], [labels[i] for i in ends]
 
 
-def _band(
-    curves: Mapping[tuple[str, int], Points], method: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    runs = [
-        np.asarray(sorted(points), dtype=float)
-        for (name, _), points in curves.items()
-        if name == method and points
-    ]
+def _band(seeds: Sequence[Points]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    runs = [np.asarray(sorted(points), dtype=float) for points in seeds]
     if not runs:
         return None
     start, end = max(run[0, 0] for run in runs), min(run[-1, 0] for run in runs)
@@ -194,6 +199,8 @@ def _band(
     updates = updates[(updates >= start) & (updates <= end)]
     if not updates.size:
         return None
+    if updates.size > MOST_POINTS:
+        updates = updates[np.linspace(0, updates.size - 1, MOST_POINTS).round().astype(int)]
     values = np.stack([np.interp(updates, run[:, 0], run[:, 1]) for run in runs])
     return updates, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scipy.special import stdtr, stdtrit
 
@@ -128,12 +128,15 @@ class Row:
         name: of the variant.
         runs: its records, by seed.
         others: the records of all variants of the cell, itself included, by name.
+        best: the best and the next of them that are no KDGAN, by metric, once one was asked for: shared by all rows of
+            the cell, so that a row costs the same however many there are.
     """
 
     cell: str
     name: str
     runs: tuple[Record, ...]
     others: Mapping[str, tuple[Record, ...]]
+    best: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -163,14 +166,17 @@ class Row:
 
     def best_other(self, metric: str) -> str | None:
         """The other variant with the best mean, among those that are not KDGAN or a variant of it."""
-        means = {
-            name: mean_interval(values).mean
-            for name, runs in self.others.items()
-            if name != self.name
-            and not name.startswith("kdgan")
-            and (values := _by_seed(runs, metric).values())
-        }
-        return best_name(metric, means) if means else None
+        if metric not in self.best:
+            means = {
+                name: math.fsum(values) / len(values)
+                for name, runs in self.others.items()
+                if not name.startswith("kdgan") and (values := _by_seed(runs, metric).values())
+            }
+            self.best[metric] = []
+            for _ in range(min(2, len(means))):
+                self.best[metric].append(name := best_name(metric, means))
+                del means[name]
+        return next((name for name in self.best[metric] if name != self.name), None)
 
     def average(self, field: str) -> float | None:
         """The mean of a field of its records; None where not all of them have it."""
@@ -202,7 +208,8 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
     for (data, labels, unlabelled), found in sorted(cells.items()):
         others = {name: tuple(run for _, run in sorted(found[name].items())) for name in ordered(found)}
         where = cell or _title(data, [labels], [unlabelled])
-        rows += [Row(where, name, runs, others) for name, runs in others.items()]
+        best: dict[str, list[str]] = {}
+        rows += [Row(where, name, runs, others, best) for name, runs in others.items()]
     return rows
 
 

@@ -89,7 +89,17 @@ class Task(ABC):
     @staticmethod
     @abstractmethod
     def read(config: Config, data_dir: Path | None) -> Any:
-        """The data as they are in their files, the same for every seed; in a form that can go to other processes."""
+        """The data as they are in their files, the same for every seed."""
+
+    @staticmethod
+    @abstractmethod
+    def divide(config: Config, data: Any) -> Any:
+        """What all runs of a seed have of the data, the same whatever method and players; for other processes, too."""
+
+    @staticmethod
+    @abstractmethod
+    def outline(data: Any) -> Any:
+        """The data without their examples: what a run needs of them that has its division."""
 
     @abstractmethod
     def build(self, network: str, role: str) -> nn.Module:
