@@ -83,6 +83,12 @@ def test_so_it_does_with_weights_of_labels_and_text_that_the_student_does_not_se
     same_through_both(changed(TAGS, method=method, training=UNUSUAL, augment="noise", dropout=0.2), tmp_path)
 
 
+@pytest.mark.parametrize("how", ["propagation", "fixmatch"])
+def test_so_it_does_with_a_teacher_that_trains_itself(tmp_path: Path, how: str) -> None:
+    training = replace(UNUSUAL, self_training=how)
+    same_through_both(changed(DIGITS, unlabelled="rest", method="codis", training=training), tmp_path)
+
+
 def same_through_both(config: Config, folder: Path) -> None:
     run = NetworkRun(config, Execution())
     outcome = run.train(folder / "run", folder / "pretrained")
@@ -95,6 +101,7 @@ def same_through_both(config: Config, folder: Path) -> None:
         copy.deepcopy(teacher),
         task.train,
         task.validation,
+        unlabelled=None if task.unlabelled is None else task.unlabelled.inputs,
         method=config.method,
         discriminator=modules.get("discriminator"),
         training=config.training,
