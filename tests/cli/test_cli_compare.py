@@ -242,7 +242,8 @@ def test_settings_of_a_search_are_used_and_others_come_on_top(typed: Command, tm
 def test_the_rest_is_learned_from_without_labels(typed: Command, tmp_path: Path) -> None:
     short = ["compare", "--methods", "supervised,mimic", "--seeds", 1, "--steps", 8, "--batch", 8]
     short += ["--workers", 1, "--student", "mlp-8", "--teacher", "lenet-2-4-8"]
-    command = [*short, "--unlabelled", "rest", "--labelled-share", 0.5, "--out", tmp_path / "rest"]
+    command = [*short, "--unlabelled", "rest", "--labelled-share", 0.5, "--rounds", 2]
+    command += ["--out", tmp_path / "rest"]
     code, printed, errors = typed(*command)
     assert (code, errors) == (0, "")
     assert "digits, 100 labels, 1,194 unlabelled" in printed
@@ -253,6 +254,7 @@ def test_the_rest_is_learned_from_without_labels(typed: Command, tmp_path: Path)
     page = (tmp_path / "rest" / "report.html").read_text(encoding="utf-8")
     assert "digits, 100 labels, 1,194 unlabelled" in page
     assert "50% of each batch are labelled" in page
+    assert "propagation of labels over its features, rounds: 2, updates in each: 5" in page
     before = written_at(tmp_path / "rest")
     assert typed(*command)[0] == 0
     assert written_at(tmp_path / "rest") == before

@@ -72,6 +72,7 @@ def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
     given = {
         **{"steps": 7, "teacher_steps": 5, "batch": 3, "lr": 0.25, "teacher_lr": 0.125, "weight_decay": 2.0},
         **{"student_pretraining": 0.5, "epsilon": 0.75, "teacher_every": 3, "evaluations": 4},
+        **{"self_training": "fixmatch", "rounds": 2, "round_steps": 9},
         **{"labelled_share": 0.5, "clip": 1.5, "accumulate": 2, "precision": "bfloat16"},
     }
     rest = {"student": "normed-4", "teacher": "mlp-5", "augment": "noise"}
@@ -185,10 +186,15 @@ def test_settings_that_nobody_uses_are_refused() -> None:
     every.check_use(["knn", "distn", "codis"], False)
     share.check_use(["supervised", "distn"], True)
     TrainingOptions().check_use(["knn"], False)
+    itself = TrainingOptions(self_training="none")
+    itself.check_use(["supervised", "selftrain", "distn"], True)
     for options, methods, unlabelled, said in (
         (every, ["knn", "supervised", "distn"], True, "--teacher-every: there is no method to use it"),
         (share, ["supervised"], True, "--labelled-share: there is no method to use it"),
         (share, ["distn"], False, "--labelled-share: there is no example without a label to use it"),
+        (itself, ["supervised", "selftrain"], True, "--self-training: there is no method to use it"),
+        (TrainingOptions(rounds=2), ["distn"], False, "--rounds: there is no example without a label"),
+        (TrainingOptions(round_steps=2), ["distn"], False, "--round-steps: there is no example without"),
     ):
         with refused(said, "leave it out"):
             options.check_use(methods, unlabelled)

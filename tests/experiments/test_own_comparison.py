@@ -336,6 +336,22 @@ def test_several_labels_and_examples_without_any() -> None:
     assert verdict.to_dict()["runs"][0]["unlabelled"] == 80
 
 
+def test_a_teacher_that_is_trained_there_trains_itself(tmp_path: Path) -> None:
+    """One for all methods of a seed; how, matters where there is something to learn from."""
+    more = torch.randn(80, 6, generator=torch.Generator().manual_seed(3))
+    training = Training(steps=6, batch=8, rounds=2, round_steps=3)
+    options: dict[str, Any] = {"teacher": big, "methods": ["distn", "mimic"], "seeds": 1, "steps": 6}
+    for name, unlabelled in (("with", more), ("without", None)):
+        for number, own in enumerate((training, replace(training, rounds=3))):
+            folder = tmp_path / f"{name}-{number}"
+            run(unlabelled=unlabelled, training=own, folder=folder, **options)
+            (teacher,) = folder.glob("pretrained/teacher-*")
+            rounds = [*teacher.glob("self-training-*/checkpoint.safetensors")]
+            assert len(rounds) == (own.rounds if name == "with" else 0)
+            values = json.loads((teacher / "config.json").read_text(encoding="utf-8"))
+            assert ("rounds" in values) == (name == "with")
+
+
 def test_the_file_of_results_says_how_many_have_no_label(tmp_path: Path) -> None:
     more = torch.randn(80, 6, generator=torch.Generator().manual_seed(3))
     run(unlabelled=more, seeds=1, folder=tmp_path / "f")

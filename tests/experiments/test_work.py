@@ -89,6 +89,18 @@ def test_jobs_cost_what_they_take(tmp_path: Path) -> None:
     assert costs["knn"] > 0
 
 
+def test_rounds_of_a_teacher_that_trains_itself_are_part_of_its_cost(tmp_path: Path) -> None:
+    rest = changed(DIGITS, method="mimic", unlabelled="rest", teacher_steps=12, rounds=2, round_steps=5)
+    for config, updates in (
+        (rest, 12 + 2 * 5),
+        (changed(rest, round_steps=None), 12 + 2 * 8),
+        (changed(rest, self_training="none"), 12),
+        (changed(rest, unlabelled="none"), 12),
+    ):
+        costs = {job.name: job.cost for job in jobs_for({"run": config}, Execution(), tmp_path)}
+        assert costs["pretraining of teacher seed 1"] == 2.0 * updates
+
+
 def test_a_run_is_carried_out_in_its_folder_and_says_how_far_it_is(tmp_path: Path) -> None:
     config = changed(DIGITS, method="mimic", steps=6, teacher_steps=5)
     shares: list[float] = []

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 
 from commands import Command, json_in
@@ -21,8 +22,14 @@ def trained(typed: Command, out: Path, *options: object) -> Path:
     return out
 
 
-def test_the_teacher_of_a_run_is_as_good_as_its_outcome_says(typed: Command, tmp_path: Path) -> None:
-    run = trained(typed, tmp_path / "run", "--method", "distn")
+@pytest.mark.parametrize("rest", [False, True], ids=["labels", "itself"])
+def test_the_teacher_of_a_run_is_as_good_as_its_outcome_says(
+    typed: Command, tmp_path: Path, rest: bool
+) -> None:
+    """Whether it learned from labels alone or, after that, in rounds, from examples without."""
+    own = ["--unlabelled", "rest", "--rounds", 2] if rest else []
+    run = trained(typed, tmp_path / "run", "--method", "distn", *own)
+    assert len([*run.glob("pretrained/teacher-*/self-training-*/checkpoint.safetensors")]) == 2 * rest
     student = load(run)
     teacher, title = kept_teacher(run, student)
     assert teacher is not None

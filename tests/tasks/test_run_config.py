@@ -213,6 +213,19 @@ def test_runs_share_a_player_unless_they_differ_in_what_it_depends_on(
     assert different == roles
 
 
+@pytest.mark.parametrize("base", [DIGITS, TAGS], ids=["digits", "tags"])
+def test_how_a_teacher_trains_itself_matters_where_there_is_something_to_learn_from(base: Config) -> None:
+    own: dict[str, Any]
+    for own in ({"self_training": "fixmatch"}, {"rounds": 2}, {"round_steps": 3}, {"labelled_share": 0.5}):
+        for more, methods in (({}, ("kdgan",)), ({"labels": 40, "unlabelled": "rest"}, ("kdgan", "mimic"))):
+            for method in methods:
+                one, other = changed(base, method=method, **more), changed(base, method=method, **more, **own)
+                assert (one.pretraining("teacher") == other.pretraining("teacher")) == (not more)
+                assert one.pretraining("discriminator") == other.pretraining("discriminator")
+    both = [changed(base, labels=40, unlabelled="rest", method=method) for method in ("mimic", "codis")]
+    assert both[0].pretraining("teacher") == both[1].pretraining("teacher")
+
+
 def test_a_players_pretraining_is_plain_and_its_own() -> None:
     found = {role: DIGITS.pretraining(role) for role in ("student", "teacher", "discriminator")}
     assert json.loads(json.dumps(found)) == found

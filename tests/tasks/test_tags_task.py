@@ -17,9 +17,10 @@ from kdgan.tagging.embeddings import named
 from kdgan.tagging.scenes import scenes
 from kdgan.tasks import Config, TagsData, run_of
 from kdgan.tasks.ranking import ranking
-from kdgan.tasks.run import task_of
+from kdgan.tasks.run import NetworkRun, task_of
 from kdgan.tasks.tags import SIDE, Tags
 from kdgan.training import Execution
+from kdgan.training.self_training import pseudo_labelled, takes_propagation
 from support import refused
 from tiny import TAGS, changed, train, weights
 
@@ -247,6 +248,23 @@ def test_some_photos_keep_their_tags_and_the_others_their_text(tmp_path: Path) -
     assert {*fewer} < rows[0]
     knn = train(tmp_path / "knn", base=changed(config, method="knn", hyper={}))
     assert (knn.labels, knn.unlabelled) == (50, outcome.unlabelled)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_teacher_trains_itself_on_photos_without_tags(tmp_path: Path, text: bool) -> None:
+    """By propagation: its last layer is found whether it reads or not; the distribution of tags stays one."""
+    config = changed(TAGS, labels=50, unlabelled="rest", method="codis", text=text, rounds=2, round_steps=3)
+    run = NetworkRun(config, Execution())
+    assert takes_propagation(run.modules["teacher"], run.trainer.data, "teacher")
+    run.train(tmp_path / "run", tmp_path / "pretrained")
+    rounds = {path.parent.name for path in tmp_path.glob("pretrained/teacher-*/*/checkpoint.safetensors")}
+    assert rounds == {"self-training-1", "self-training-2"}
+    found, _ = pseudo_labelled(
+        run.modules["teacher"], run.trainer.data, run.trainer.family, seed=0, role="teacher"
+    )
+    assert found.pseudo_labels is not None
+    torch.testing.assert_close(found.pseudo_labels.sum(1), torch.ones(len(found)))
+    assert ((found.pseudo_labels > 0.05) & (found.pseudo_labels < 0.95)).any()
 
 
 def test_labelled_photos_alone_are_all_there_is_without_the_others() -> None:

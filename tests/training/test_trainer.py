@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from kdgan import distill
-from kdgan.data import Batch
+from kdgan.data import Batch, Noise
 from kdgan.data.feed import Feed
+from kdgan.data.seeds import mixed
+from kdgan.data.semi import Semi, make_feed
 from kdgan.data.stream import Stream
 from kdgan.errors import Interrupted, RunError
-from kdgan.methods import METHODS, Method
+from kdgan.losses import Categorical
+from kdgan.methods import METHODS, FixMatch, Losses, Method, pretraining
 from kdgan.tasks import Config
 from kdgan.tasks.classes import Classes
 from kdgan.tasks.judging import LEAST
 from kdgan.tasks.run import NetworkRun
 from kdgan.training import Execution, Trained, Trainer, Training
+from kdgan.training.self_training import pseudo_labelled
 from support import refused
 from tiny import DIGITS, TAGS, changed, look, records, weights
 
@@ -37,6 +41,9 @@ UNUSUAL = Training(
     epsilon=0.05,
     teacher_every=3,
     labelled_share=0.4,
+    self_training="fixmatch",
+    rounds=2,
+    round_steps=5,
     clip=0.7,
     accumulate=2,
     evaluations=5,
@@ -76,6 +83,12 @@ def test_so_it_does_with_weights_of_labels_and_text_that_the_student_does_not_se
     same_through_both(changed(TAGS, method=method, training=UNUSUAL, augment="noise", dropout=0.2), tmp_path)
 
 
+@pytest.mark.parametrize("how", ["propagation", "fixmatch"])
+def test_so_it_does_with_a_teacher_that_trains_itself(tmp_path: Path, how: str) -> None:
+    training = replace(UNUSUAL, self_training=how)
+    same_through_both(changed(DIGITS, unlabelled="rest", method="codis", training=training), tmp_path)
+
+
 def same_through_both(config: Config, folder: Path) -> None:
     run = NetworkRun(config, Execution())
     outcome = run.train(folder / "run", folder / "pretrained")
@@ -88,6 +101,7 @@ def same_through_both(config: Config, folder: Path) -> None:
         copy.deepcopy(teacher),
         task.train,
         task.validation,
+        unlabelled=None if task.unlabelled is None else task.unlabelled.inputs,
         method=config.method,
         discriminator=modules.get("discriminator"),
         training=config.training,
@@ -125,7 +139,8 @@ def test_every_setting_reaches_the_student(tmp_path: Path, name: str) -> None:
 
     default = next(field.default for field in fields(Training) if field.name == name)
     given = {"steps": 30, "student_pretraining": 0.0}.get(name, default)
-    no_matter = ("evaluations", "labelled_share")  # all examples have a label here
+    # All examples have a label here.
+    no_matter = ("evaluations", "labelled_share", "self_training", "rounds", "round_steps")
     assert torch.equal(student(), student(**{name: given})) == (name in no_matter)
 
 
@@ -345,3 +360,250 @@ def test_folders_keep_what_is_trained_and_a_stopped_training_goes_on(tmp_path: P
 def test_divergence_is_told() -> None:
     with pytest.raises(RunError, match=r"at step \d+ the loss term '\w+' was (nan|inf)"):
         trained(training=replace(QUICK, lr=1e38))
+
+
+# --- examples without labels -------------------------------------------------------------------------------------
+
+
+def _semi() -> Semi:
+    g = torch.Generator().manual_seed(1)
+    others = Batch(torch.randn(40, 6, generator=g), torch.full((40,), -1))
+    return Semi(DATA[:12], others)
+
+
+SEMI = _semi()
+ROUNDS = replace(QUICK, rounds=2, round_steps=5)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Losses]]:
+    """Fills with each update from now on: the kind of its method, the role that comes first, its losses."""
+    update, seen = Method.update, []
+
+    def noted(self: Method, batch: Batch, progress: float) -> Losses:
+        losses = update(self, batch, progress)
+        seen.append((type(self).__name__, next(iter(self.players)), losses))
+        return losses
+
+    monkeypatch.setattr(Method, "update", noted)
+    return seen
+
+
+def test_a_teacher_has_rounds_after_its_pretraining(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = watched(monkeypatch)
+    trained("distn", data=SEMI, training=ROUNDS)
+    of_teacher = [(kind, set(losses)) for kind, role, losses in seen if role == "teacher"]
+    assert of_teacher == [("Supervised", {"label"})] * 4 + [("Supervised", {"label", "pseudo_label"})] * 10
+    assert len(seen) == 4 + 10 + 10
+
+
+def test_rounds_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: each begins with what the teacher takes examples for then, in an optimizer of its own."""
+    _, after = trained("distn", data=SEMI, training=ROUNDS)
+    alone = replace(ROUNDS, self_training="none")
+    teacher = trained("distn", data=SEMI, training=alone)[1]["teacher"]
+    for number in (1, 2):
+        seed = mixed(0, "teacher", "self-training", number)
+        found, _ = pseudo_labelled(teacher, SEMI, Categorical(), seed=seed, role="teacher")
+        feed = make_feed(Semi(SEMI.labelled, found), 8, seed=seed, device=torch.device("cpu"))
+        method = pretraining("teacher", teacher, optimization=ROUNDS.pretraining_optimization("teacher"))
+        for step in range(5):
+            method.update(feed(step), step / 5)
+    assert torch.equal(weights(teacher), weights(after["teacher"]))
+
+
+def test_methods_of_a_seed_share_a_teacher_that_trained_itself() -> None:
+    def taught(method: str, **changes: Any) -> Tensor:
+        return weights(trained(method, data=SEMI, training=replace(ROUNDS, **changes))[1]["teacher"])
+
+    assert torch.equal(taught("distn"), taught("mimic"))
+    assert torch.equal(taught("distn"), taught("distn", lr=QUICK.lr, steps=14, teacher_steps=4))
+    others = [{"rounds": 3}, {"round_steps": 6}, {"self_training": "fixmatch"}, {"self_training": "none"}]
+    found = [taught("distn"), *(taught("distn", **each) for each in others)]
+    assert len({tuple(each.tolist()) for each in found}) == len(found)
+
+
+def test_without_it_a_teacher_is_that_of_the_labels() -> None:
+    alone = replace(ROUNDS, self_training="none")
+    teacher = trained("distn", data=SEMI, training=alone)[1]["teacher"]
+    expected = trained("distn", data=SEMI.labelled, training=ROUNDS)[1]["teacher"]
+    assert torch.equal(weights(teacher), weights(expected))
+
+
+@pytest.mark.parametrize("how", ["propagation", "fixmatch"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_teacher_that_comes_trained_does_not_train_itself(
+    how: str, frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch)
+    before, training = players(), replace(ROUNDS, self_training=how)
+    _, after = trained("distn", data=SEMI, training=training, trained=("teacher",))
+    assert torch.equal(weights(before["teacher"]), weights(after["teacher"]))
+    trained("codis", data=SEMI, training=training, trained=("teacher",), frozen=["teacher"][: int(frozen)])
+    assert {kind for kind, *_ in seen} == {"Distn", "Codis"}
+    assert not any("teacher_pseudo_label" in losses for *_, losses in seen)
+
+
+def test_the_other_players_learn_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = watched(monkeypatch)
+    trained("codis3", data=SEMI, training=ROUNDS)
+    counts = {role: sum(each == role for kind, each, _ in seen if kind == "Supervised") for role in players()}
+    pretrained = METHODS["codis3"].pretrained
+    assert counts == {role: 14 * (role in pretrained and role != "student") for role in players()}
+    seen.clear()
+    trained("kdgan", data=SEMI, training=replace(ROUNDS, student_pretraining=0.4))
+    alone = [losses for kind, role, losses in seen if kind == "Supervised" and role == "student"]
+    assert [set(losses) for losses in alone] == [{"label"}] * 4
+    assert sum(kind == "DiscriminatorPretraining" for kind, *_ in seen) == 4
+
+
+@pytest.mark.parametrize("method", ["codis", "codis3", "kdgan"])
+def test_a_teacher_that_goes_on_learning_goes_on_learning_of_the_others(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch)
+    trained(method, data=SEMI, training=ROUNDS)
+    kind = METHODS[method].__name__
+    own = [losses for each, _, losses in seen if each == kind]
+    assert len(own) == 10
+    assert all("teacher_pseudo_label" in losses for losses in own)
+    assert all(losses["teacher_pseudo_label"] > 0 for losses in own)
+    assert not any(name in ("pseudo_label", "student_pseudo_label") for losses in own for name in losses)
+    seen.clear()
+    trained(method, data=SEMI, training=replace(ROUNDS, self_training="none"))
+    assert not any("pseudo" in name for *_, losses in seen for name in losses)
+
+
+class Remembering(nn.Module):
+    """Dropout and running statistics: what is left of an update is more than weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layers(inputs)
+
+
+def remembering() -> dict[str, nn.Module]:
+    made = players()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return {**made, "teacher": Remembering()}
+
+
+@pytest.mark.parametrize("every", [1, 3, 4, 5, 7])
+@pytest.mark.parametrize("how", ["propagation", "fixmatch"])
+def test_a_teacher_that_is_stopped_between_rounds_and_in_them_ends_the_same(
+    tmp_path: Path, how: str, every: int
+) -> None:
+    training = replace(ROUNDS, self_training=how)
+    options: dict[str, Any] = {"method": "codis", "data": SEMI, "training": training}
+    options |= {"augment": Noise(0.3)}
+    undisturbed = trained(modules=remembering(), **options)[1]
+    stops = 0
+    while True:
+        asked = iter(range(10_000))
+        execution = Execution(stop=lambda: next(asked) % every == every - 1)  # noqa: B023
+        try:
+            _, modules = trained(
+                modules=remembering(), execution=execution, folder_of=lambda what: tmp_path / what, **options
+            )
+            break
+        except Interrupted:
+            stops += 1
+    assert stops >= 2
+    for role in ("student", "teacher"):
+        one, other = modules[role].state_dict(), undisturbed[role].state_dict()
+        assert all(torch.equal(one[name], other[name]) for name in one), role
+    rounds = sorted(path.parent.name for path in tmp_path.glob("teacher/*/checkpoint.safetensors"))
+    assert rounds == (["self-training-1", "self-training-2"] if how == "propagation" else ["self-training-1"])
+
+
+def test_progress_runs_to_its_total_once() -> None:
+    for how in ("propagation", "fixmatch", "none"):
+        seen: list[tuple[int, int]] = []
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what == "teacher":
+                seen.append((done, total))  # noqa: B023
+
+        training = replace(ROUNDS, self_training=how, teacher_steps=30, round_steps=25)
+        trained("distn", data=SEMI, training=training, execution=Execution(progress=progress))
+        total = 30 if how == "none" else 80
+        assert {each for _, each in seen} == {total}
+        done = [each for each, _ in seen]
+        assert done == sorted(set(done))
+        assert done[-1] == total
+        assert done.count(total) == 1
+
+
+def test_the_time_of_rounds_is_that_of_the_teacher(tmp_path: Path) -> None:
+    done, _ = trained("distn", data=SEMI, training=ROUNDS, folder_of=lambda what: tmp_path / what)
+    assert list(done.seconds) == ["teacher", "distn"]
+    again, _ = trained("distn", data=SEMI, training=ROUNDS, folder_of=lambda what: tmp_path / what)
+    assert again.seconds["teacher"] == done.seconds["teacher"]
+    trainer = Trainer("distn", players(), SEMI, ROUNDS, seed=0)
+    alone = trainer.pretrain("teacher", tmp_path / "teacher")
+    assert alone.seconds == done.seconds["teacher"]
+
+
+def stream(data: Batch) -> Stream:
+    return Stream(DataLoader(TensorDataset(data.inputs, data.targets), batch_size=4), like=data[:1])
+
+
+class Softened(nn.Module):
+    """No layer gives its logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layer(inputs) / 2
+
+
+@pytest.mark.parametrize("what", ["loader", "network", "asked for"])
+def test_where_labels_cannot_be_propagated_its_own_are_taken(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watched(monkeypatch)
+    parts = [stream(part) if what == "loader" else part for part in (SEMI.labelled, SEMI.unlabelled)]
+    modules = {**players(), **({"teacher": Softened()} if what == "network" else {})}
+    training = replace(ROUNDS, self_training="fixmatch" if what == "asked for" else "propagation")
+    trained("codis", data=Semi(*parts), training=training, modules=modules)
+    kinds = [
+        kind for kind, role, _ in seen if kind == "FixMatch" or (kind == "Supervised" and role == "teacher")
+    ]
+    assert kinds == ["Supervised"] * 4 + ["FixMatch"] * 10
+    assert not any("pseudo" in name for *_, losses in seen for name in losses)
+
+
+def test_guesses_are_of_examples_as_they_are_and_lessons_of_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs: list[tuple[Tensor, Tensor]] = []
+    loss_of = FixMatch.loss_of
+
+    def noted(self: FixMatch, role: str, batch: Batch, progress: float) -> Any:
+        pairs.append((batch.tensor, self.views(batch, self._updates).tensor))
+        return loss_of(self, role, batch, progress)
+
+    monkeypatch.setattr(FixMatch, "loss_of", noted)
+    training = replace(ROUNDS, self_training="fixmatch")
+    trained("distn", data=SEMI, training=training, augment=Noise(0.3))
+    known = torch.cat([SEMI.labelled.tensor, SEMI.unlabelled.tensor])  # type: ignore[union-attr]
+    assert len(pairs) == 10
+    for plain, view in pairs:
+        assert (plain[:, None] == known).all(2).any(1).all()
+        assert not (view[:, None] == known).all(2).any()
+
+
+def test_how_many_batches_are_read_is_known() -> None:
+    def read(data: Any, **changes: Any) -> int:
+        return sum(
+            Trainer("distn", players(), data, replace(ROUNDS, **changes), seed=0).batches_read().values()
+        )
+
+    assert read(DATA) == 10 + 4
+    assert read(SEMI, self_training="none") == 10 + 4
+    assert read(SEMI, self_training="fixmatch") == 10 + 4 + 10

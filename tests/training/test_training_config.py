@@ -123,6 +123,7 @@ MATTERS: dict[str, set[str]] = {
         "pretraining_lr",
     },
 }
+OF_SELF_TRAINING = {"self_training", "rounds", "round_steps", "labelled_share"}
 OTHER: dict[str, Any] = {
     "steps": 60,
     "teacher_steps": 30,
@@ -136,6 +137,9 @@ OTHER: dict[str, Any] = {
     "epsilon": 0.5,
     "teacher_every": 5,
     "labelled_share": 0.5,
+    "self_training": "none",
+    "rounds": 5,
+    "round_steps": 7,
     "clip": 0.5,
     "accumulate": 4,
     "evaluations": 5,
@@ -143,22 +147,52 @@ OTHER: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("role", ["student", "teacher", "discriminator"])
+@pytest.mark.parametrize("unlabelled", [False, True], ids=["labelled", "unlabelled"])
+@pytest.mark.parametrize("role", ["student", "teacher", "peer", "discriminator"])
 @pytest.mark.parametrize("name", OTHER)
-def test_runs_share_a_player_unless_they_differ_in_what_it_depends_on(role: str, name: str) -> None:
+def test_runs_share_a_player_unless_they_differ_in_what_it_depends_on(
+    role: str, name: str, unlabelled: bool
+) -> None:
     assert set(OTHER) == {field.name for field in fields(Training)}
     base = Training(steps=50, teacher_steps=20, pretraining_lr=0.1, student_pretraining=0.2)
-    kind = find("kdgan")
-    same = replace(base, **{name: OTHER[name]}).pretraining(role, kind) == base.pretraining(role, kind)
+    kind = find("codis3" if role == "peer" else "kdgan")
+    one, other = (
+        each.pretraining(role, kind, unlabelled=unlabelled)
+        for each in (base, replace(base, **{name: OTHER[name]}))
+    )
     matters = MATTERS["student"] | {"student_pretraining"} if role == "student" else MATTERS["teacher"]
-    assert same == (name not in matters)
+    if unlabelled and role in ("teacher", "peer"):
+        matters = matters | OF_SELF_TRAINING
+    assert (one == other) == (name not in matters)
+
+
+def test_a_teacher_that_learns_from_labels_alone_is_that_of_data_without_others() -> None:
+    kind, training = find("kdgan"), Training(self_training="none")
+    assert training.pretraining("teacher", kind, unlabelled=True) == Training().pretraining(
+        "teacher", kind, unlabelled=False
+    )
+
+
+def test_a_round_takes_two_thirds_of_what_the_teacher_had() -> None:
+    assert Training(steps=900).round_updates == 600
+    assert Training(steps=900, teacher_steps=100).round_updates == 67
+    assert Training(teacher_steps=1).round_updates == 1
+    assert Training(round_steps=5).round_updates == 5
+    for name, value in (("rounds", 0), ("round_steps", 0), ("rounds", 1.5), ("rounds", None)):
+        with refused(name, "whole number of at least 1", value):
+            Training(**{name: value})
+    with refused("self_training must be propagation, fixmatch, none", "'pseudo'"):
+        Training(self_training="pseudo")  # type: ignore[arg-type]
 
 
 def test_methods_share_a_teacher() -> None:
-    found = [Training().pretraining("teacher", find(method)) for method in ("distn", "codis", "kdgan")]
+    found = [
+        Training().pretraining("teacher", find(method), unlabelled=True)
+        for method in ("distn", "codis", "kdgan")
+    ]
     assert found[0] == found[1] == found[2]
     assert found[0]["role"] == "teacher"
-    assert Training().pretraining("peer", find("codis3")) != found[0]
+    assert Training().pretraining("peer", find("codis3"), unlabelled=True) != found[0]
 
 
 def test_a_digest_stands_for_values_in_any_order() -> None:

@@ -178,6 +178,14 @@ class TrainingOptions:
     nagan and kdgan. Default: 1."""
     labelled_share: Number = None
     """Share of labelled examples in a batch, where there are others without labels. Default: 0.25."""
+    self_training: Name = None
+    """How the teacher, once trained on the labels, learns from examples without labels, where there are any:
+    propagation of labels over its features; fixmatch, its own confident labels in other views; or none. Default:
+    propagation."""
+    rounds: Count = None
+    """Rounds of the teacher's self-training. Default: 3."""
+    round_steps: Count = None
+    """Updates of the teacher in a round. Default: two thirds of --teacher-steps."""
     clip: Number = None
     """Largest norm of each player's gradient. Default: none."""
     accumulate: Count = None
@@ -219,7 +227,7 @@ class TrainingOptions:
         from kdgan.tasks.config import BASELINES
 
         kinds = [method for method in methods if method not in BASELINES]
-        for name in ("teacher_every", "labelled_share"):
+        for name in ("teacher_every", "labelled_share", "self_training", "rounds", "round_steps"):
             used = any(looks_at(kind, name) for kind in kinds) and (unlabelled or name == "teacher_every")
             if getattr(self, name) is not None and not used:
                 whose = "method" if unlabelled or name == "teacher_every" else "example without a label"
@@ -267,6 +275,9 @@ _TRAINED = (
     "epsilon",
     "teacher_every",
     "labelled_share",
+    "self_training",
+    "rounds",
+    "round_steps",
     "clip",
     "accumulate",
     "evaluations",

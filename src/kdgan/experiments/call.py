@@ -18,6 +18,7 @@ from torch import Tensor
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, Inputs
+from kdgan.data.semi import Semi
 from kdgan.errors import Interrupted, RunError, wrong
 from kdgan.experiments.comparison import Compared, run_all
 from kdgan.experiments.description import facts_of_own, self_trained
@@ -238,7 +239,14 @@ def compare(
         )
         shared = described(setting, settings, players) if keeps else {}
         plans = plans_of(
-            key, variants, chosen, settings, trained=trained, learns=teacher_lr is not None, shared=shared
+            key,
+            variants,
+            chosen,
+            settings,
+            trained=trained,
+            learns=teacher_lr is not None,
+            shared=shared,
+            unlabelled=isinstance(data.train, Semi),
         )
         stack.callback(forget, key)
         share(key, setting)

@@ -168,6 +168,12 @@ def facts_of(
             f"{training.labelled_share:.0%} of each batch are labelled, for all methods that learn from the others; "
             "the control does not"
         )
+        if training.self_training != "none":
+            how = {"propagation": "propagation of labels over its features", "fixmatch": "FixMatch"}
+            departures["Self-training of the teacher"] = (
+                f"{how[training.self_training]}, rounds: {training.rounds}, updates in each: "
+                f"{training.round_updates:,}, shared by all methods"
+            )
     several = [*seeds] != [*range(min(seeds), max(seeds) + 1)]
     return {
         **players,

@@ -148,6 +148,7 @@ class OwnPlan(OwnPlanned):
         trained: whether the teacher is trained.
         frozen: whether it is kept as it is.
         shared: what tells the call from others, as plain values.
+        unlabelled: whether there are examples without labels.
     """
 
     key: str
@@ -158,6 +159,7 @@ class OwnPlan(OwnPlanned):
     trained: bool
     frozen: bool
     shared: Mapping[str, Any]
+    unlabelled: bool
 
     @property
     def name(self) -> str:
@@ -184,8 +186,8 @@ class OwnPlan(OwnPlanned):
     def pretraining(self, role: str) -> dict[str, Any]:
         """All that a player's pretraining depends on."""
         kind = find(self.method)
-        # Whether there are examples without labels, `shared` says.
-        training = self.training.pretraining(role, kind, unlabelled=kind.uses_unlabelled)
+        has_others = self.unlabelled and kind.uses_unlabelled
+        training = self.training.pretraining(role, kind, unlabelled=has_others)
         return {**self.shared, "seed": self.seed, **training}
 
     def run(self, execution: Execution) -> OwnRun:
@@ -307,6 +309,7 @@ def plans_of(
     trained: bool,
     learns: bool,
     shared: Mapping[str, Any],
+    unlabelled: bool,
 ) -> dict[Key, OwnPlan]:
     """Every run by variant and seed: all variants of a seed before the next seed."""
     plans = {}
@@ -316,5 +319,7 @@ def plans_of(
         mine = replace(base, **variant.training)
         learning = learns or "teacher_lr" in variant.training
         frozen = trained and not (learning and "teacher" in find(variant.method).trains)
-        plans[name] = OwnPlan(key, variant.method, 0, variant.hyper, mine, trained, frozen, shared)
+        plans[name] = OwnPlan(
+            key, variant.method, 0, variant.hyper, mine, trained, frozen, shared, unlabelled
+        )
     return {(name, seed): replace(plan, seed=seed) for seed in seeds for name, plan in plans.items()}

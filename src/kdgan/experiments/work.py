@@ -50,12 +50,15 @@ def jobs_for(configs: Mapping[str, Planned], execution: Execution, store: Path) 
         kind, training, needs = find(config.method), config.training, []
         for role in config.pretrained:
             # Runs that differ in what the player depends on need another one of the same role and seed.
-            needed = digest(config.pretraining(role))
+            values = config.pretraining(role)
+            needed = digest(values)
             if needed not in players:
                 what = f"pretraining of {run_name(role, config.seed)}"
                 again = sum(1 for other in players.values() if other.startswith(what))
                 players[needed] = what + (f", no. {again + 1}" if again else "")
-                cost = training.pretraining_steps(role, kind) * (1.0 if role == "student" else 2.0)
+                # A teacher that trains itself on examples without labels has its rounds besides.
+                updates = values["updates"] + values.get("rounds", 0) * values.get("round_steps", 0)
+                cost = updates * (1.0 if role == "student" else 2.0)
                 arguments = (config, execution, store, role)
                 jobs[players[needed]] = Job(players[needed], pretrain, arguments, cost=cost, brings=brings)
             needs.append(players[needed])

@@ -116,12 +116,16 @@ def looks_at(method: str | type[Method], name: str) -> bool:
     """Whether a method looks at a hyperparameter, or at an option; what is neither it refuses itself."""
     kind = find(method)
     trains, pretrained = {*kind.trains}, {*kind.pretrained}
+    self_trains = kind.uses_unlabelled and bool(pretrained & {"teacher", "peer"})
     used = {
         "teacher_lr": bool(trains & {"teacher", "peer"}),
         "student_pretraining": "student" in pretrained,
         "teacher_steps": bool(pretrained - {"student"}),
         "teacher_every": len(trains) > 1,
         "labelled_share": kind.uses_unlabelled,
+        "self_training": self_trains,
+        "rounds": self_trains,
+        "round_steps": self_trains,
         "discriminator": "discriminator" in kind.roles,
     }
     return name in hyperparameters(kind) or used.get(name.removeprefix("make_"), True)

@@ -246,7 +246,7 @@ class Method:
             batch: with pseudo-labels, or without: then there is no such term.
 
         Returns:
-            One term, of mean 0 to all labelled examples, or none.
+            One term, 0 for examples with a label and in the mean over the others, or none.
         """
         if batch.pseudo_labels is None or batch.confidence is None or batch.labelled is None:
             return {}

@@ -16,8 +16,8 @@ from kdgan.methods.player import Losses, Terms, evaluating, forward
 class FixMatch(Method):
     """Minimises −log p(y|x) on labelled examples and −log p(ŷ|x') on those without a label that it is sure of.
 
-    ŷ is the likeliest label of x as it is, if it is likelier than τ, and x' another view of it. Where there are no
-    views, x' is x, and this is learning from pseudo-labels (Lee, 2013).
+    ŷ is the likeliest label of x as it is, if it is at least as likely as τ, and x' another view of it. Where there are
+    no views, x' is x, and this is learning from pseudo-labels (Lee, 2013).
 
     Args:
         module: the network.

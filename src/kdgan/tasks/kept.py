@@ -17,6 +17,7 @@ from kdgan.stored import as_kind, read_json
 from kdgan.tasks.config import BASELINES, ClassesData, Config, from_plain
 from kdgan.tasks.run import TEACHER, pretraining_folder
 from kdgan.training import checkpoint
+from kdgan.training.self_training import last_stage
 
 
 def kept_teacher(path: Path, student: Student, *, trust: bool = False) -> tuple[Student | None, str]:
@@ -85,7 +86,7 @@ def teacher_weights(folder: Path, config: Config) -> tuple[Path, dict[str, torch
         return own, checkpoint.load(own, _Weights, "it should hold a teacher").weights
     # Of `kdgan train` they lie in the folder; runs of one comparison share them.
     for store in (folder / "pretrained", folder.resolve().parent.parent / "pretrained"):
-        file = pretraining_folder(config, "teacher", store)[0] / "checkpoint.safetensors"
+        file = last_stage(pretraining_folder(config, "teacher", store)[0])
         if file.is_file():
             return file, _pretrained(file)
     return None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from kdgan.data.batch import Batch
-from kdgan.data.seeds import mixed
+from kdgan.data.seeds import mixed, seeded
 from kdgan.data.semi import Semi
 from kdgan.losses import Family
 from kdgan.training.propagation import features_of, last_layer, propagate
 
+ROUND = "self-training-{}"
+"""Folder of a round within that of the player, by its number."""
 TEACHERS = ("teacher", "peer")
 """Roles that learn so."""
 MOST = 20_000
@@ -41,18 +44,20 @@ def pseudo_labelled(
         role: as the network is called.
 
     Returns:
-        Those in the graph, and their places among all without labels.
+        Those in the graph, the surest of them with a confidence of 1, and their places among all without labels.
     """
     labelled, unlabelled = data.labelled, data.unlabelled
     assert isinstance(labelled, Batch)
     assert isinstance(unlabelled, Batch)
-    generator = torch.Generator().manual_seed(mixed(seed, role, "propagation"))
+    own = mixed(seed, role, "propagation")
+    generator = torch.Generator().manual_seed(own)
     known = _drawn(len(labelled), MOST // 2, generator).to(labelled.device)
     chosen = _drawn(len(unlabelled), MOST - len(known), generator).to(unlabelled.device)
-    sources, others = labelled[known].standardised(), unlabelled[chosen].standardised()
-    layer = last_layer(module, sources[:_SAMPLE], role)
-    assert layer is not None
-    features = torch.cat([features_of(module, layer, part, role) for part in (sources, others)])
+    sources, others = labelled[known], unlabelled[chosen]
+    with seeded(own, others.device):  # a network of one's own may draw whatever its mode
+        layer = last_layer(module, labelled[:_SAMPLE], role)
+        assert layer is not None
+        features = torch.cat([features_of(module, layer, part, role) for part in (sources, others)])
     targets = sources.targets
     if targets.ndim == 1:
         targets = one_hot(targets, int(layer.out_features))
@@ -65,9 +70,7 @@ def pseudo_labelled(
     elif sources.targets.ndim == 1:
         labels = one_hot(labels.argmax(1), labels.shape[1]).to(labels)
     there = unlabelled.device
-    return replace(
-        unlabelled[chosen], pseudo_labels=labels.to(there), confidence=confidence.to(there)
-    ), chosen
+    return replace(others, pseudo_labels=labels.to(there), confidence=confidence.to(there)), chosen
 
 
 def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: str) -> Semi:
@@ -81,6 +84,16 @@ def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: 
     confidence = found.confidence.new_zeros(count)
     labels[chosen], confidence[chosen] = found.pseudo_labels, found.confidence
     return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
+
+
+def last_stage(folder: Path) -> Path:
+    """The checkpoint of a player that was trained in a folder: of its last round, where it trained itself."""
+    rounds = folder.glob(f"{ROUND.format('*')}/checkpoint.safetensors")
+    return max(
+        rounds,
+        key=lambda file: int(file.parent.name.rpartition("-")[2]),
+        default=folder / "checkpoint.safetensors",
+    )
 
 
 def _drawn(count: int, most: int, generator: torch.Generator) -> Tensor:

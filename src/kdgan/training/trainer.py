@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from kdgan.training.config import Training
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import Loop
-from kdgan.training.self_training import TEACHERS, going_on, pseudo_labelled, takes_propagation
+from kdgan.training.self_training import ROUND, TEACHERS, going_on, pseudo_labelled, takes_propagation
 
 Probe = Callable[[Method, Feed, int], dict[str, float]]
 """Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
@@ -262,7 +263,7 @@ class Trainer:
         loops = []
 
         def loop_of(number: int, method: Method, feed: Feed, steps: int) -> Loop:
-            own = None if folder is None else folder / f"self-training-{number}"
+            own = None if folder is None else folder / ROUND.format(number)
             done = before + (number - 1) * steps
             loops.append(self._loop(role, method, feed, steps, own, before=done, total=before + every))
             return loops[-1]
@@ -271,10 +272,13 @@ class Trainer:
             for number in range(1, training.rounds + 1):
                 seed = mixed(self.seed, role, "self-training", number)
                 method = pretraining(role, module, optimization=optimization, seed=seed, **shared)
-                feed = later(partial(self._round, role, seed))
+                # Found when the first batch is asked for, as a round that has ended needs none, but from what the
+                # teacher is now: a round that goes on has another.
+                now = copy.deepcopy(module.state_dict())
+                feed = later(partial(self._round, role, seed, now))
                 loop_of(number, method, feed, training.round_updates).run()
         else:
-            seed = mixed(self.seed, role, "self-training")
+            seed = self._seed_of_fixmatch(role)
             views = Views(self.augment, self.execution.device, seed)
             fixmatch = FixMatch(
                 module, role=role, views=views, optimization=optimization, seed=seed, **shared
@@ -292,10 +296,15 @@ class Trainer:
             and takes_propagation(self.modules[role], data, role)
         )
 
-    def _round(self, role: str, seed: int) -> Feed:
-        assert isinstance(self.data, Semi)
-        found, _ = pseudo_labelled(self.modules[role], self.data, self.family, seed=seed, role=role)
-        return self.feed(seed, Semi(self.data.labelled, found))
+    def _round(self, role: str, seed: int, before: Mapping[str, Any]) -> Feed:
+        """The batches of a round, with what the player took examples for when its weights were those."""
+        data, module = self.data, self.modules[role]
+        assert isinstance(data, Semi)
+        now = copy.deepcopy(module.state_dict())
+        module.load_state_dict(before)
+        found, _ = pseudo_labelled(module, data, self.family, seed=seed, role=role)
+        module.load_state_dict(now)
+        return self.feed(seed, Semi(data.labelled, found))
 
     def play(self, folder: Path | None = None, first: Loop | None = None) -> Loop:
         """The method itself, over players that are pretrained.
@@ -322,7 +331,8 @@ class Trainer:
         """The data with the pseudo-labels from which a teacher that learned from them goes on learning."""
         role = "teacher"
         teacher = self.method.players.get(role)
-        if teacher is None or not teacher.learns or not self.self_trains(role) or not self._propagates(role):
+        learned = role in self.pretrained and self.self_trains(role)
+        if teacher is None or not teacher.learns or not learned or not self._propagates(role):
             return data
         assert isinstance(data, Semi)
         seed = mixed(self.seed, role, "going on")
@@ -357,12 +367,18 @@ class Trainer:
         """How many batches are asked for, by the seed of their order and views."""
         training = self.training
         others = [role for role in self.pretrained if role != "student"]
-        return {self.seed: training.steps} | {
-            self._seed_of(role): training.pretraining_steps(role, self.kind) for role in others
-        }
+        more = training.rounds * training.round_updates
+        return (
+            {self.seed: training.steps}
+            | {self._seed_of(role): training.pretraining_steps(role, self.kind) for role in others}
+            | {self._seed_of_fixmatch(role): more for role in others if self.self_trains(role)}
+        )
 
     def _seed_of(self, role: str) -> int:
         return self.seed if role == "student" else mixed(self.seed, role)
+
+    def _seed_of_fixmatch(self, role: str) -> int:
+        return mixed(self.seed, role, "self-training")
 
     def feed(self, seed: int, data: Examples | None = None, *, plain: bool = False) -> Feed:
         """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are."""

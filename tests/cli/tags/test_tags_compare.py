@@ -205,12 +205,15 @@ def test_names_of_any_bytes_are_printed_as_what_can_be(typed: Command, tmp_path:
 
 def test_photos_whose_tags_are_hidden(typed: Command, tmp_path: Path) -> None:
     command = [*SHORT, "--methods", "supervised,mimic", "--baselines", "knn", "--text-encoder", "bag"]
-    command += ["--labels", 60, "--unlabelled", "rest"]
+    command += ["--labels", 60, "--unlabelled", "rest", "--self-training", "fixmatch"]
+    command += ["--rounds", 2, "--round-steps", 3]
     code, printed, errors = typed(*command, "--out", tmp_path / "a")
     assert (code, errors) == (0, "")
     assert "scenes, popular tags, 60 labels, " in printed
     found = rows(tmp_path / "a" / "results.csv")
     assert {(row["labels"], int(row["unlabelled"]) > 1000) for row in found} == {("60", True)}
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "FixMatch, rounds: 2, updates in each: 3" in page
     code, printed, errors = typed(*command, "--no-text", "--out", tmp_path / "b")
     assert (code, errors) == (0, "")
     assert "scenes, popular tags, no text, 60 labels, " in printed
