@@ -16,8 +16,8 @@ RECORD = Record("digits", 50, "kdgan", 0, METRICS, 1000, 3.5, 1.25, 5000, 80000)
 
 
 def record(method: str, seed: int, accuracy: float, **changes: Any) -> Record:
-    """A run of digits with this accuracy; the control and NaGAN have no teacher."""
-    taught = method.partition(":")[0] not in ("supervised", "nagan")
+    """A run of digits with this accuracy; the controls and NaGAN have no teacher."""
+    taught = method.partition(":")[0] not in ("supervised", "selftrain", "nagan")
     metrics = {name: value for name, value in METRICS.items() if taught or not name.startswith("teacher/")}
     metrics |= {"accuracy": accuracy, **changes.pop("metrics", {})}
     made = replace(RECORD, method=method, seed=seed, metrics=metrics)

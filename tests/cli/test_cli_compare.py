@@ -33,6 +33,10 @@ RECORDED = (
     "best_epoch/accuracy",
     "teacher/accuracy",
     "majority/accuracy",
+    "brier",
+    "log_loss_scaled",
+    "brier_scaled",
+    "ece_scaled",
 )
 BEFORE = ["data", "labels", "method", "seed"]
 AFTER = ["student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters"]

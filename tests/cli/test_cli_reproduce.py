@@ -13,7 +13,7 @@ from commands import Command, is_one_line, json_in, refuses, rows, written_at
 from kdgan.experiments.records import read_curves, read_records
 from kdgan.experiments.study import read_results
 from kdgan.paper.cells import cell
-from kdgan.paper.studies import ABLATIONS, GAME, ORACLE, STUDIES, TABLE_1, TABLE_2
+from kdgan.paper.studies import ABLATIONS, GAME, ORACLE, PLAYED, STUDIES, TABLE_1, TABLE_2
 from kdgan.paper.variance import MEASURED
 
 TINY = [
@@ -109,6 +109,25 @@ def test_a_study_ends_in_files_and_a_page(
     assert len(before) >= len(expected) - (study == "ablations")
     assert typed(*command)[0] == 0
     assert written_at(tmp_path / "runs") == before
+
+
+def test_probabilities_are_measured_where_labels_are_wrong(
+    typed: Command, data_dir: Path, tmp_path: Path
+) -> None:
+    command = ["reproduce", "distribution", "--cells", "mnist-100-wrong-20", *TINY, "--data-dir", data_dir]
+    code, _, errors = typed(*command, "--out", tmp_path / "runs", "--results", tmp_path / "results")
+    assert (code, errors) == (0, "")
+    found = tmp_path / "results" / "distribution"
+    assert {path.name for path in found.iterdir()} == {"mnist-100-wrong-20.csv", "mnist-100-wrong-20.json"}
+    assert json_in(found / "mnist-100-wrong-20.json")["base"]["data"]["wrong_labels"] == 0.2
+    records = read_records(found / "mnist-100-wrong-20.csv")
+    assert {record.method for record in records} == {*TABLE_1, *PLAYED}
+    assert {(record.data, record.labels) for record in records} == {("mnist, 20 % wrong labels", 100)}
+    for record in records:
+        for name in ("log_loss", "brier", "ece"):
+            assert {name, f"{name}_scaled"} <= set(record.metrics)
+    (table,) = [each.rows for each in read_results(found)]
+    assert len(table) == 10
 
 
 def _check_variances(found: dict[str, list[tuple[int, float]]], page: str) -> None:
@@ -277,6 +296,7 @@ WRONG = [
     ("table2", "--table"),
     ("table2 --table x.parquet --cells many", "many"),
     ("figure3b", "--table"),
+    ("distribution --cells popular", "--table"),
     ("figure5 --table none.parquet", "none.parquet"),
     ("figure5 --table scenes --cells mnist-100", "mnist-100"),
     ("table2 --table scenes --student mlp-4", "mlp-4"),

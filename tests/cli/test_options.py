@@ -61,6 +61,8 @@ def test_what_is_not_given_comes_from_the_preset() -> None:
     config = ClassesOptions().config(options, execution)
     assert config.data == ClassesData("digits", labels=100)
     assert (config.student, config.augment, config.training.steps) == ("mlp-32", "affine", 1000)
+    wrong = ClassesOptions(wrong_labels=0.2).config(options, execution)
+    assert wrong.data == ClassesData("digits", labels=100, wrong_labels=0.2)
     photos = TagsOptions().config(options, execution)
     assert photos.data == TagsData("scenes", count=12, dropout=0.3)
     assert photos.training.teacher_steps == round(0.4 * photos.training.steps)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from kdgan.data.labels import Labels
 from kdgan.data.source import Part, assemble, fixed_split, listing
 from support import refused
 
 
 def vectors(labels: list[object]) -> Part:
-    return Part(np.arange(len(labels), dtype=np.float32)[:, None], np.array(labels))
+    return Part(np.arange(len(labels), dtype=np.float32)[:, None], Labels.of(np.array(labels)))
 
 
 def test_fixed_split_keeps_the_order_and_takes_each_example_once() -> None:
@@ -24,10 +25,10 @@ def test_fixed_split_keeps_the_order_and_takes_each_example_once() -> None:
 
 def test_fixed_split_does_not_ask_the_global_generators() -> None:
     np.random.seed(1)
-    first = fixed_split("x", np.arange(40) % 4)
+    first = fixed_split("x", Labels.of(np.arange(40) % 4))
     np.random.seed(2)
     torch.manual_seed(5)
-    assert np.array_equal(first, fixed_split("x", np.arange(40) % 4))
+    assert np.array_equal(first, fixed_split("x", Labels.of(np.arange(40) % 4)))
 
 
 def test_two_examples_per_class_are_enough() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kdgan.errors import UsageError
 from kdgan.experiments.comparison import Compared, compare
-from kdgan.experiments.description import describe, facts
+from kdgan.experiments.description import describe, facts, self_trained
 from kdgan.experiments.records import read_records
 from kdgan.experiments.variants import Comparison, Variant
 from kdgan.losses import l2
@@ -25,6 +25,7 @@ from tiny import DIGITS, TAGS, changed
 
 MEASURED = ("accuracy", "teacher/accuracy", "best_epoch/accuracy", "validation/accuracy", "majority/accuracy")
 BESIDE = ("log_loss", "ece", "teacher/log_loss", "teacher/ece")
+DISTRIBUTION = ("brier", "log_loss_scaled", "brier_scaled", "ece_scaled")
 
 
 @pytest.fixture
@@ -73,10 +74,15 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
     assert len(accuracies(whole)) == 6
     for (method, _), metrics in accuracies(whole).items():
         alone = {name for name in (*MEASURED, *BESIDE) if name.startswith("teacher/")}
-        assert set(metrics) == {*MEASURED, *BESIDE} - (alone if method == "supervised" else set())
+        assert set(metrics) == {*MEASURED, *BESIDE, *DISTRIBUTION} - (
+            alone if method == "supervised" else set()
+        )
     assert (grown / "report.html").stat().st_size > 1000
     for method in ("supervised", "mimic", "kdgan"):
         assert f"\n {method}" in table
+    said = " ".join(table.split())
+    assert said.endswith("2 seeds are too few to conclude from, so any of these differences may be chance.")
+    assert said.count("From 40 labelled examples alone the student reaches ") == 1
     with refused("grown", "training.steps", "--out"):
         carried_out(grown, comparison_of(["supervised"], steps=21))
 
@@ -308,6 +314,14 @@ def test_a_variant_may_have_data_of_its_own() -> None:
     assert changed(other, text=True, lr=reads.training.lr) == reads
     assert not other.data.text  # type: ignore[union-attr]
     assert blind.plain()["config"] == {"data": {"text": False}}
+
+
+def test_teachers_that_learn_from_examples_without_labels_are_told_from_others() -> None:
+    methods = ["supervised", "selftrain", "nagan", "distn", "kdgan"]
+    assert self_trained(comparison_of(methods, unlabelled="rest").runs()) == {"distn", "kdgan"}
+    kept = comparison_of(methods, unlabelled="rest", self_training="none")
+    assert self_trained(kept.runs()) == frozenset()
+    assert self_trained(comparison_of(["knn", "distn"], base=TAGS).runs()) == {"distn"}
 
 
 def test_a_page_says_how_many_of_a_batch_are_labelled() -> None:

@@ -160,6 +160,17 @@ def test_columns_say_what_their_names_promise() -> None:
     assert len(words) == 3
 
 
+def test_a_metric_beside_its_corrected_difference() -> None:
+    made = runs({"kdgan": [90.0, 91.0, 92.0], "mimic": [88.0, 90.0, 89.0], "codis": [90.0, 91.0, 92.5]})
+    column = tables.against("kdgan", "accuracy")
+    assert column.header == "accuracy"
+    assert column.text(row_of(made, "kdgan")) == "91.00"
+    found = row_of(made, "mimic").minus_corrected("kdgan", "accuracy")
+    assert found is not None
+    assert column.text(row_of(made, "mimic")) == f"89.00 (−2.00 ± {found.half_width:.2f})"
+    assert tables.against("kdgan", "MAP").text(row_of(made, "mimic")) == "–"
+
+
 def test_an_interval_the_other_way_round_keeps_its_ends() -> None:
     made = runs({"mimic": [80.0, 81.0, 85.0], "kdgan": [90.0, 90.0, 90.0]})
     mimic, kdgan = (row_of(made, name) for name in ("mimic", "kdgan"))

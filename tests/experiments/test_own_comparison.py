@@ -210,7 +210,9 @@ def test_the_numbers_are_those_of_the_records() -> None:
     means = {row.name: row.mean("thrice").mean for row in verdict.rows}  # type: ignore[union-attr]
     assert means[verdict.best] == max(means.values())
     printed = str(verdict)
-    assert printed.splitlines()[-1] == verdict.sentences[-1]
+    assert printed.splitlines()[-2:] == [verdict.earned, verdict.sentences[-1]]
+    assert verdict.sentences[0] == verdict.earned
+    assert verdict.earned.startswith("From 60 labelled examples alone the student reaches ")
     assert "control" in verdict.sentences[-1]
     assert "paired 95 % interval" in verdict.sentences[-1]
     for row in verdict.rows:
@@ -224,7 +226,7 @@ def test_less_may_be_better_of_a_metric_of_ones_own() -> None:
     means = {row.name: row.mean("-error").mean for row in errors.rows}  # type: ignore[union-attr]
     assert means[errors.best] == min(means.values()) < max(means.values())
     assert errors.best == rights.best
-    assert f"{errors.best} has the lowest mean error on test data" in errors.sentences[0]
+    assert f"{errors.best} has the lowest mean error on test data" in errors.sentences[1]
     assert "less error is better" in str(errors).replace("\n", " ")
 
 
@@ -443,7 +445,7 @@ def test_the_page_has_what_that_of_the_command_has(tmp_path: Path) -> None:
         assert sentence in text.replace("\xa0", " ")
     for part in (
         "mine, 60 labels, 3 seeds",
-        "Accuracy on test data per method.",
+        "Accuracy on test data per method, and what it earned.",
         "Accuracy while training. On validation data.",
         "The comparison in numbers",
         "All 6 runs",

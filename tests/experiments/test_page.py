@@ -19,7 +19,7 @@ COLOURS = figures.colours_of(["kdgan", "mimic"])
 
 def picture(heading: str = "A figure") -> Picture:
     return Picture(
-        figures.seeds_figure("accuracy", {"kdgan": [90.0, 91.0]}, COLOURS), heading, "How to read it."
+        figures.ladder_figure("accuracy", {"kdgan": [90.0, 91.0]}, COLOURS), heading, "How to read it."
     )
 
 

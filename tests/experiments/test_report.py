@@ -143,7 +143,7 @@ def test_a_report_is_about_any_metric(tmp_path: Path) -> None:
     _, page = page_of(tmp_path / "a.html", rows, curves, metrics=metrics, examples=examples, about=about)
     assert page.tags["svg"] == 2  # no best epoch here
     for part in (
-        "MAP on test data per method.",
+        "MAP on test data per method, and what it earned.",
         "MAP while training.",
         "scene 7, in truth: sea",
         "P@3",
@@ -151,6 +151,29 @@ def test_a_report_is_about_any_metric(tmp_path: Path) -> None:
     ):
         assert part in page.text
     assert "accuracy" not in page.text
+
+
+def test_what_was_earned_is_said_first_and_drawn_once(tmp_path: Path) -> None:
+    rows = runs({"supervised": [80.0, 81.0, 83.0], "distn": [90.0, 92.0, 93.0]}, unlabelled=1300)
+    source, page = page_of(tmp_path / "a.html", rows, {}, self_trained=["distn"])
+    text = page.text.replace("\xa0", " ")
+    sentence = "From 50 labelled examples alone the student reaches 81.33 % "
+    assert text.index(sentence) < text.index("distn has the highest mean accuracy")
+    assert "which first learned from 1,300 examples without labels and reaches 95.50 %" in text
+    described = [value for name, value in page.attributes if name == "aria-label"]
+    assert sum(value.startswith("accuracy on test data in %, in brackets") for value in described) == 1
+    assert "distn 91.67 ± 3.79 (+10.33 ± 1.43); teacher of distn 95.50 ± 0.00." in described[0]
+    assert text.count("and what it earned.") == source.count('id="figure1-figure_1"') == 1
+    assert "Open diamond: the teacher of distn" in text
+
+
+def test_without_a_control_nothing_is_said_to_be_earned(tmp_path: Path) -> None:
+    _, page = page_of(
+        tmp_path / "a.html", runs({"mimic": [80.0, 81.0, 83.0], "distn": [90.0, 92.0, 93.0]}), {}
+    )
+    assert "alone the student reaches" not in page.text
+    assert "earned" not in page.text
+    assert "Accuracy on test data per method." in page.text
 
 
 def test_runs_that_failed_are_named_first(tmp_path: Path) -> None:
@@ -246,3 +269,56 @@ def test_caveats() -> None:
         )
         == []
     )
+
+
+def test_many_variants_make_way_for_the_best_and_the_page_says_so(tmp_path: Path) -> None:
+    names = [f"m{number:03}" for number in range(198)]
+    values = {name: [float(number) / 10, number / 10 + 0.5] for number, name in enumerate(names)}
+    made = runs({"kdgan": [1.0, 1.5], "supervised": [2.0, 2.5], **values})
+    curves = {(each.method, each.seed): {"accuracy": [(1, 1.0), (2, 2.0)]} for each in made}
+    example = Example("x", ["a"], None, {name: ["a"] for name in [*names, "kdgan"]})
+    source, page = page_of(
+        tmp_path / "a.html", made, curves, examples=[example], facts={"Settings": "s" * 99_999}
+    )
+    text = page.text.replace("\xa0", " ")
+    assert (
+        "Of 200 variants figures and tables show 30: those with the best mean accuracy, KDGAN and the control."
+        in text
+    )
+    there = {name for name in names if name in text}
+    assert there == set(names[-28:])
+    assert "the highest mean accuracy on test data" in text
+    assert "the best baseline, m197" in text  # the sentences are about all
+    assert "The 60 runs of these variants" in text
+    assert "s" * 10_000 + " … and 89,999 characters more" in text
+    assert len(source) < 2**20
+
+
+def test_many_seeds_are_shown_in_short_and_the_page_says_so(tmp_path: Path) -> None:
+    values = [float(80 + (37 * seed) % 1000 / 100) for seed in range(1000)]
+    sizes = []
+    for count in (500, 1000):
+        made = runs({"kdgan": values[:count], "supervised": [each - 1 for each in values[:count]]})
+        curves = {
+            (each.method, each.seed): {"accuracy": [(each.seed % 7 + 1, 1.0), (9, 2.0)]} for each in made
+        }
+        source, page = page_of(tmp_path / "a.html", made, curves)
+        sizes.append(len(source))
+        text = page.text.replace("\xa0", " ")
+        assert f"All {2 * count} runs, in short" in text
+        assert "Where there are more than 100 seeds, as many of them are drawn" in text
+        assert "updates as many are drawn" not in text
+    assert "80.00 · 85.00 · 89.99" in text or "80.00 · 84.99 · 89.99" in text
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+
+
+def test_long_curves_are_drawn_at_some_of_their_updates_and_the_page_says_so(tmp_path: Path) -> None:
+    made = runs({"kdgan": [90.0], "supervised": [80.0]})
+    sizes = []
+    for count in (1000, 20_000):
+        points = [(step, 50 + 40 * step / count) for step in range(1, count + 1)]
+        curves = {(each.method, each.seed): {"accuracy": points} for each in made}
+        source, page = page_of(tmp_path / "a.html", made, curves)
+        assert "Of more than 200 updates as many are drawn." in page.text.replace("\xa0", " ")
+        sizes.append(len(source))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)

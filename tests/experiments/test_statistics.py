@@ -14,6 +14,7 @@ from scipy import stats
 from kdgan.errors import UsageError
 from kdgan.experiments.statistics import (
     Interval,
+    holm,
     mean_interval,
     ordered,
     paired_difference,
@@ -109,6 +110,76 @@ def test_pairing_removes_what_seeds_share() -> None:
     assert paired.half_width < 0.1 * (unpaired.high - unpaired.low)
     assert paired.excludes_zero
     assert unpaired.low < 0 < unpaired.high
+
+
+def naive_holm(samples: list[list[float]], alpha: float) -> list[bool]:
+    """Holm's procedure on p-values of scipy's t test: the steps of the paper, with a list that gets shorter."""
+    left = {place: float(stats.ttest_1samp(sample, 0).pvalue) for place, sample in enumerate(samples)}
+    rejected = [False] * len(samples)
+    while left:
+        place = min(left, key=left.__getitem__)
+        if left.pop(place) > alpha / (len(left) + 1):
+            break
+        rejected[place] = True
+    return rejected
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_corrected_intervals_exclude_zero_where_holm_rejects(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = [list(rng.normal(mean, 1, 8)) for mean in rng.choice([0.0, 0.8, 1.2, 3.0], size=seed % 7 + 1)]
+    plain = [mean_interval(sample) for sample in samples]
+    found = holm(plain)
+    assert [each.excludes_zero for each in found] == naive_holm(samples, 0.05)
+    for before, after in zip(plain, found, strict=True):
+        assert (after.mean, after.sd, after.n) == (before.mean, before.sd, before.n)
+        assert after.half_width is not None
+        assert before.half_width is not None
+        assert after.half_width >= before.half_width - 1e-12
+    again = holm(plain[::-1])[::-1]
+    assert again == found
+
+
+def test_corrected_intervals_by_hand() -> None:
+    clear, unclear, least = [9.0, 10.0, 11.0, 10.0], [-1.0, 3.0, 2.0, 0.0], [1.0, -1.0, 1.0, -1.0]
+    found = holm([mean_interval(values) for values in (unclear, least, clear)])
+    # Of three the clearest has 0.05 / 3. The next does not pass at 0.05 / 2, and so the last has that, too.
+    for values, level, each in (
+        (clear, 0.05 / 3, found[2]),
+        (unclear, 0.05 / 2, found[0]),
+        (least, 0.05 / 2, found[1]),
+    ):
+        expected = stats.t.interval(1 - level, 3, np.mean(values), stats.sem(values))
+        assert (each.low, each.high) == pytest.approx(expected)
+    assert holm([mean_interval(clear)]) == [mean_interval(clear)]
+    assert holm([]) == []
+
+
+def test_what_cannot_be_tested_is_no_difference_and_counts() -> None:
+    single, equal = mean_interval([5.0]), mean_interval([2.0, 2.0, 2.0])
+    clear = [9.0, 10.0, 11.0]
+    found = holm([single, mean_interval(clear), equal])
+    assert (found[0], found[2]) == (single, equal)
+    assert found[1].high == pytest.approx(stats.t.interval(1 - 0.05 / 2, 2, 10, stats.sem(clear))[1])
+    assert holm([mean_interval([0.0, 0.0])]) == [mean_interval([0.0, 0.0])]
+
+
+def test_a_family_is_all_variants_of_the_cell() -> None:
+    values = {
+        "kdgan": [90, 91, 92],
+        "mimic": [88.0, 89.5, 89.8],
+        "codis": [90.2, 90.9, 92.4],
+        "distn": [80, 82, 81],
+    }
+    rows = {row.name: row for row in rows_of(runs(values))}
+    names = ["mimic", "codis", "distn"]
+    expected = holm([mean_interval(np.subtract(values[name], values["kdgan"])) for name in names])
+    for name, interval in zip(names, expected, strict=True):
+        found = rows[name].minus_corrected("kdgan", "accuracy")
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert rows["kdgan"].minus_corrected("kdgan", "accuracy") is None
+    assert rows["mimic"].minus_corrected("kdgan", "MAP") is None
 
 
 def test_the_quantile_needs_no_scipy_stats() -> None:
@@ -230,3 +301,15 @@ def test_two_seeds_or_equal_ones_are_no_ground_for_a_verdict() -> None:
     for values in ([2.0, 2.0], [2.0, 2.1], [2.0, 2.0, 2.0]):
         assert not mean_interval(values).excludes_zero
     assert mean_interval([2.0, 2.1, 2.0]).excludes_zero
+
+
+def test_the_best_other_is_the_next_where_a_row_is_the_best_itself() -> None:
+    rows = {
+        row.name: row
+        for row in rows_of(runs({"a": [3.0], "b": [5.0], "c": [5.0], "kdgan": [9.0], "kdgan: x": [8.0]}))
+    }
+    found = {name: row.best_other("accuracy") for name, row in rows.items()}
+    assert found == {"a": "b", "b": "c", "c": "b", "kdgan": "b", "kdgan: x": "b"}
+    assert rows["a"].best_other("none") is None
+    (alone,) = rows_of(runs({"kdgan": [9.0]}))
+    assert alone.best_other("accuracy") is None

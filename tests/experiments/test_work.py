@@ -11,10 +11,11 @@ from filelock import FileLock
 
 from commands import PATIENCE
 from kdgan.errors import Held
-from kdgan.experiments.work import carry_out, jobs_for, preparation, pretrain, run_folder, run_name
+from kdgan.experiments.work import carry_out, jobs_for, pretrain, run_folder, run_name
 from kdgan.methods import find
 from kdgan.tasks.config import Config
-from kdgan.tasks.run import data_of, outcome_in, pretraining_folder
+from kdgan.tasks.division import Block
+from kdgan.tasks.run import division_of, outcome_in, pretraining_folder
 from kdgan.training.config import bind_folder
 from kdgan.training.execution import Execution
 from tiny import DIGITS, TAGS, changed
@@ -135,21 +136,41 @@ def test_what_another_process_is_at_is_not_waited_for(tmp_path: Path) -> None:
     assert outcome_in(run_folder(tmp_path, config), config) == outcome
 
 
-def test_a_worker_gets_the_data_from_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdgan.tasks import run
+@pytest.mark.parametrize("base", [DIGITS, TAGS])
+def test_what_runs_of_a_seed_share_is_made_once_and_brought_to_each(
+    base: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdgan.tasks.run._DIVISIONS", {})
+    made: list[int] = []
 
-    monkeypatch.setattr(run, "_READ", {})
-    read = data_of(DIGITS, None)
-    prepare = preparation(DIGITS, Execution())
-    assert run._READ == {}
-    prepare()
-    assert list(run._READ) == [DIGITS.data.files]
+    def counted(config: Config, data_dir: Path | None) -> Block | None:
+        made.append(config.seed)
+        return division_of(config, data_dir)
 
-    def fail(*_: object) -> None:
-        raise AssertionError("it reads again")
+    monkeypatch.setattr("kdgan.experiments.work.division_of", counted)
+    methods = ("supervised", "mimic")
+    configs = named(*(changed(base, method=method, seed=seed) for seed in (1, 2, 3) for method in methods))
+    jobs = jobs_for(configs, Execution(), Path("unused"))
+    brought = []
+    for job in jobs:
+        assert job.brings is not None
+        brought.append(job.brings())
+    # Pretraining of T stands before the first run that needs it, so seeds come in their order.
+    assert made == [1, 2, 3]
+    assert jobs[0].brings is not None
+    assert jobs[-1].brings is not None
+    jobs[-1].brings()
+    assert made == [1, 2, 3]
+    jobs[0].brings()  # of a seed that is over, as where a run was held by another command
+    assert made == [1, 2, 3, 1]
+    assert brought[0] is not None
 
-    monkeypatch.setattr("kdgan.tasks.classes.Classes.read", fail)
-    assert data_of(DIGITS, None).name == read.name
+
+def test_data_for_which_there_is_no_room_are_read_by_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdgan.experiments.work.division_of", lambda config, data_dir: None)
+    (job,) = jobs_for(named(changed(DIGITS, method="supervised")), Execution(), Path("unused"))
+    assert job.brings is not None
+    assert job.brings() is None
 
 
 IMPORTS = """
@@ -161,21 +182,22 @@ only_for_tags = {"polars", "kdgan.tagging", "kdgan.tasks.tags", "kdgan.tasks.bas
 
 def main(out):
     # Not at the top, which processes that are started anew go through, too.
+    from functools import partial
     from rich.console import Console
     import pool_jobs
     from kdgan.experiments.comparison import compare
     from kdgan.experiments.variants import Comparison, Variant
     from kdgan.experiments.pool import Job, run_jobs
-    from kdgan.experiments.work import preparation
+    from kdgan.experiments.work import Divisions
     from kdgan.training.execution import Execution
     from tiny import DIGITS, TAGS, changed
 
     for base in (DIGITS, TAGS):
         config, found, console = changed(base, steps=3, teacher_steps=3), {}, Console(stderr=True, quiet=True)
-        job = Job("run", pool_jobs.modules_of_a_run, (config, Execution(), out / "run"))
-        prepare = preparation(config, Execution())
+        brings = partial(Divisions(Execution()).bring, config)
+        job = Job("run", pool_jobs.modules_of_a_run, (config, Execution(), out / "run"), brings=brings)
         done = found.__setitem__
-        failures = run_jobs([job], workers=1, threads=1, console=console, done=done, prepare=prepare)
+        failures = run_jobs([job], workers=1, threads=1, console=console, done=done)
         assert not failures, failures
         modules = set(found["run"])
         assert "torch" in modules and "kdgan.methods.kdgan" in modules

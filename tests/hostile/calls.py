@@ -116,6 +116,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--exclude": ("y",),
     "--missing": ("drop", "refuse", ""),
     "--skip-damaged": ("yes",),
+    "--wrong-labels": ("-0.1", "1", "20", "nan", "inf", "x", ""),
     "--data-dir": (".", "/nowhere", "/dev/null"),
     "--nothing": ("1",),
     "--data": (

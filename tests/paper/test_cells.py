@@ -1,12 +1,13 @@
 """The columns of the paper's tables, with frozen settings and published figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kdgan.experiments.variants import Variant
 from kdgan.methods import METHODS, check_hyperparameters, find
-from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, SETTINGS, cell, published, settings
+from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, SETTINGS, WRONG, cell, published, settings
 from kdgan.paper.studies import TABLE_1, TABLE_2
 from kdgan.tasks.config import BASELINES, ClassesData, TagsData
 from support import refused
@@ -24,6 +25,15 @@ def test_a_cell_of_classes_is_what_its_name_says(name: str) -> None:
     assert training.precision == "bfloat16"
     assert training.teacher_steps == CLASSES[name].get("teacher_steps", training.steps)
     assert set(found.settings) == (set(TABLE_1) if name in SETTINGS else set())
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_cell_with_wrong_labels_is_another_one_otherwise(name: str) -> None:
+    right, share = WRONG[name]
+    found, other = cell(name, None, {"steps": 7}), cell(right, None, {"steps": 7})
+    assert found.name == name == f"{right}-wrong-{round(100 * share)}"
+    assert found.base == replace(other.base, data=replace(other.base.data, wrong_labels=share))
+    assert found.settings == other.settings
 
 
 @pytest.mark.parametrize("name", PHOTOS)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kdgan.experiments.records import write_curves, write_records
 from kdgan.experiments.study import Results, read_results
-from kdgan.paper.figures import GRADIENTS, samples, sizes, training_curves, variance, weights
+from kdgan.paper.figures import GRADIENTS, distribution, samples, sizes, training_curves, variance, weights
 from kdgan.paper.studies import STUDIES
 from kdgan.paper.variance import ESTIMATES, MEASURED
 from made_records import record, runs
@@ -89,6 +89,41 @@ def test_samples_are_errors_against_labels(tmp_path: Path) -> None:
     assert drawn[:, 0].tolist() == pytest.approx([100, 1000])
     assert drawn[:, 1].tolist() == pytest.approx([9, 3])
     assert legend_of(figure) == ["kdgan"]
+
+
+def test_log_loss_against_wrong_labels(tmp_path: Path) -> None:
+    for cell, more in (
+        ("mnist-100", 0.0),
+        ("mnist-100-wrong-40", 1.0),
+        ("mnist-1000", 2.0),
+        ("popular", 9.0),
+    ):
+        made = [
+            record(
+                name, seed, 90.0, metrics={"log_loss": value + more, "log_loss_scaled": value + more - 0.1}
+            )
+            for name, value in (("mimic", 0.5), ("kdgan", 0.3), ("kdgan: no game", 0.4))
+            for seed in range(2)
+        ]
+        write_records(tmp_path / f"{cell}.csv", made)
+    figure = distribution(read_results(tmp_path))
+    assert [axes.get_title() for axes in figure.axes] == ["mnist-100", "mnist-1000", "", ""]
+    assert legend_of(figure) == ["mimic", "kdgan", "kdgan: no game"]
+    plain, _, scaled, other = figure.axes
+    drawn = np.asarray(plain.lines[0].get_xydata())
+    assert drawn == pytest.approx(np.array([[-0.5, 0.5], [39.5, 1.5]]))  # side by side
+    values = [
+        np.asarray(line.get_xydata())[:, 1].tolist() for line in scaled.lines if line.get_marker() == "o"
+    ]
+    assert values == [pytest.approx([0.4, 1.4]), pytest.approx([0.2, 1.2]), pytest.approx([0.3, 1.3])]
+    assert np.asarray(other.lines[0].get_xydata())[:, 1].tolist() == pytest.approx([2.4])
+
+
+def test_a_run_without_validation_data_is_not_drawn_scaled(tmp_path: Path) -> None:
+    write_records(tmp_path / "mnist-100.csv", [record("kdgan", 0, 90.0, metrics={"log_loss": 0.5})])
+    plain, scaled = distribution(read_results(tmp_path)).axes
+    assert len(np.asarray(plain.lines[0].get_xydata())) == 1
+    assert len(np.asarray(scaled.lines[0].get_xydata())) == 0
 
 
 def test_sizes_are_accuracies_against_parameters(tmp_path: Path) -> None:

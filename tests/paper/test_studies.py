@@ -3,18 +3,20 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from html_pages import Page
 from kdgan.experiments.records import Record, write_curves, write_records
+from kdgan.experiments.statistics import holm, mean_interval
 from kdgan.experiments.study import read_results, write_study_page
 from kdgan.experiments.variants import Comparison
 from kdgan.methods import hyperparameters
-from kdgan.paper.cells import CLASSES, PHOTOS, PUBLISHED, cell
-from kdgan.paper.studies import ABLATIONS, ORACLE, STUDIES, TABLE_1, TABLE_2, WEIGHTS, WIDTHS, find
+from kdgan.paper.cells import CLASSES, PHOTOS, PHOTOS_REST, PUBLISHED, REST, WRONG, cell
+from kdgan.paper.studies import ABLATIONS, ORACLE, PLAYED, STUDIES, TABLE_1, TABLE_2, WEIGHTS, WIDTHS, find
 from kdgan.paper.variance import MEASURED
 from kdgan.references import find_object, is_reference
-from kdgan.tasks.config import BASELINES
+from kdgan.tasks.config import BASELINES, ClassesData
 from made_records import record
 from support import refused
 
@@ -29,12 +31,12 @@ def comparison_of(study: str, name: str, seeds: range = range(2), **changes: obj
 def test_there_is_a_study_for_each_table_figure_and_question() -> None:
     assert set(STUDIES) == {
         *("table1", "table2", "figure3a", "figure3b", "figure4", "figure5", "figure7"),
-        *("samples", "sizes", "ablations", "oracle"),
+        *("samples", "sizes", "ablations", "oracle", "distribution", "unlabelled"),
     }
     for study in STUDIES.values():
         assert study.question.endswith("?")
         assert study.text.endswith(".")
-        assert set(study.cells) <= {*CLASSES, *PHOTOS}
+        assert set(study.cells) <= {*CLASSES, *WRONG, *PHOTOS, *REST, *PHOTOS_REST}
         assert (study.figure is None) == (study.caption == "")
         assert study.seeds >= 3
     assert (STUDIES["table1"].seeds, STUDIES["table2"].seeds) == (10, 10)
@@ -117,6 +119,46 @@ def test_an_ablation_takes_one_thing_away() -> None:
     assert runs["kdgan: all learn in every update", 0].training.teacher_every == 1
 
 
+def test_the_distribution_is_that_of_the_tables_players() -> None:
+    study = STUDIES["distribution"]
+    assert study.cells[:4] == ("mnist-100", "mnist-1000", "mnist-10000", "mnist-100-wrong-20")
+    assert set(study.cells) == {*study.cells[:3], *WRONG, *PHOTOS}
+    assert list(PLAYED.values()) == [{}, {"supervision": 0.0}, {"adversarial": 0.0}]
+    for name in ("mnist-100", "random"):
+        found, tables = comparison_of("distribution", name), ("table1", "table2")
+        table = comparison_of(tables[name in PHOTOS], name)
+        assert set(found.variants) == {*table.variants, *PLAYED} - set(BASELINES)
+        runs = table.runs()
+        for key, config in found.runs().items():
+            assert config == runs.get(key, config)
+    ablations = comparison_of("ablations", "mnist-100").runs()
+    for key, config in comparison_of("distribution", "mnist-100").runs().items():
+        assert config == ablations.get(key, config)
+    noisy = comparison_of("distribution", "mnist-1000-wrong-40").runs()
+    assert {
+        config.data.wrong_labels for config in noisy.values() if isinstance(config.data, ClassesData)
+    } == {0.4}
+
+
+def test_probabilities_stand_beside_kdgans(tmp_path: Path) -> None:
+    rows = {"mimic": [0.4, 0.5, 0.45], "kdgan": [0.3, 0.35, 0.31], "kdgan: no game": [0.35, 0.3, 0.31]}
+    made = [
+        record(name, seed, 90.0, metrics={"log_loss": value, "log_loss_scaled": value / 2})
+        for name, values in rows.items()
+        for seed, value in enumerate(values)
+    ]
+    write_records(tmp_path / "mnist-100-wrong-20.csv", made)
+    table = STUDIES["distribution"].table(read_results(tmp_path))
+    assert len(table.headers) == 10
+    mimic, kdgan, other = table.cells
+    assert mimic[:4] == ["mnist-100-wrong-20", "mimic", "3", "90.00 ± 0.00"]
+    assert kdgan[4:8] == ["0.3200", "0.1600", "–", "–"]
+    differences = [np.subtract(rows[name], rows["kdgan"]) for name in ("mimic", "kdgan: no game")]
+    clear, unclear = holm([mean_interval(each) for each in differences])
+    assert mimic[4] == f"0.4500 (+0.1300 ± {clear.half_width:.4f})"
+    assert other[4] == f"0.3200 (0.0000 ± {unclear.half_width:.4f})"
+
+
 def test_sizes_are_those_of_the_students() -> None:
     variants = comparison_of("sizes", "mnist-1000").variants
     assert len(variants) == 4 * len(WIDTHS)
@@ -133,7 +175,7 @@ def test_figure_7_looks_at_the_gradients_of_the_game() -> None:
 
 def test_what_is_not_there_is_told() -> None:
     assert find("table1", ["mnist-100"]) is STUDIES["table1"]
-    with refused("table9", "choose from ablations, figure3a"):
+    with refused("table9", "choose from ablations, distribution, figure3a"):
         find("table9", [])
     with refused("table1 has no cell 'popular'", "mnist-100"):
         find("table1", ["mnist-1000", "popular"])
@@ -243,7 +285,7 @@ def test_a_folder_without_results_gives_an_empty_table_and_picture(tmp_path: Pat
     assert study.question in page.text
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [name for name in STUDIES if any((RESULTS / name).glob("*.csv"))])
 def test_committed_figures_can_be_shown(tmp_path: Path, name: str) -> None:
     study, folder = STUDIES[name], RESULTS / name
     results = read_results(folder)
@@ -265,7 +307,7 @@ def test_committed_figures_are_of_the_runs_that_the_study_has_now(name: str, whi
     variants = {each: variant.plain() for each, variant in comparison.variants.items()}
     there = described["variants"]
     assert set(there) == set(variants)
-    if which in CLASSES:
+    if which in (*CLASSES, *WRONG):
         shared = json.loads(json.dumps(comparison.base.shared()))
         # What was read from --data-dir is no part of the study, but of what was carried out.
         assert described["base"] == {

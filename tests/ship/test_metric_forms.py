@@ -2,13 +2,16 @@
 
 import pytest
 
-from kdgan.ship.forms import FORMS, Form, bare, form_of
+from kdgan.ship.forms import FORMS, SCALED, Form, bare, form_of
 from kdgan.tasks.metrics import METRICS
 from kdgan.tasks.tags import Tags
 
 
 def test_every_metric_of_kdgan_has_a_form() -> None:
-    assert FORMS.keys() == {*METRICS, *Tags.metrics}
+    scaled = {f"{name}{SCALED}" for name in ("log_loss", "brier", "ece")}
+    assert FORMS.keys() == {*METRICS, *Tags.metrics, *scaled}
+    for name in scaled:
+        assert form_of(name) == form_of(name.removesuffix(SCALED))
     for name, found in METRICS.items():
         form = form_of(name)
         assert (found.unit, found.digits, found.less_is_better) == (

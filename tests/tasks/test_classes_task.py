@@ -51,6 +51,24 @@ def test_images_in_standard_units() -> None:
     assert (student.shape, student.network, student.features) == ((1, 8, 8), "mlp-8", None)
 
 
+def test_only_labels_to_learn_from_are_wrong() -> None:
+    right, found = task_of(DIGITS, None), task_of(changed(DIGITS, wrong_labels=0.3), None)
+    assert torch.equal(found.train.tensor, right.train.tensor)
+    assert int((found.train.targets != right.train.targets).sum()) == 12
+    for part in ("validation", "test"):
+        assert torch.equal(getattr(found, part).targets, getattr(right, part).targets)
+        assert torch.equal(getattr(found, part).tensor, getattr(right, part).tensor)
+    again = task_of(changed(DIGITS, wrong_labels=0.3), None)
+    assert torch.equal(again.train.targets, found.train.targets)
+    other, others = (task_of(changed(DIGITS, seed=2, **more), None) for more in ({}, {"wrong_labels": 0.3}))
+    places = [
+        (one.train.targets != two.train.targets).tolist() for one, two in ((right, found), (other, others))
+    ]
+    assert places[0] != places[1]
+    beside = task_of(changed(DIGITS, wrong_labels=0.3, unlabelled="rest"), None)
+    assert torch.equal(beside.train.targets, found.train.targets)
+
+
 def test_views_are_the_augmentation_of_that_name() -> None:
     assert task_of(changed(DIGITS, augment="none"), None).augment is None
     task = task_of(DIGITS, None)

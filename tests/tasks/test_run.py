@@ -16,7 +16,7 @@ from kdgan.ship.student import Student
 from kdgan.stored import read_json
 from kdgan.tasks import Config, Outcome, evaluate_run, run_of
 from kdgan.tasks.classes import Classes
-from kdgan.tasks.run import NetworkRun, data_of, likeliest, outcome_in, remember, task_of
+from kdgan.tasks.run import NetworkRun, division_of, likeliest, outcome_in, remember, task_of
 from kdgan.tasks.scores import accuracy
 from kdgan.training import Execution
 from kdgan.training.config import bind_folder
@@ -42,7 +42,7 @@ def test_a_run_of_every_method(tmp_path: Path, method: str) -> None:
     assert next(iter(metrics)) == "accuracy"
     assert {name for name in metrics if not name.startswith("teacher/")} == {
         *("accuracy", "validation/accuracy", "best_epoch/accuracy", "majority/accuracy"),
-        *("log_loss", "ece"),
+        *("log_loss", "brier", "ece", "log_loss_scaled", "brier_scaled", "ece_scaled"),
     }
     assert ("teacher/accuracy" in metrics) == (outcome.teacher_parameters is not None) == has_teacher
     assert set(outcome.curves) == {"accuracy", "log_loss", "ece", "validation/accuracy"}
@@ -390,20 +390,44 @@ def test_the_likeliest_tags_of_the_first_photos_are_kept(tmp_path: Path) -> None
     assert len(expected) == task.count_shown == 6
 
 
-def test_data_that_another_process_has_read_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdgan.tasks.run._READ", {})
-    source = data_of(DIGITS, None)
+@pytest.mark.parametrize("base", [DIGITS, TAGS])
+def test_what_another_process_has_made_of_the_data_is_taken(
+    base: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdgan.tasks.run._DIVISIONS", {})
+    own = task_of(base, None)
+    division = division_of(base, None)
+    assert division is not None
+    kind = type(own)
 
     def fails(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(Classes, "read", fails)
+    monkeypatch.setattr(kind, "read", fails)
     with pytest.raises(AssertionError, match="read again"):
-        data_of(DIGITS, None)
-    remember(DIGITS.data.files, source)
-    assert data_of(changed(DIGITS, seed=7, labels=50), None) is source
+        task_of(base, None)
+    remember(division)
+    found = task_of(changed(base, method="supervised", lr=0.5), None)
+    for name in ("train", "validation", "test"):
+        mine, theirs = getattr(own, name), getattr(found, name)
+        for part, other in zip(mine.parts(), theirs.parts(), strict=True):
+            assert (part is None) == (other is None)
+            assert part is None or torch.equal(part, other)
+    assert found.labels == own.labels
+    assert own.trivial() == found.trivial()
     with pytest.raises(AssertionError, match="read again"):
-        data_of(changed(DIGITS, source="mnist"), None)
+        task_of(changed(base, seed=7), None)
+
+
+def test_a_run_finds_the_same_in_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdgan.tasks.run._DIVISIONS", {})
+    outcome = train(tmp_path)
+    division = division_of(DIGITS, None)
+    assert division is not None
+    remember(division)
+    before = division.memory.clone()
+    assert untimed(train(tmp_path / "again")) == untimed(outcome)
+    assert torch.equal(division.memory, before)
 
 
 def test_an_outcome_survives_json(tmp_path: Path) -> None:

@@ -232,7 +232,27 @@ def test_a_players_pretraining_is_plain_and_its_own() -> None:
     assert len({json.dumps(values) for values in found.values()}) == 3
 
 
+def test_wrong_labels_are_said_only_where_there_are_some() -> None:
+    for none in (0, 0.0):
+        same = changed(DIGITS, wrong_labels=none)
+        assert "wrong_labels" not in same.plain()["data"]
+        assert (same.name, from_plain(same.plain()).data) == (DIGITS.name, DIGITS.data)
+    some = changed(DIGITS, wrong_labels=0.4)
+    assert some.plain()["data"]["wrong_labels"] == 0.4
+    assert from_plain(json.loads(json.dumps(some.plain()))).data == some.data
+    assert some.name != DIGITS.name
+    assert some.data.files == DIGITS.data.files
+    for role in ("student", "teacher", "discriminator"):
+        assert some.pretraining(role) != DIGITS.pretraining(role)
+    for share in (-0.1, 1, 1.0, float("nan"), "0.2"):
+        with refused("wrong_labels", repr(share), "[0, 1)"):
+            changed(DIGITS, wrong_labels=share)
+    with refused("wrong_labels"):
+        from_plain({**TAGS.plain(), "data": {**TAGS.plain()["data"], "wrong_labels": 0.0}})
+
+
 def test_what_results_call_the_data() -> None:
+    assert ClassesData("digits", wrong_labels=0.07).title == "digits, 7 % wrong labels"
     assert DIGITS.data.title == "digits"
     assert TAGS.data.title == "scenes, popular tags"
     assert TagsData("data/photos.parquet", choice="random").title == "photos, random tags"

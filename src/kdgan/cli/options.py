@@ -70,6 +70,9 @@ class ClassesOptions:
     """For a folder of images: the side they are brought to, in pixels."""
     skip_damaged: bool = False
     """For a folder of images: leave out those that cannot be read."""
+    wrong_labels: Annotated[float | None, _optional("SHARE")] = None
+    """Share of training labels to make wrong, drawn by seed, to see what methods make of them: 0.2 for a fifth. Those
+    for validation and test stay right. Default: 0."""
 
     def config(self, training: TrainingOptions, execution: Execution) -> Config:
         """The configuration of runs on these data."""

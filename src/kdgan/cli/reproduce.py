@@ -33,7 +33,8 @@ class Reproduce:
     """
 
     study: Annotated[str, tyro.conf.Positional]
-    """table1, table2, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations or oracle."""
+    """table1, table2, unlabelled, figure3a, figure3b, figure4, figure5, figure7, samples, sizes, ablations, oracle or
+    distribution."""
     cells: Names = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
     seeds: Count = None
@@ -54,14 +55,14 @@ class Reproduce:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.experiments.study import Places, carry_out
-        from kdgan.paper.cells import PHOTOS, cell
+        from kdgan.paper.cells import cell, of_photos
         from kdgan.paper.studies import GAME, find
         from kdgan.tasks.presets import FIRST_SEED
         from kdgan.training.display import console
 
         chosen = [] if self.cells is None else names_in(self.cells)
         study = find(self.study, chosen)
-        if not set(study.cells) & set(PHOTOS):
+        if not any(map(of_photos, study.cells)):
             self.photos.unused(self.study)
         many = study.seeds if self.seeds is None else self.seeds
         if many < 1:

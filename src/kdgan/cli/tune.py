@@ -93,15 +93,15 @@ class Tune:
 
     def _of_cell(self, name: str) -> tuple[Cell, list[str]]:
         """A cell, and those of its methods that have something to search."""
-        from kdgan.paper.cells import PHOTOS, cell
+        from kdgan.paper.cells import cell, of_photos
         from kdgan.paper.studies import TABLE_1, TABLE_2
         from kdgan.tasks.config import BASELINES
 
-        if name not in PHOTOS:
+        if not of_photos(name):
             self.photos.unused(name)
         found = cell(name, self.photos.fields(), self.training.changes())
         all_methods = [
-            method for method in (TABLE_2 if name in PHOTOS else TABLE_1) if method not in BASELINES
+            method for method in (TABLE_2 if of_photos(name) else TABLE_1) if method not in BASELINES
         ]
         methods = all_methods if self.methods is None else method_names(self.methods)
         for method in methods:

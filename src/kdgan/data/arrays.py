@@ -9,6 +9,7 @@ from typing import IO, Literal
 import numpy as np
 
 from kdgan.data.cells import LARGEST
+from kdgan.data.labels import Labels
 from kdgan.data.source import Array, Part, Source, assemble, check_finite, listing, unreadable
 from kdgan.errors import wrong
 
@@ -73,7 +74,7 @@ def read_inputs(path: Path, *, name: str) -> tuple[Part, Literal["image", "vecto
     """
     arrays = _load(path, name)
     key, inputs = _pick(arrays, list(INPUTS), name)
-    return _examples(arrays, name, "", key, np.full(inputs.shape[:1], None, dtype=object))
+    return _examples(arrays, name, "", key, Labels.of(np.full(inputs.shape[:1], None, dtype=object)))
 
 
 def _load(path: Path, name: str) -> dict[str, Array]:
@@ -109,11 +110,11 @@ def _part(arrays: dict[str, Array], name: str, prefix: str) -> tuple[Part, Liter
     both = [_pick(arrays, [prefix + key for key in keys], name) for keys in (INPUTS, TARGETS)]
     (inputs_key, inputs), (targets_key, labels) = both
     _check_length(name, inputs_key, inputs, targets_key, labels)
-    return _examples(arrays, name, prefix, inputs_key, _labels(labels, f"{name}: {targets_key}"))
+    return _examples(arrays, name, prefix, inputs_key, Labels.of(_labels(labels, f"{name}: {targets_key}")))
 
 
 def _examples(
-    arrays: dict[str, Array], name: str, prefix: str, inputs_key: str, labels: Array
+    arrays: dict[str, Array], name: str, prefix: str, inputs_key: str, labels: Labels
 ) -> tuple[Part, Literal["image", "vector"]]:
     inputs, key = arrays[inputs_key], f"{prefix}privileged"
     privileged = arrays.get(key)
@@ -147,8 +148,8 @@ def _labels(labels: Array, where: str) -> Array:
     return labels.astype(object if labels.size and labels.max() > np.iinfo(np.int64).max else np.int64)
 
 
-def _is_text(labels: Array) -> bool:
-    return labels.dtype.kind == "U"
+def _is_text(labels: Labels) -> bool:
+    return labels.values.dtype.kind == "U"
 
 
 def _vectors(values: Array, where: str) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kdgan.data.download import fetch
 from kdgan.data.files import children, find, missing, places
+from kdgan.data.labels import Labels
 from kdgan.data.source import Part, Source, assemble, unreadable
 from kdgan.errors import wrong
 
@@ -102,4 +103,4 @@ def _join(batches: dict[str, bytes], files: tuple[str, ...]) -> Part:
         images[start:stop] = records[:, 1:].reshape(-1, 3, 32, 32)
         labels[start:stop] = records[:, 0]
         start = stop
-    return Part(images, labels)
+    return Part(images, Labels.of(labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kdgan.data.labels import Labels
 from kdgan.data.source import Part, Source, assemble
 
 
@@ -17,4 +18,4 @@ def read_digits() -> Source:
 
     counts, labels = load_digits(return_X_y=True)
     images = np.rint(counts * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    return assemble("digits", "image", Part(images, labels))
+    return assemble("digits", "image", Part(images, Labels.of(labels)))

@@ -15,7 +15,8 @@ from rich.progress import track
 
 from kdgan.data.files import entries
 from kdgan.data.images import LARGEST_SIDE, SUFFIXES, ImageReader, opened
-from kdgan.data.source import PARTS, Array, Part, Source, assemble, fixed_split, listing
+from kdgan.data.labels import Labels
+from kdgan.data.source import PARTS, Part, Source, assemble, fixed_split, listing
 from kdgan.errors import UsageError, wrong
 
 UNLABELLED = ("unlabelled", "unlabeled")
@@ -81,7 +82,7 @@ def read_folder(
     parts = {which: [each for each in part if each[0] in good] for which, part in parts.items()}
     if "test" not in parts:
         # Decided before anything is decoded, so that no image is held twice.
-        labels = _array(label for _, label in parts["train"])
+        labels = _labels(label for _, label in parts["train"])
         is_train = fixed_split(name, labels)
         whole = parts["train"]
         parts["train"] = [each for each, kept in zip(whole, is_train, strict=True) if kept]
@@ -295,12 +296,12 @@ def _decode(
             damaged[path] = error
             continue
         labels.append(label)
-    return Part(images[: len(labels)], _array(labels))
+    return Part(images[: len(labels)], _labels(labels))
 
 
-def _array(labels: Iterable[str | None]) -> Array:
+def _labels(labels: Iterable[str | None]) -> Labels:
     found = list(labels)
-    return np.array(found, dtype=object if None in found else None)
+    return Labels.of(np.array(found, dtype=object if None in found else None))
 
 
 def _watched(items: Sequence[_Item], what: str, progress: bool) -> Iterable[_Item]:

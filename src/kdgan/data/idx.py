@@ -13,6 +13,7 @@ import numpy as np
 
 from kdgan.data.download import fetch
 from kdgan.data.files import children, find, missing, places
+from kdgan.data.labels import Labels
 from kdgan.data.source import Array, Part, Source, assemble, unreadable
 from kdgan.errors import wrong
 
@@ -111,7 +112,7 @@ def _read_part(images_path: Path, labels_path: Path) -> Part:
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if len(images) != len(labels):
         raise wrong(f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels")
-    return Part(images[:, None], labels)
+    return Part(images[:, None], Labels.of(labels))
 
 
 def _variants(file: str) -> tuple[str, ...]:

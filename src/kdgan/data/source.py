@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdgan.data.batch import NO_LABEL, Batch
-from kdgan.data.labels import have_labels
+from kdgan.data.labels import Labels, have_labels
 from kdgan.errors import UsageError, one_line, wrong
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Examples as a reader found them: inputs `(N, ...)`, labels `(N,)` of any kind, privileged `(N, P)`.
+    """Examples as a reader found them: inputs `(N, ...)`, labels, privileged `(N, P)`.
 
     Which labels are none, see `have_labels`.
     """
 
     inputs: Array
-    labels: Array
+    labels: Labels
     privileged: Array | None = None
 
     def rows(self, index: Array) -> Part:
@@ -155,7 +155,7 @@ def assemble(
         train, test = train.rows(is_train), train.rows(~is_train)
     given = [part for part in (train, test, validation) if part is not None]
     given, others, said = _without_those(name, given)
-    classes, targets = _encode(name, np.concatenate([part.labels for part in given]), label_name)
+    classes, targets = _encode(name, Labels.joined([part.labels for part in given]), label_name)
     cuts = np.split(targets, np.cumsum([len(part.labels) for part in given])[:-1])
     for which, own in zip(("test", "validation"), cuts[1:], strict=False):
         absent = np.setdiff1d(own, cuts[0])
@@ -180,7 +180,7 @@ def assemble(
 
 def _without_those(name: str, given: Sequence[Part]) -> tuple[list[Part], Part | None, list[str]]:
     """The parts with their labelled examples alone, those of the first that have no label, and what is to be said."""
-    there, said = have_labels(np.concatenate([part.labels for part in given]))
+    there, said = have_labels(Labels.joined([part.labels for part in given]))
     if there.all():
         return list(given), None, list(said)
     masks = np.split(there, np.cumsum([len(part.labels) for part in given])[:-1])
@@ -236,7 +236,7 @@ def _digest(row: Array) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest()
 
 
-def fixed_split(name: str, labels: Array) -> Array:
+def fixed_split(name: str, labels: Labels) -> Array:
     """Mask of the examples for training, `(N,)` of truth values: all but a stratified fifth, always the same.
 
     The only example of a class is for training, and so are all that have no label.
@@ -271,8 +271,8 @@ def check_finite(what: str, values: Array) -> None:
         raise wrong(f"{what} holds {value} in row {row + 1}{within} (counted from 1)")
 
 
-def _encode(name: str, labels: Array, label_name: Callable[[Any], str]) -> tuple[tuple[str, ...], Array]:
-    values, targets, counts = np.unique(labels, return_inverse=True, return_counts=True)
+def _encode(name: str, labels: Labels, label_name: Callable[[Any], str]) -> tuple[tuple[str, ...], Array]:
+    values, targets, counts = labels.counted()
     order = _by_value(values)
     if order is not None:
         values, counts, targets = values[order], counts[order], np.argsort(order)[targets]

@@ -190,12 +190,17 @@ def _check_names(
 
 def _split_column(frame: pl.DataFrame, others: Sequence[str]) -> str | None:
     """The column `split`, or another one of text whose values all name parts, training and test among them."""
+    import polars as pl
+
     for column in (each for each in frame.columns if each not in others):
         if column == SPLIT:
             return column
-        if is_text(frame[column].dtype):
-            values = {PARTS.get(str(value).strip().lower()) for value in frame[column].unique().to_list()}
-            if {"train", "test"} <= values and None not in values:
+        if is_text(frame[column].dtype) and not frame[column].null_count():
+            # Without looking at each value in Python: columns of numbers are text here, too.
+            values = frame[column].unique().cast(pl.String).str.strip_chars().str.to_lowercase().unique()
+            if values.is_in([*PARTS]).all() and {"train", "test"} <= {
+                PARTS[value] for value in values.to_list()
+            }:
                 return column
     return None
 

@@ -21,7 +21,7 @@ from kdgan.data.own import Data, Inputs
 from kdgan.data.semi import Semi
 from kdgan.errors import Interrupted, RunError, wrong
 from kdgan.experiments.comparison import Compared, run_all
-from kdgan.experiments.description import facts_of_own
+from kdgan.experiments.description import facts_of_own, self_trained
 from kdgan.experiments.own import (
     Factory,
     FreshTeacher,
@@ -263,8 +263,9 @@ def compare(
         found = Compared(title, [*plans], home.path)
         with _store(home.path, shared) as store:
             _carry_out(found, plans, execution, store, console, partial(share, key, setting))
+        learned = self_trained(plans) if unlabelled is not None else frozenset[str]()
         names = [name for name in found.records[0].metrics if "/" not in name]
-        verdict = found.verdict(names, stated, variants)
+        verdict = found.verdict(names, stated, variants, learned)
     for page in (report, home.path and home.path / "report.html"):
         if page is not None:
             verdict.report(page)
@@ -314,5 +315,7 @@ def _carry_out(
         raise Interrupted(
             f"stopped; {again if found.folder else 'nothing is kept, as there is no folder='}"
         ) from None
+    finally:
+        found.settle()
     if not found.outcomes:
         raise RunError(f"every run failed; the first: {found.failures[0]}")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from kdgan.experiments.description import describe, facts
+from kdgan.experiments.description import describe, facts, self_trained
 from kdgan.experiments.pool import run_jobs
-from kdgan.experiments.records import Curves, Points, Record, record_of, write_records
+from kdgan.experiments.records import Curves, Points, Record, record_of
+from kdgan.experiments.results_file import ResultsFile
 from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.experiments.verdict import Verdict
-from kdgan.experiments.work import jobs_for, preparation, run_folder, run_name
+from kdgan.experiments.work import jobs_for, run_folder, run_name
 from kdgan.files import make_folder
-from kdgan.tasks.config import Config
 from kdgan.tasks.run import Outcome, Planned, outcome_in, task_of
 from kdgan.tasks.sources import notes_of
 from kdgan.training.config import bind_folder, check_kept
@@ -40,6 +40,12 @@ class Compared:
     folder: Path | None
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    _file: ResultsFile | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            file = ResultsFile(self.folder / "results.csv", lambda: self.records)
+            object.__setattr__(self, "_file", file)
 
     @property
     def records(self) -> list[Record]:
@@ -61,12 +67,26 @@ class Compared:
             UsageError: if the folder was removed meanwhile.
         """
         self.outcomes[key] = outcome
-        if self.folder is not None:
+        if self.folder is not None and self._file is not None:
             check_kept(self.folder, "comparison.json")
-            write_records(self.folder / "results.csv", self.records)
+            self._file.add(record_of(self.title, *key, outcome))
+
+    def settle(self) -> None:
+        """Brings `results.csv` into the order of the comparison, once nothing comes any more.
+
+        Raises:
+            UsageError: if the folder was removed meanwhile.
+        """
+        if self.folder is not None and self._file is not None and self.outcomes:
+            check_kept(self.folder, "comparison.json")
+            self._file.settle()
 
     def verdict(
-        self, metrics: Sequence[str], stated: Mapping[str, str], variants: Mapping[str, Variant]
+        self,
+        metrics: Sequence[str],
+        stated: Mapping[str, str],
+        variants: Mapping[str, Variant],
+        self_trained: Collection[str],
     ) -> Verdict:
         """What they say together.
 
@@ -74,9 +94,10 @@ class Compared:
             metrics: names, the first of which the comparison is about.
             stated: facts about it.
             variants: by name.
+            self_trained: those whose teacher learned from examples without labels before the method began.
         """
         described = {name: describe(variant) for name, variant in variants.items()}
-        return Verdict(self.records, self.curves, metrics, stated, described, self.failures)
+        return Verdict(self.records, self.curves, metrics, stated, described, self.failures, self_trained)
 
 
 def compare(
@@ -88,7 +109,8 @@ def compare(
     command: str = "",
     store: Path | None = None,
 ) -> Compared:
-    """Runs what is not yet done, then prints a table and writes `results.csv` and `report.html` into `out`.
+    """Runs what is not yet done, then prints a table and what was earned, and writes `results.csv` and `report.html`
+    into `out`.
 
     Args:
         comparison: what to run.
@@ -112,14 +134,22 @@ def compare(
         console.print(f"{comparison.base.data.title}: {note}", markup=False, highlight=False)
     runs = comparison.runs()
     found = Compared(comparison.base.data.title, [*runs], out)
-    found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
+    try:
+        found.failures.extend(run_all(runs, execution, store or out, console=console, keep=found.keep))
+    finally:
+        found.settle()
     if found.outcomes:
         task = task_of(replace(comparison.base, seed=comparison.seeds[0]), execution.data_dir)
-        verdict = found.verdict(task.measured, facts(comparison, execution, command), comparison.variants)
+        learned = self_trained(runs) if comparison.base.data.unlabelled is not None else frozenset[str]()
+        verdict = found.verdict(
+            task.measured, facts(comparison, execution, command), comparison.variants, learned
+        )
         examples = _examples(found.outcomes, comparison, task.shown())
         verdict.report(out / "report.html", examples=examples, about=task.about)
         check_kept(out, "comparison.json")
         console.print(verdict.table.terminal(verdict.title))
+        if verdict.earned:
+            console.print(verdict.earned, markup=False, highlight=False)
     return found
 
 
@@ -140,7 +170,7 @@ def run_all(
         store: holds runs and pretrained players.
         console: where progress is shown.
         keep: called with the outcome of every run, as they end.
-        prepare: gives a process what the runs need; by default the data of a configuration.
+        prepare: gives a process what the runs need, where they are of a caller's own.
 
     Returns:
         What each failed run said.
@@ -157,11 +187,6 @@ def run_all(
             waiting[run_name(*key)] = key
     if not waiting:
         return []
-
-    if prepare is None:
-        first = next(iter(runs.values()))
-        assert isinstance(first, Config)
-        prepare = preparation(first, execution)
 
     def done(name: str, outcome: Any) -> None:
         if name in waiting:

@@ -13,16 +13,17 @@ from torch import nn
 from kdgan.data.batch import Batch
 from kdgan.data.semi import Semi, labelled_part
 from kdgan.experiments.own import Setting
-from kdgan.experiments.variants import Comparison, Variant
+from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.methods import described, find
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES
-from kdgan.tasks.run import count_parameters
+from kdgan.tasks.run import Planned, count_parameters
 from kdgan.tasks.sources import notes_of
 from kdgan.training import identity
 from kdgan.training.config import Training
 from kdgan.training.execution import Execution
 from kdgan.training.faces import is_network, networks
+from kdgan.training.self_training import TEACHERS
 
 
 def describe(variant: Variant) -> str:
@@ -30,6 +31,17 @@ def describe(variant: Variant) -> str:
     if isinstance(variant.method, str) and variant.method in BASELINES:
         return str(find_object(BASELINES[variant.method]).description)
     return described(find(variant.method))
+
+
+def self_trained(runs: Mapping[Key, Planned]) -> frozenset[str]:
+    """Variants whose teacher learns from examples without labels before the method begins, where there are any."""
+    return frozenset(
+        name
+        for (name, _), run in runs.items()
+        if {*TEACHERS} & {*run.pretrained}
+        and run.training.self_training != "none"
+        and find(run.method).uses_unlabelled
+    )
 
 
 def facts(comparison: Comparison, execution: Execution, command: str) -> dict[str, str]:

@@ -15,13 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdgan.experiments.records import Points
-from kdgan.experiments.statistics import mean_interval, ordered
+from kdgan.experiments.statistics import Interval, mean_interval, ordered
 from kdgan.experiments.tables import plus_minus
 from kdgan.methods import CONTROL, METHODS
 from kdgan.ship.forms import bare, form_of
 
 INK, MUTED, GRID = "#24292f", "#667080", "#dce0e5"
 """Colours of text, of secondary text, of lines in the background; a page may restyle them, see `to_svg`."""
+
+MOST_DOTS, MOST_POINTS = 100, 200
+"""Seeds of a variant that are drawn, and points of a curve: a figure stays small however many there are."""
 
 # For what has no colour of its own, apart from those of `kdgan.methods` and from each other.
 _MORE = ("#66d9c5", "#882255", "#999933", "#6b4423", "#e878e0", "#101820")
@@ -35,28 +38,72 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
     return {name: own.get(name) or _MORE[others.index(name) % len(_MORE)] for name in found}
 
 
-def seeds_figure(metric: str, values: Mapping[str, Sequence[float]], colours: Mapping[str, str]) -> Figure:
+def ladder_figure(
+    metric: str,
+    values: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str],
+    *,
+    gains: Mapping[str, Interval] | None = None,
+    teacher: tuple[str, Sequence[float]] | None = None,
+) -> Figure:
     """Per variant the metric of its seeds as dots, their mean and its 95 % interval; no variants, no rows.
 
-    `values` maps a variant to one value per seed. A dotted line marks the mean of the control.
+    A dotted line marks the mean of the control, from which a thin line leads to each mean. Of more than `MOST_DOTS`
+    seeds as many are drawn, evenly from the lowest to the highest.
+
+    Args:
+        metric: that it is about.
+        values: one per seed, by variant, from the top down.
+        colours: of the variants.
+        gains: differences to the control, by variant, written beside; muted where they may be chance.
+        teacher: what the lowest row is called, and T's values; its mark is open.
     """
-    methods = list(values)
-    figure, axes = _rows_figure(methods)
-    for row, method in enumerate(methods):
-        points, colour = np.asarray(values[method], dtype=float), colours[method]
-        interval = mean_interval(points)
-        # Seeds are fanned out vertically in their order, so that equal values stay visible.
-        fan = row + 0.14 + 0.18 * (np.arange(len(points)) + 0.5) / len(points)
-        axes.scatter(points, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
-        if interval.low is not None and interval.high is not None:
-            ends = [interval.low, interval.high]
-            axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
-        axes.plot(interval.mean, row - 0.1, "D", color=colour, markersize=7, markeredgecolor=INK, zorder=4)
-        _beside(axes, row, plus_minus(interval, form_of(metric)))
-        if method == CONTROL:
-            axes.axvline(interval.mean, color=MUTED, linestyle=":", linewidth=1, zorder=1)
+    rows = {**values, **({} if teacher is None else {teacher[0]: teacher[1]})}
+    figure, axes = _rows_figure(list(rows))
+    form, start = form_of(metric), mean_interval(values[CONTROL]).mean if values.get(CONTROL) else None
+    if start is not None:
+        axes.axvline(start, color=MUTED, linestyle=":", linewidth=1, zorder=1)
+    for row, (name, found) in enumerate(rows.items()):
+        is_teacher = name not in values
+        colour, interval = MUTED if is_teacher else colours[name], mean_interval(found)
+        _draw_seeds(axes, row, found, interval, colour, filled=not is_teacher)
+        gain = (gains or {}).get(name)
+        if gain is None:
+            _beside(axes, row, plus_minus(interval, form))
+            continue
+        assert start is not None
+        axes.plot([start, interval.mean], [row - 0.1] * 2, color=colour, linewidth=1, zorder=2)
+        _beside(axes, row - 0.19, plus_minus(interval, form))
+        # Gains of few seeds, and those whose interval includes zero, may be chance.
+        sure, text = gain.excludes_zero, plus_minus(gain, form, difference=True)
+        _beside(axes, row + 0.21, text, color=INK if sure else MUTED, weight="bold" if sure else "normal")
     axes.set_xlabel(f"{bare(metric)} on test data after the last step{_unit(metric)}")
     return figure
+
+
+def _draw_seeds(
+    axes: Axes, row: int, values: Sequence[float], interval: Interval, colour: str, *, filled: bool
+) -> None:
+    """Draws values as dots, and above them their mean and its interval."""
+    points = np.asarray(values, dtype=float)
+    if len(points) > MOST_DOTS:
+        points = np.quantile(points, np.linspace(0, 1, MOST_DOTS), method="nearest")
+    # Seeds are fanned out vertically in their order, so that equal values stay visible.
+    fan = row + 0.14 + 0.18 * (np.arange(len(points)) + 0.5) / len(points)
+    axes.scatter(points, fan, s=14, color=colour, alpha=0.55, linewidths=0, zorder=2)
+    if interval.low is not None and interval.high is not None:
+        ends = [interval.low, interval.high]
+        axes.plot(ends, [row - 0.1] * 2, color=colour, linewidth=3, solid_capstyle="round", zorder=3)
+    axes.plot(
+        interval.mean,
+        row - 0.1,
+        "D",
+        color=colour,
+        markersize=7,
+        markeredgecolor=INK,
+        markerfacecolor=colour if filled else "none",
+        zorder=4,
+    )
 
 
 def best_epoch_figure(
@@ -88,8 +135,8 @@ def curves_figure(
 
     `curves` maps (variant, seed) to (student updates, value) points. Seeds whose points lie at other
     updates are interpolated, over the range that all seeds of the variant have; one without such a range
-    is left out. The axis starts where the slowest is after a quarter of the training, because what matters
-    happens at the end.
+    is left out. A curve of more than `MOST_POINTS` updates is drawn at as many. The axis starts where the
+    slowest is after a quarter of the training, because what matters happens at the end.
     """
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -120,7 +167,11 @@ def draw_curves(
     plain_axes(axes)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xlabel("student updates")
-    lines = {method: line for method in colours if (line := _band(curves, method)) is not None}
+    by_method: dict[str, list[Points]] = {}
+    for (method, _), points in curves.items():
+        if points:
+            by_method.setdefault(method, []).append(points)
+    lines = {method: line for method in colours if (line := _band(by_method.get(method, ()))) is not None}
     for method, (updates, low, mean, high) in lines.items():
         front = method == "kdgan"
         axes.fill_between(updates, low, high, color=colours[method], alpha=0.12, linewidth=0, zorder=2)
@@ -139,14 +190,8 @@ def draw_curves(
     return [handles[i] for i in ends], [labels[i] for i in ends]
 
 
-def _band(
-    curves: Mapping[tuple[str, int], Points], method: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    runs = [
-        np.asarray(sorted(points), dtype=float)
-        for (name, _), points in curves.items()
-        if name == method and points
-    ]
+def _band(seeds: Sequence[Points]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    runs = [np.asarray(sorted(points), dtype=float) for points in seeds]
     if not runs:
         return None
     start, end = max(run[0, 0] for run in runs), min(run[-1, 0] for run in runs)
@@ -154,6 +199,8 @@ def _band(
     updates = updates[(updates >= start) & (updates <= end)]
     if not updates.size:
         return None
+    if updates.size > MOST_POINTS:
+        updates = updates[np.linspace(0, updates.size - 1, MOST_POINTS).round().astype(int)]
     values = np.stack([np.interp(updates, run[:, 0], run[:, 1]) for run in runs])
     return updates, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
 
@@ -188,8 +235,8 @@ def plain_axes(axes: Axes, *, numbers: bool = True) -> None:
         axes.ticklabel_format(useOffset=False, style="plain")
 
 
-def _beside(axes: Axes, row: int, text: str) -> None:
-    axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", color=INK)
+def _beside(axes: Axes, row: float, text: str, *, color: str = INK, weight: str = "normal") -> None:
+    axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", color=color, weight=weight)
 
 
 def to_svg(figure: Figure, name: str) -> str:

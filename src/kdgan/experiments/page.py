@@ -29,11 +29,13 @@ class Picture:
         figure: drawn.
         heading: what it is.
         text: how to read it.
+        alternative: what it shows, in words, for those who cannot see it; the heading where there is none.
     """
 
     figure: Figure
     heading: str
     text: str = ""
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def write_page(
 
 def _picture(picture: Picture, number: int) -> str:
     return (
-        f'<figure><div class="wide" role="img" aria-label="{escape(picture.heading)}">'
+        f'<figure><div class="wide" role="img" aria-label="{escape(picture.alternative or picture.heading)}">'
         f"{to_svg(picture.figure, f'figure{number}')}</div>"
         f"<figcaption><strong>Figure {number}. {_prose(picture.heading)}</strong> {_prose(picture.text)}"
         "</figcaption></figure>"

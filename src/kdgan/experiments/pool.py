@@ -34,6 +34,7 @@ class Job:
         arguments: anything that can be sent to a process.
         after: names of jobs that must be finished before.
         cost: expected time, in any unit that all jobs share; only the time left is guessed from it.
+        brings: gives what another process calls before it begins, or None; asked for when the job is given to one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Job:
     arguments: tuple[Any, ...]
     after: tuple[str, ...] = ()
     cost: float = 1.0
+    brings: Callable[[], Callable[[], None] | None] | None = None
 
 
 def run_jobs(
@@ -157,7 +159,7 @@ class _Crew:
         if worker is None:
             worker = Worker(multiprocessing.get_context("spawn"), self.threads, self.prepare)
             self.workers.append(worker)
-        worker.give(job.name, job.work, job.arguments)
+        worker.give(job.name, job.work, job.arguments, job.brings() if job.brings else None)
 
     def stop(self) -> None:
         if not self.stopping:

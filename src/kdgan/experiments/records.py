@@ -87,16 +87,57 @@ _BEFORE, _UNLABELLED = ("data", "labels", "method", "seed"), "unlabelled"
 _AFTER = ("student_updates", "seconds", "pretraining_seconds", "student_parameters", "teacher_parameters")
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Columns of a file of records.
+
+    Attributes:
+        metrics: those that have a column, in their order.
+        unlabelled: whether there is a column for examples without labels.
+    """
+
+    metrics: tuple[str, ...]
+    unlabelled: bool
+
+    @staticmethod
+    def for_all(records: Iterable[Record]) -> Layout:
+        """One that has room for all that the records say."""
+        rows = list(records)
+        metrics = dict.fromkeys(name for record in rows for name in record.metrics)
+        return Layout(tuple(metrics), any(record.unlabelled for record in rows))
+
+    @staticmethod
+    def of(header: Sequence[str]) -> Layout | None:
+        """That of a file with this first row; None where it is none of records."""
+        found = Layout((), _UNLABELLED in header)
+        before = len(found.header) - len(_AFTER)
+        found = Layout(tuple(header[before : len(header) - len(_AFTER)]), found.unlabelled)
+        return found if [*header] == found.header and len(set(header)) == len(header) else None
+
+    @property
+    def header(self) -> list[str]:
+        """The first row."""
+        return [*self._before, *self.metrics, *_AFTER]
+
+    @property
+    def _before(self) -> tuple[str, ...]:
+        return (*_BEFORE[:2], _UNLABELLED, *_BEFORE[2:]) if self.unlabelled else _BEFORE
+
+    def holds(self, record: Record) -> bool:
+        """Whether there is a column for all that a record says."""
+        return record.metrics.keys() <= {*self.metrics} and (self.unlabelled or not record.unlabelled)
+
+    def cells(self, record: Record) -> list[Any]:
+        """The row of a record."""
+        before, after = ([getattr(record, name) for name in names] for names in (self._before, _AFTER))
+        return [*before, *(record.metrics.get(name) for name in self.metrics), *after]
+
+
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Writes records as CSV, atomically. Numbers keep every bit; None, and a metric that a run lacks, are empty."""
     rows = list(records)
-    metrics = list(dict.fromkeys(name for record in rows for name in record.metrics))
-    before = _columns_before(any(record.unlabelled for record in rows))
-    lines: list[list[Any]] = [[*before, *metrics, *_AFTER]]
-    for record in rows:
-        values = [record.metrics.get(name) for name in metrics]
-        lines.append([*_fields(record, before), *values, *_fields(record, _AFTER)])
-    write_csv(path, lines)
+    layout = Layout.for_all(rows)
+    write_csv(path, [layout.header, *map(layout.cells, rows)])
 
 
 def read_records(path: Path) -> list[Record]:
@@ -108,9 +149,8 @@ def read_records(path: Path) -> list[Record]:
     """
     hints = {name: hint for name, hint in get_type_hints(Record).items() if name != "metrics"}
     header, *rows = _cells(path) or [[]]
-    before = _columns_before(_UNLABELLED in header)
-    metrics = header[len(before) : len(header) - len(_AFTER)]
-    if header != [*before, *metrics, *_AFTER] or (rows and not metrics) or len(set(header)) < len(header):
+    layout = Layout.of(header)
+    if layout is None or (rows and not layout.metrics):
         expected = ",".join([*_BEFORE, "METRIC...", *_AFTER])
         raise UsageError(f"{path}, row 1: expected the columns {expected}; got {','.join(header)!r}")
     records = []
@@ -122,7 +162,7 @@ def read_records(path: Path) -> list[Record]:
             name: _from_cell(f"{where}, column {name}", cell, hints.get(name, float | None))
             for name, cell in zip(header, row, strict=True)
         }
-        measured = {name: values.pop(name) for name in metrics}
+        measured = {name: values.pop(name) for name in layout.metrics}
         found = {name: value for name, value in measured.items() if value is not None}
         records.append(Record(**values, metrics=found))
     return records
@@ -172,19 +212,15 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
     """Writes a CSV file, atomically; None becomes an empty cell."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(as_csv(lines))
+
+
+def as_csv(lines: Iterable[Sequence[object]]) -> bytes:
+    """Rows as a CSV file holds them."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
-    with replacing(path) as temporary:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8", newline="")
-
-
-def _columns_before(unlabelled: bool) -> tuple[str, ...]:
-    """The columns before the metrics."""
-    return (*_BEFORE[:2], _UNLABELLED, *_BEFORE[2:]) if unlabelled else _BEFORE
-
-
-def _fields(record: Record, names: Iterable[str]) -> list[Any]:
-    return [getattr(record, name) for name in names]
+    return buffer.getvalue().encode()
 
 
 def _cells(path: Path) -> list[list[str]]:

@@ -5,16 +5,22 @@ The words around the numbers are derived from the numbers, so that the page cann
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from kdgan.experiments import figures, tables
+from kdgan.experiments.earned import Ladder, alternative_text, earned, has_teacher, ladder_of, values_of
 from kdgan.experiments.page import Example, Picture, write_page
-from kdgan.experiments.records import Curves, Record
+from kdgan.experiments.records import Curves, Points, Record
 from kdgan.experiments.statistics import LEAST_SEEDS, Interval, Row, best_name, rows_of, title_of
 from kdgan.experiments.tables import NOTHING, Column, between, seconds_text, seeds_text, titled
 from kdgan.methods import CONTROL
 from kdgan.ship.forms import Form, bare, form_of
+
+MOST_VARIANTS, MOST_RUNS, MOST_TEXT = 30, 500, 10_000
+"""Variants that a page shows, runs that have a row each, and characters of a fact: a page stays small."""
 
 
 def write_report(
@@ -28,8 +34,12 @@ def write_report(
     failures: Sequence[str] = (),
     examples: Sequence[Example] = (),
     about: str = "",
+    self_trained: Collection[str] = (),
 ) -> None:
     """Writes the page about one data set, atomically; same input, same bytes.
+
+    Its size is bounded: of many variants the best are shown, of many runs the range and median, and of many seeds and
+    points of curves some, which the page says. Its sentences and intervals are always of all.
 
     Args:
         path: of the file.
@@ -41,6 +51,7 @@ def write_report(
         failures: what runs said that failed, and are in no number: a mean over the others flatters.
         examples: what the variants say of test examples.
         about: what the task is, where that needs words.
+        self_trained: variants whose teacher learned from examples without labels before the method began.
 
     Raises:
         UsageError: where there is no run, or where runs of several data sets are mixed.
@@ -49,35 +60,59 @@ def write_report(
     title = title_of(records)
     rows = rows_of(records, title)
     metric = metrics[0]
+    shown = _shown(rows, metric)
+    hidden = {row.name for row in rows} - {row.name for row in shown}
+    curves = {key: found for key, found in curves.items() if key[0] not in hidden}
     note = tables.note_of_comparison(rows, metrics, report=True)
     failed = f"Runs that failed and are in no figure or mean ({len(failures)}): {'; '.join(failures[:5])}."
-    colours = figures.colours_of([*(row.name for row in rows), *(name for name, _ in curves)])
-    every = [run for row in rows for run in row.runs]
+    gain = earned(rows, metric, self_trained=self_trained)
+    left_out = (
+        f"Of {len(rows):,} variants figures and tables show {len(shown)}: those with the best mean {bare(metric)}, "
+        "KDGAN and the control."
+    )
+    colours = figures.colours_of([*(row.name for row in shown), *(name for name, _ in curves)])
+    every = [run for row in shown for run in row.runs]
+    heading = f"The {len(every)} runs of these variants" if hidden else f"All {len(every)} runs"
     write_page(
         path,
         f"{title}: which method trains the best student?",
-        [*outcome(rows, metric), *filter(None, [about])],
-        caveats=[*([failed] if failures else []), *caveats(rows)],
-        pictures=_pictures(rows, curves, metric, colours),
-        tables={"The comparison in numbers": tables.table(rows, tables.of_report(metrics), note)},
-        details={f"All {len(every)} runs": _runs_table(every, metrics)},
-        examples=examples,
-        terms={row.name: (described or {}).get(row.name, "A variant of this study.") for row in rows},
-        facts=facts,
+        [*filter(None, [gain]), *outcome(rows, metric), *filter(None, [about])],
+        caveats=[*([failed] if failures else []), *caveats(rows), *([left_out] if hidden else [])],
+        pictures=_pictures(shown, curves, metric, colours),
+        tables={"The comparison in numbers": tables.table(shown, tables.of_report(metrics), note)},
+        details={f"{heading}, in short": _ranges_table(shown, metrics)}
+        if len(every) > MOST_RUNS
+        else {heading: _runs_table(every, metrics)},
+        examples=[replace(each, predictions=_without(hidden, each.predictions)) for each in examples],
+        terms={row.name: (described or {}).get(row.name, "A variant of this study.") for row in shown},
+        facts={name: _cut(text) for name, text in (facts or {}).items()},
         colours=colours,
     )
 
 
+def _shown(rows: Sequence[Row], metric: str) -> Sequence[Row]:
+    """The rows that there is room for: the best, and the two that the sentences are about."""
+    if len(rows) <= MOST_VARIANTS:
+        return rows
+    means = {row.name: interval.mean for row in rows if (interval := row.mean(metric))}
+    best = sorted(means, key=means.__getitem__, reverse=not form_of(metric).less_is_better)
+    named = [row.name for row in rows if row.name in ("kdgan", CONTROL)]
+    kept = {*named, *[name for name in best if name not in named][: MOST_VARIANTS - len(named)]}
+    return [row for row in rows if row.name in kept]
+
+
+def _without(hidden: set[str], found: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    return {name: labels for name, labels in found.items() if name not in hidden}
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MOST_TEXT:
+        return text
+    return f"{text[:MOST_TEXT]} … and {len(text) - MOST_TEXT:,} characters more"
+
+
 def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping[str, str]) -> list[Picture]:
-    values = {row.name: [run.metrics[metric] for run in row.runs if metric in run.metrics] for row in rows}
-    drawn = [
-        Picture(
-            figures.seeds_figure(metric, values, colours),
-            f"{titled(metric)} on test data per method.",
-            "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
-            + (" Dotted line: the mean of the control." if CONTROL in values else ""),
-        )
-    ]
+    drawn = [_ladder(ladder_of(rows, metric), colours)]
     # Some runs look at test data once, at the end: then what validation data showed is drawn.
     part, name = next(
         (
@@ -94,7 +129,7 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
                 figures.curves_figure(metric, of_metric, colours, part=part),
                 f"{titled(metric)} while training.",
                 f"On {part} data. Line: mean over seeds. Band: lowest to highest seed. The axis may leave out a "
-                "steep start.",
+                f"steep start.{_about_points(of_metric)}",
             )
         )
     best = {row.name: interval.mean for row in rows if (interval := row.mean(f"best_epoch/{metric}"))}
@@ -112,9 +147,89 @@ def _pictures(rows: Sequence[Row], curves: Curves, metric: str, colours: Mapping
     return drawn
 
 
+def _ladder(ladder: Ladder, colours: Mapping[str, str]) -> Picture:
+    """The picture of what each variant reached and, beside a control, earned."""
+    metric, teacher = ladder.metric, ladder.teacher
+    text = "Dots: one seed each. Diamond and bar: their mean and its 95 % interval, at the right in numbers."
+    if CONTROL in ladder.means:
+        text += " Dotted line: the mean of the control."
+    if ladder.gains:
+        text += (
+            " Below each number: the difference to the control, paired by seed, bold where its interval excludes "
+            "zero."
+        )
+    mark = None
+    if teacher is not None:
+        mark = f"teacher of {teacher.name}", values_of(teacher, ladder.of_teacher)
+        text += f" Open diamond: the teacher of {teacher.name} at the end, with all it sees."
+    text += _about_dots({row.name: values_of(row, metric) for row in ladder.rows})
+    return Picture(
+        figures.ladder_figure(
+            metric,
+            {row.name: values_of(row, metric) for row in ladder.rows},
+            colours,
+            gains=ladder.gains,
+            teacher=mark,
+        ),
+        f"{titled(metric)} on test data per method{', and what it earned' if ladder.gains else ''}.",
+        text,
+        alternative_text(ladder),
+    )
+
+
+def _about_dots(values: Mapping[str, Sequence[float]]) -> str:
+    if max(map(len, values.values()), default=0) <= figures.MOST_DOTS:
+        return ""
+    return (
+        f" Where there are more than {figures.MOST_DOTS} seeds, as many of them are drawn, evenly from the lowest to "
+        "the highest."
+    )
+
+
+def _about_points(curves: Mapping[tuple[str, int], Points]) -> str:
+    updates: dict[str, set[int]] = {}
+    for (name, _), points in curves.items():
+        updates.setdefault(name, set()).update(update for update, _ in points)
+    if max(map(len, updates.values()), default=0) <= figures.MOST_POINTS:
+        return ""
+    return f" Of more than {figures.MOST_POINTS} updates as many are drawn."
+
+
+def _names(runs: Sequence[Record], metrics: Sequence[str]) -> list[str]:
+    """Of all metrics that runs have, the first those that the comparison is about."""
+    return list(dict.fromkeys([*metrics, *(name for run in runs for name in run.metrics)]))
+
+
+def _ranges_table(rows: Sequence[Row], metrics: Sequence[str]) -> tables.Table:
+    names = _names([run for row in rows for run in row.runs], metrics)
+    columns = [
+        Column("method", lambda row: row.name, words=True),
+        *(Column(name, str) for name in ("runs", *names)),
+    ]
+    cells = [
+        [
+            row.name,
+            f"{len(row.runs):,}",
+            *(_range([run.metrics[name] for run in row.runs if name in run.metrics], name) for name in names),
+        ]
+        for row in rows
+    ]
+    note = (
+        f"More than {MOST_RUNS} runs: of each metric the lowest, the median and the highest value in place of a row "
+        "for each run, which results.csv has. On test data unless it says otherwise. teacher/…: T at the end. "
+        "best_epoch/…: the best evaluation."
+    )
+    return tables.Table(columns, cells, note)
+
+
+def _range(values: Sequence[float], metric: str) -> str:
+    if not values:
+        return NOTHING
+    return " · ".join(map(form_of(metric).text, (min(values), median(values), max(values))))
+
+
 def _runs_table(runs: Sequence[Record], metrics: Sequence[str]) -> tables.Table:
-    names = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    shown = [*metrics, *(name for name in names if name not in metrics)]
+    shown = _names(runs, metrics)
     columns = [
         Column("method", lambda row: row.name, words=True),
         *(
@@ -174,17 +289,13 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
             _against(subject.name, difference, form, f"the {mark} baseline, {baseline}", verdicts)
         )
     control = next((row for row in rows if row.name == CONTROL), None)
-    distilled = [row for row in rows if _has_teacher(row) and row.minus(CONTROL, metric) is not None]
+    distilled = [row for row in rows if has_teacher(row) and row.minus(CONTROL, metric) is not None]
     if control is None:
         sentences.append("Without the no-teacher control, whether distilling was worth it cannot be told.")
     elif distilled:
         ahead = best_name(metric, {row.name: by_name[row.name] for row in distilled})
         sentences.append(_worth(next(row for row in distilled if row.name == ahead), control, metric))
     return sentences
-
-
-def _has_teacher(row: Row) -> bool:
-    return row.runs[0].teacher_parameters is not None
 
 
 def _worth(distilled: Row, control: Row, metric: str) -> str:

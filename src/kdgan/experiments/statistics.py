@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from kdgan.errors import UsageError
 from kdgan.experiments.records import Record
@@ -80,6 +80,45 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], confidence
     return mean_interval((a[seed] - b[seed] for seed in shared), confidence)
 
 
+def holm(differences: Sequence[Interval], confidence: float = 0.95) -> list[Interval]:
+    """The same means, each with an interval that is corrected for how many are compared (Holm, 1979).
+
+    An interval excludes zero just where Holm's procedure finds a difference: where none of them has one, it finds any
+    at all with a probability of at most 1 − `confidence`. Of k the clearest has the interval of confidence
+    1 − (1 − `confidence`) / k, the next that with k − 1, and so on; from the first that includes zero on, all have
+    the confidence of that one.
+
+    Args:
+        differences: of one family, as `paired_difference` gives them; those of a single value stay without an interval.
+        confidence: of the family.
+
+    Example:
+        >>> clear, unclear = holm([mean_interval([1.0, 1.1, 1.2]), mean_interval([-0.1, 0.0, 0.2])])
+        >>> clear.excludes_zero, unclear.excludes_zero
+        (True, False)
+    """
+    found, level, rejects = list(differences), 1 - confidence, True
+    for rank, place in enumerate(sorted(range(len(found)), key=lambda place: _p_value(found[place]))):
+        each = found[place]
+        if rejects:
+            level = (1 - confidence) / (len(found) - rank)
+            rejects = _p_value(each) <= level
+        if each.sd is not None:
+            half = float(stdtrit(each.n - 1, 1 - level / 2)) * each.sd / math.sqrt(each.n)
+            found[place] = replace(each, low=each.mean - half, high=each.mean + half)
+    return found
+
+
+def _p_value(difference: Interval) -> float:
+    """Of the two-sided t test for a mean of zero; 1 where there is nothing to test with."""
+    if difference.sd is None or difference.mean == 0:
+        return 1.0
+    if difference.sd == 0:
+        return 0.0
+    t = abs(difference.mean) / (difference.sd / math.sqrt(difference.n))
+    return 2 * float(stdtr(difference.n - 1, -t))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One variant in one cell: what a row of a table is about.
@@ -89,12 +128,15 @@ class Row:
         name: of the variant.
         runs: its records, by seed.
         others: the records of all variants of the cell, itself included, by name.
+        best: the best and the next of them that are no KDGAN, by metric, once one was asked for: shared by all rows of
+            the cell, so that a row costs the same however many there are.
     """
 
     cell: str
     name: str
     runs: tuple[Record, ...]
     others: Mapping[str, tuple[Record, ...]]
+    best: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -113,16 +155,28 @@ class Row:
         mine, theirs = _by_seed(self.runs, metric), _by_seed(self.others.get(other, ()), metric)
         return paired_difference(mine, theirs) if mine.keys() & theirs.keys() else None
 
+    def minus_corrected(self, other: str, metric: str) -> Interval | None:
+        """The same with an interval that is corrected for how many variants of the cell are compared with that one."""
+        differences = {
+            name: found
+            for name, runs in self.others.items()
+            if (found := replace(self, name=name, runs=runs).minus(other, metric)) is not None
+        }
+        return dict(zip(differences, holm([*differences.values()]), strict=True)).get(self.name)
+
     def best_other(self, metric: str) -> str | None:
         """The other variant with the best mean, among those that are not KDGAN or a variant of it."""
-        means = {
-            name: mean_interval(values).mean
-            for name, runs in self.others.items()
-            if name != self.name
-            and not name.startswith("kdgan")
-            and (values := _by_seed(runs, metric).values())
-        }
-        return best_name(metric, means) if means else None
+        if metric not in self.best:
+            means = {
+                name: math.fsum(values) / len(values)
+                for name, runs in self.others.items()
+                if not name.startswith("kdgan") and (values := _by_seed(runs, metric).values())
+            }
+            self.best[metric] = []
+            for _ in range(min(2, len(means))):
+                self.best[metric].append(name := best_name(metric, means))
+                del means[name]
+        return next((name for name in self.best[metric] if name != self.name), None)
 
     def average(self, field: str) -> float | None:
         """The mean of a field of its records; None where not all of them have it."""
@@ -154,7 +208,8 @@ def rows_of(records: Iterable[Record], cell: str | None = None) -> list[Row]:
     for (data, labels, unlabelled), found in sorted(cells.items()):
         others = {name: tuple(run for _, run in sorted(found[name].items())) for name in ordered(found)}
         where = cell or _title(data, [labels], [unlabelled])
-        rows += [Row(where, name, runs, others) for name, runs in others.items()]
+        best: dict[str, list[str]] = {}
+        rows += [Row(where, name, runs, others, best) for name, runs in others.items()]
     return rows
 
 
@@ -172,11 +227,12 @@ def title_of(records: Sequence[Record]) -> str:
 
 
 def _title(data: str, labels: Sequence[int], unlabelled: Sequence[int]) -> str:
-    beside = f", {_from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
-    return f"{data}, {_from_to(labels)} labels{beside}" if any(labels) else data
+    beside = f", {from_to(unlabelled)} unlabelled" if any(unlabelled) else ""
+    return f"{data}, {from_to(labels)} labels{beside}" if any(labels) else data
 
 
-def _from_to(counts: Sequence[int]) -> str:
+def from_to(counts: Sequence[int]) -> str:
+    """Counts as text, e.g. "100" where all are equal, or "98 to 100"."""
     return " to ".join(f"{count:,}" for count in dict.fromkeys([min(counts), max(counts)]))
 
 

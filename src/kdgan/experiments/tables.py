@@ -162,6 +162,21 @@ def minus(other: str, metric: str, header: str) -> Column:
     return Column(header, lambda row: plus_minus(row.minus(other, metric), form, difference=True))
 
 
+def against(other: str, metric: str, header: str | None = None) -> Column:
+    """A metric over seeds, and in brackets the difference to another variant, paired by seed, with half of its interval
+    as it is corrected for how many are compared."""
+    form = form_of(metric)
+
+    def text(row: Row) -> str:
+        found, difference = row.mean(metric), row.minus_corrected(other, metric)
+        if found is None:
+            return NOTHING
+        beside = "" if difference is None else f" ({plus_minus(difference, form, difference=True)})"
+        return f"{form.text(found.mean)}{beside}"
+
+    return Column(header or metric, text)
+
+
 def less_than(other: str, metric: str, header: str) -> Column:
     """Difference to another variant, the other's value minus its own, paired by seed."""
 

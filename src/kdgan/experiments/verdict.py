@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from kdgan.errors import wrong
 from kdgan.experiments import tables
+from kdgan.experiments.earned import earned
 from kdgan.experiments.records import Curves, Record
 from kdgan.experiments.statistics import Row, best_name, rows_of, title_of
 from kdgan.files import save_json
@@ -32,6 +33,7 @@ class Verdict:
         facts: what the study was.
         described: what each variant is, in a sentence.
         failures: what runs said that failed, and are in no number.
+        self_trained: variants whose teacher learned from examples without labels before the method began.
     """
 
     records: Sequence[Record]
@@ -40,6 +42,7 @@ class Verdict:
     facts: Mapping[str, str] = field(default_factory=dict)
     described: Mapping[str, str] = field(default_factory=dict)
     failures: Sequence[str] = ()
+    self_trained: Collection[str] = ()
 
     @property
     def title(self) -> str:
@@ -66,14 +69,20 @@ class Verdict:
         return best_name(self.metrics[0], means)
 
     @property
+    def earned(self) -> str:
+        """What the teacher, the unlabelled data and the best method earned, in a sentence; empty without a control."""
+        return earned(self.rows, self.metrics[0], self_trained=self.self_trained)
+
+    @property
     def sentences(self) -> list[str]:
-        """The outcome in words; the last is about the control: who is ahead of it by how much, or that none is."""
+        """The outcome in words: first what was earned, beside a control; the last is about the control: who is ahead of
+        it by how much, or that none is."""
         from kdgan.experiments.report import outcome  # with matplotlib, which workers need not import
 
-        return outcome(self.rows, self.metrics[0])
+        return [*filter(None, [self.earned]), *outcome(self.rows, self.metrics[0])]
 
     def __str__(self) -> str:
-        """The table, and the outcome against the control in a sentence."""
+        """The table, what was earned, and the outcome against the control in a sentence."""
         text = io.StringIO()
         console = Console(file=text, width=100)
         console.print(self.table.terminal(self.title))
@@ -81,6 +90,7 @@ class Verdict:
         return "\n".join(
             [
                 *(line.rstrip() for line in text.getvalue().rstrip().splitlines()),
+                *filter(None, [self.earned]),
                 self.sentences[-1],
                 *failed,
             ]
@@ -112,6 +122,7 @@ class Verdict:
                 failures=self.failures,
                 examples=examples,
                 about=about,
+                self_trained=self.self_trained,
             )
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise wrong(f"{str(path)[:200]} cannot be written: {error.strerror}") from error

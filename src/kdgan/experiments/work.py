@@ -11,11 +11,12 @@ from kdgan.experiments.pool import Job, Reporter
 from kdgan.methods import find, name_of
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES, Config
+from kdgan.tasks.division import Block
 from kdgan.tasks.run import (
     Outcome,
     Planned,
     PlayersRun,
-    data_of,
+    division_of,
     outcome_in,
     pretraining_folder,
     remember,
@@ -39,10 +40,12 @@ def jobs_for(configs: Mapping[str, Planned], execution: Execution, store: Path) 
     """Every run by its name, after the pretraining that it shares with others of its seed."""
     jobs: dict[str, Job] = {}
     players: dict[str, str] = {}
+    divisions = Divisions(execution)
     for name, config in configs.items():
+        brings = partial(divisions.bring, config) if isinstance(config, Config) else None
         if isinstance(config.method, str) and config.method in BASELINES:
             cost = 1000 * float(find_object(BASELINES[config.method]).cost)
-            jobs[name] = Job(name, carry_out, (config, execution, store), cost=cost)
+            jobs[name] = Job(name, carry_out, (config, execution, store), cost=cost, brings=brings)
             continue
         kind, training, needs = find(config.method), config.training, []
         for role in config.pretrained:
@@ -57,12 +60,12 @@ def jobs_for(configs: Mapping[str, Planned], execution: Execution, store: Path) 
                 updates = values["updates"] + values.get("rounds", 0) * values.get("round_steps", 0)
                 cost = updates * (1.0 if role == "student" else 2.0)
                 arguments = (config, execution, store, role)
-                jobs[players[needed]] = Job(players[needed], pretrain, arguments, cost=cost)
+                jobs[players[needed]] = Job(players[needed], pretrain, arguments, cost=cost, brings=brings)
             needs.append(players[needed])
         # Where others learn seldom, C still sees one of them in every update.
         alone = min(kind.cost, find("mimic").cost)
         cost = training.steps * (alone + (kind.cost - alone) / training.teacher_every)
-        jobs[name] = Job(name, carry_out, (config, execution, store), tuple(needs), cost)
+        jobs[name] = Job(name, carry_out, (config, execution, store), tuple(needs), cost, brings)
     return list(jobs.values())
 
 
@@ -99,9 +102,29 @@ def carry_out(
         return run.train(folder, store / "pretrained")
 
 
-def preparation(config: Config, execution: Execution) -> Callable[[], None]:
-    """Puts the data of a configuration into a worker, so that each need not read them from their files."""
-    return partial(remember, config.data.files, data_of(config, execution.data_dir))
+class Divisions:
+    """What runs of a seed have of their data, for the processes that carry them out: made when the first of them
+    begins, and held once on a machine, however many processes there are.
+
+    Args:
+        execution: where the data are.
+    """
+
+    MOST = 2
+    """Seeds whose divisions are kept: where one seed ends and the next begins, runs of both are carried out."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self._made: dict[tuple[object, int], Block | None] = {}
+
+    def bring(self, config: Config) -> Callable[[], None] | None:
+        """What a process calls before such a run; None where it must read the data itself."""
+        seed = config.data, config.seed
+        if seed not in self._made:
+            made = division_of(config, self.execution.data_dir)
+            self._made = {**dict([*self._made.items()][1 - self.MOST :]), seed: made}
+        found = self._made[seed]
+        return None if found is None else partial(remember, found)
 
 
 def _watched(

@@ -24,6 +24,9 @@ PATIENCE = 3.0
 """Seconds that a job has to save its state when the process that it works for was killed."""
 
 
+_Given = tuple[Callable[..., Any], tuple[Any, ...], Callable[[], None] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of a job: its value, or what it raised.
@@ -62,11 +65,17 @@ class Worker:
             self.process.start()
         theirs.close()
 
-    def give(self, name: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Gives it a job, see `Job`."""
+    def give(
+        self,
+        name: str,
+        work: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """Gives it a job, see `Job`, and what it is to call before."""
         self.job = name
         with contextlib.suppress(OSError):  # it was killed: `receive` will say so
-            self.connection.send_bytes(ForkingPickler.dumps((work, arguments)))
+            self.connection.send_bytes(ForkingPickler.dumps((work, arguments, before)))
 
     def receive(self) -> float | Done:
         """What it has to say: how far the job is, or what became of it; to be asked when `connection` is ready.
@@ -136,12 +145,12 @@ class _Inbox:
         if not self.prepared:  # it is importing, and there is nothing to save
             os._exit(1)
 
-    def next(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+    def next(self) -> _Given | None:
         """The next job, or None where there will be none."""
         message = self.jobs.get()
         if self.stopped:
             return None
-        job: tuple[Callable[..., Any], tuple[Any, ...]] = ForkingPickler.loads(message)
+        job: _Given = ForkingPickler.loads(message)
         self.prepared = True
         return job
 
@@ -166,7 +175,10 @@ def _begin(connection: Connection[Any, Any], threads: int, prepare: _Later) -> N
         deterministic(threads)
         prepare.get()()
         while (job := inbox.next()) is not None:
-            done = carried_out(*job, inbox.report, inbox.stop)
+            work, arguments, before = job
+            if before is not None:
+                before()
+            done = carried_out(work, arguments, inbox.report, inbox.stop)
             done = done if done.error is not None else _sendable(done)
             sys.stdout.flush()
             with contextlib.suppress(OSError):  # the other process has ended

@@ -57,8 +57,42 @@ CLASSES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Settings that all methods of a column of Table 1 share, beside the preset of the data."""
 
+WRONG_LABELS = (0.2, 0.4)
+"""Shares of wrong training labels."""
+WRONG: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        f"{name}-wrong-{share:.0%}".rstrip("%"): (name, share)
+        for name in CLASSES
+        if name.startswith("mnist")
+        for share in WRONG_LABELS
+    }
+)
+"""Cells of MNIST with wrong labels: by name, the cell that they are otherwise, and the share."""
+
 PHOTOS = ("popular", "random")
 """The halves of Table 2: 200 popular or random tags of a table of photos."""
+
+_REST = {
+    **_MNIST,
+    "unlabelled": "rest",
+    "augment": "elastic",
+    "steps": 4500,
+    "teacher_steps": 1200,
+    "teacher_lr": 5e-4,
+    "teacher_every": 4,
+    "labelled_share": 0.125,
+    "evaluations": 5,
+}
+REST: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {f"mnist-{labels}-rest": {**_REST, "labels": labels} for labels in (100, 1000)}
+)
+"""Cells of MNIST in which all other training images are learned from without labels, and what all methods share."""
+PHOTOS_REST: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {f"{choice}-{labels}-rest": (choice, labels) for choice in PHOTOS for labels in (300, 1000, 3000)}
+)
+"""Cells of photos of which so many keep their tags, and all their text: by name, the choice of tags, and how many."""
+_READER = {"distn": {"temperature": 2.0}}
+"""Settings of methods there."""
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -115,14 +149,15 @@ def cell(
     Raises:
         UsageError: if there is no such cell, or no photos where it needs them.
     """
-    base = _classes(name) if name in CLASSES else _photos(name, photos)
+    right, share = WRONG.get(name, (name, 0.0))
+    base = _classes(right, share) if right in {**CLASSES, **REST} else _photos(name, photos)
     changes = dict(changes or {})
     if "steps" in changes:
         changes.setdefault("teacher_steps", presets.teacher_steps(base.data, changes["steps"]))
     training = {f.name: changes[f.name] for f in fields(Training) if f.name in changes}
     own = {key: value for key, value in changes.items() if key not in training}
     base = replace(base, training=replace(base.training, **training), **own)
-    return Cell(name, base, settings(SETTINGS.get(name)))
+    return Cell(name, base, _READER if name in PHOTOS_REST else settings(SETTINGS.get(right)))
 
 
 def settings(name: str | None) -> dict[str, dict[str, Any]]:
@@ -133,17 +168,29 @@ def settings(name: str | None) -> dict[str, dict[str, Any]]:
         return read_tuned(file)
 
 
-def _classes(name: str) -> Config:
-    own = dict(CLASSES[name])
-    data = {"source": own.pop("source"), "labels": own.pop("labels")}
+def _classes(name: str, wrong_labels: float) -> Config:
+    own = {**CLASSES, **REST}[name]
+    data = {key: own[key] for key in ("source", "labels", "unlabelled") if key in own}
+    own = {key: value for key, value in own.items() if key not in data}
+    data["wrong_labels"] = wrong_labels
     return presets.classes(data, own)
 
 
+def of_photos(name: str) -> bool:
+    """Whether a cell is of photos with tags, which need a table."""
+    return name in PHOTOS or name in PHOTOS_REST
+
+
 def _photos(name: str, photos: Mapping[str, Any] | None) -> Config:
-    if name not in PHOTOS:
-        raise UsageError(f"unknown cell {name!r}: choose from {', '.join([*CLASSES, *PHOTOS])}")
+    if not of_photos(name):
+        known = [*CLASSES, *WRONG, *REST, *PHOTOS, *PHOTOS_REST]
+        raise UsageError(f"unknown cell {name!r}: choose from {', '.join(known)}")
     if photos is None or photos.get("source") is None:
         raise UsageError(f"{name} needs --table FILE, a Parquet table of photos (see kdgan tags compare)")
+    if name in PHOTOS_REST:
+        choice, labels = PHOTOS_REST[name]
+        data = {**photos, "choice": choice, "labels": labels, "unlabelled": "rest", "text_encoder": "bag"}
+        return presets.tags(data, {"steps": 600, "augment": "noise", "evaluations": 1})
     given = {"steps": 600, "teacher_steps": 400, "precision": "bfloat16", "augment": "noise"}
     # More evaluations than elsewhere, as Figure 3b draws curves through them.
     return presets.tags({**photos, "choice": name}, {**given, "evaluations": 20})

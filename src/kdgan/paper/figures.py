@@ -16,7 +16,9 @@ from kdgan.experiments.records import Record
 from kdgan.experiments.statistics import mean_interval, ordered
 from kdgan.experiments.study import Results
 from kdgan.methods import KDGAN
+from kdgan.paper.cells import CLASSES, WRONG
 from kdgan.paper.variance import DISTILLATION, ESTIMATES
+from kdgan.ship.forms import SCALED
 
 Draw = Callable[[Sequence[Results]], Figure]
 
@@ -134,6 +136,49 @@ def samples(results: Sequence[Results]) -> Figure:
     panels[0].set_ylabel("test error, %")
     if records:
         _legend(figure, panels[0])
+    return figure
+
+
+def distribution(results: Sequence[Results]) -> Figure:
+    """Log loss of C against the share of wrong labels, as it is and after temperature scaling.
+
+    A column for each cell of MNIST; bars are 95 % intervals over seeds.
+    """
+    shares: dict[str, dict[float, Results]] = {}
+    for each in results:
+        cell, share = WRONG.get(each.cell, (each.cell, 0.0))
+        if cell in CLASSES:
+            shares.setdefault(cell, {})[100 * share] = each
+    names = ordered(run.method for run in _runs(results))
+    colours, cells = colours_of(names), [cell for cell in CLASSES if cell in shares]
+    count = max(len(cells), 1)
+    figure = Figure(figsize=(3.2 * count + 2.6, 6.4), layout="constrained")
+    panels = figure.subplots(2, count, squeeze=False, sharex=True)
+    for column, cell in enumerate(cells):
+        for axes, metric in zip(panels[:, column], ("log_loss", f"log_loss{SCALED}"), strict=True):
+            for place, name in enumerate(names):
+                aside = 0.5 * (place - (len(names) - 1) / 2)
+                points = {
+                    share + aside: [
+                        run.metrics[metric]
+                        for run in _runs([each])
+                        if run.method == name and metric in run.metrics
+                    ]
+                    for share, each in sorted(shares[cell].items())
+                }
+                _line(axes, name, {at: values for at, values in points.items() if values}, colours[name])
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+            _plain(axes)
+        panels[0, column].set_title(cell, color=INK)
+        panels[1, column].set_xticks(sorted(shares[cell]))
+        panels[1, column].set_xlabel("wrong training labels, %")
+    panels[0, 0].set_ylabel("log loss, nats")
+    panels[1, 0].set_ylabel("after temperature scaling, nats")
+    if cells:
+        _legend(figure, panels[0, 0])
     return figure
 
 

@@ -12,6 +12,7 @@ from kdgan.experiments.study import Results
 from kdgan.experiments.tables import NOTHING, Column, plus_minus
 from kdgan.paper import figures
 from kdgan.paper.cells import published
+from kdgan.ship.forms import SCALED
 
 
 def published_mean(metric: str, header: str) -> Column:
@@ -115,6 +116,66 @@ VARIANTS: dict[str, Any] = {
     ],
     "note": (
         f"Accuracy. {_IN_PERCENT} Teacher: T after the game; in the row of mimic, whose T stays as it is, T before it."
+    ),
+}
+
+
+def _first(row: Row) -> str:
+    """The metric that a cell is about."""
+    return "MAP" if row.mean("accuracy") is None else "accuracy"
+
+
+def _beyond(other: str, header: str) -> Column:
+    """What a row has more than another, corrected for how many are compared with it."""
+
+    def text(row: Row) -> str:
+        found = row.minus_corrected(other, _first(row))
+        return NOTHING if found is None else plus_minus(found, difference=True)
+
+    return Column(header, text)
+
+
+def _teacher(row: Row) -> str:
+    found = row.mean(f"teacher/{_first(row)}")
+    return NOTHING if found is None else f"{found.mean:.2f}"
+
+
+UNLABELLED: dict[str, Any] = {
+    "columns": [
+        tables.cell(),
+        tables.name("variant"),
+        tables.seeds(),
+        Column("accuracy or MAP", lambda row: plus_minus(row.mean(_first(row)))),
+        _beyond("supervised", "it − supervised"),
+        _beyond("selftrain", "it − selftrain"),
+        _beyond("distn: T sees the photo alone", "it − T sees the photo alone"),
+        Column("teacher", _teacher),
+        tables.seconds(),
+    ],
+    "note": (
+        "In %, on test data after the last step, means over seeds; ± half of the 95 % interval. Differences in points, "
+        "paired by seed, with intervals corrected for how many variants of the cell are compared with the same one "
+        "(Holm). Teacher: T at the end. Seconds: own + shared pretraining, beside other work."
+    ),
+}
+
+DISTRIBUTION: dict[str, Any] = {
+    "columns": [
+        tables.cell(),
+        tables.name("variant"),
+        tables.seeds(),
+        Column("accuracy or MAP", lambda row: plus_minus(row.mean("accuracy") or row.mean("MAP"))),
+        *(
+            tables.against("kdgan", f"{metric}{suffix}", f"{header}{scaled}")
+            for metric, header in (("log_loss", "log loss"), ("brier", "Brier"), ("ece", "ECE"))
+            for suffix, scaled in (("", ""), (SCALED, ", scaled"))
+        ),
+    ],
+    "note": (
+        "On test data after the last step, means over seeds; accuracy or MAP in % ± half of the 95 % interval. Log "
+        "loss in nats, expected calibration error (ECE) in %; less is better. Scaled: after temperature scaling on "
+        "validation data. In brackets: it − KDGAN, paired by seed, ± half of the 95 % interval, which is corrected for "
+        "how many variants of the cell are compared with KDGAN (Holm)."
     ),
 }
 

@@ -55,15 +55,21 @@ class Form:
 
 
 PERCENT = Form("%", least=0.0, most=100.0)
+SCALED = "_scaled"
+"""Ends the name of a metric of probabilities after temperature scaling."""
+_PROBABILITIES: Mapping[str, Form] = {
+    "log_loss": Form("nats", 4, less_is_better=True, least=0.0),
+    "brier": Form("", 4, less_is_better=True, least=0.0, most=2.0),
+    "ece": Form("%", less_is_better=True, least=0.0, most=100.0),
+}
 LESS = "-"
 """Begins the name of a metric of one's own of which less is better."""
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"), PERCENT),
         **dict.fromkeys(("top5", "MAP", "P@3", "P@5", "F@3", "F@5", "MRR"), PERCENT),
-        "log_loss": Form("nats", 4, less_is_better=True, least=0.0),
-        "brier": Form("", 4, less_is_better=True, least=0.0, most=2.0),
-        "ece": Form("%", less_is_better=True, least=0.0, most=100.0),
+        **_PROBABILITIES,
+        **{f"{name}{SCALED}": form for name, form in _PROBABILITIES.items()},
     }
 )
 """Of all metrics that are not of one's own, by name."""

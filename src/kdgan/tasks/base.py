@@ -18,6 +18,7 @@ from kdgan.data.targets import Kind
 from kdgan.errors import UsageError
 from kdgan.references import is_reference
 from kdgan.ship.student import Student
+from kdgan.tasks.calibration import of_distribution
 from kdgan.tasks.choice import check, evaluated, in_order, named
 from kdgan.tasks.config import Config
 from kdgan.tasks.metrics import Metric, metric
@@ -55,6 +56,8 @@ class Task(ABC):
         kind: of the task, for ready-made metrics.
         metrics: names of what tables show.
         recorded: names of what results hold beside them.
+        distribution: names of the metrics of probabilities that results hold of the student at the end, see
+            `kdgan.tasks.calibration`.
         count_shown: how many test examples `shown` gives.
         about: what the task is, for a page, where that needs words.
     """
@@ -62,6 +65,7 @@ class Task(ABC):
     kind: ClassVar[Kind] = "classes"
     metrics: tuple[str, ...]
     recorded: ClassVar[tuple[str, ...]] = ()
+    distribution: ClassVar[tuple[str, ...]] = ()
     count_shown: ClassVar[int] = 0
     about: str = ""
     config: Config
@@ -85,7 +89,17 @@ class Task(ABC):
     @staticmethod
     @abstractmethod
     def read(config: Config, data_dir: Path | None) -> Any:
-        """The data as they are in their files, the same for every seed; in a form that can go to other processes."""
+        """The data as they are in their files, the same for every seed."""
+
+    @staticmethod
+    @abstractmethod
+    def divide(config: Config, data: Any) -> Any:
+        """What all runs of a seed have of the data, the same whatever method and players; for other processes, too."""
+
+    @staticmethod
+    @abstractmethod
+    def outline(data: Any) -> Any:
+        """The data without their examples: what a run needs of them that has its division."""
 
     @abstractmethod
     def build(self, network: str, role: str) -> nn.Module:
@@ -111,6 +125,17 @@ class Task(ABC):
         """All metrics of logits `(N, K)`, by name: those of `measured` in their order, then `recorded`."""
         found = {**self.metrics_of(logits, targets), **evaluated(self.further_metrics, logits, targets)}
         return {name: found[name] for name in in_order(self.measured, self.recorded)}
+
+    def distribution_of(self, student: nn.Module) -> dict[str, float]:
+        """How good a student's probabilities are on test data, by name; also after temperature scaling, where there are
+        validation data to fit it on."""
+        if not self.distribution:
+            return {}
+        test, validation = (
+            (logits_of(student, part), part.targets) if len(part) else None
+            for part in (self.test, self.validation)
+        )
+        return {} if test is None else of_distribution(self.distribution, self.kind, test, validation)
 
     @cached_property
     def measured(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from kdgan.data.augment import augmentation
 from kdgan.data.images import ImageReader
 from kdgan.data.source import Source
-from kdgan.data.split import Unlabelled, real, split
+from kdgan.data.split import Split, Unlabelled, real, split
+from kdgan.data.wrong_labels import with_wrong_labels
 from kdgan.errors import UsageError
 from kdgan.nets import build
 from kdgan.ship.student import Student
@@ -28,7 +30,8 @@ class Classes(Task):
 
     Args:
         config: says which data.
-        source: what `read` gave.
+        source: what `read` gave; without its examples where the division is given.
+        division: what `divide` gives of it; None for making it.
 
     Raises:
         UsageError: if the configuration does not fit the data.
@@ -36,8 +39,9 @@ class Classes(Task):
 
     metrics: tuple[str, ...] = ("accuracy",)
     recorded = ("log_loss", "ece")
+    distribution = ("log_loss", "brier", "ece")
 
-    def __init__(self, config: Config, source: Source) -> None:
+    def __init__(self, config: Config, source: Source, division: Split | None = None) -> None:
         assert isinstance(config.data, ClassesData)
         if source.kind == "vector" and config.augment not in ("none", "noise"):
             raise UsageError(
@@ -45,11 +49,10 @@ class Classes(Task):
             )
         augmentation(config.augment, torch.zeros(1))  # an unknown name is found before anything is split
         self.config, self.table = config, source.reader
-        beside: Unlabelled = (
-            "rest" if config.data.unlabelled == "rest" else "own" if config.data.more else "none"
-        )
-        self.split = split(source, labels=config.data.labels, seed=config.seed, unlabelled=beside)
+        self.split = division or self.divide(config, source)
         self.train, self.validation, self.test = self.split.train, self.split.validation, self.split.test
+        if config.data.wrong_labels:
+            self.train = replace(self.train, targets=self._wrong_labels(config.data.wrong_labels))
         self.unlabelled = self.split.unlabelled
         self.labels = self.split.classes
         if self.trivial()["majority/accuracy"] > UNEVEN * 100 / len(self.labels):
@@ -62,6 +65,24 @@ class Classes(Task):
         """The source."""
         assert isinstance(config.data, ClassesData)
         return unchanged(config.data, data_dir)
+
+    def _wrong_labels(self, share: float) -> Tensor:
+        return with_wrong_labels(self.train.targets, share, len(self.split.classes), self.config.seed)
+
+    @staticmethod
+    def divide(config: Config, data: Source) -> Split:
+        """The split of the seed."""
+        assert isinstance(config.data, ClassesData)
+        beside: Unlabelled = (
+            "rest" if config.data.unlabelled == "rest" else "own" if config.data.more else "none"
+        )
+        return split(data, labels=config.data.labels, seed=config.seed, unlabelled=beside)
+
+    @staticmethod
+    def outline(data: Source) -> Source:
+        """The names of all, and how a table is read."""
+        none = data.train[:0].copy()
+        return replace(data, train=none, test=none, validation=None, unlabelled=None)
 
     def build(self, network: str, role: str) -> nn.Module:
         """A player by its name for `kdgan.nets.build`; all but the student see privileged information."""

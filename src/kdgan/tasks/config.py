@@ -42,6 +42,8 @@ class ClassesData:
         missing: what is done about missing values of a table; None for imputing them.
         image_size: side to which a folder's images are brought, in pixels.
         skip_damaged: leave out images that cannot be read.
+        wrong_labels: share of the labelled examples to learn from whose label is another class, drawn by seed; those
+            for validation and test keep theirs.
     """
 
     kind: ClassVar = "classes"
@@ -55,15 +57,19 @@ class ClassesData:
     missing: Literal["impute", "refuse"] | None = None
     image_size: int | None = None
     skip_damaged: bool = False
+    wrong_labels: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.wrong_labels, int | float) or not 0 <= self.wrong_labels < 1:
+            raise wrong(f"wrong_labels must be a share in [0, 1), such as 0.2, not {self.wrong_labels!r:.60}")
         if self.unlabelled == "none":
             object.__setattr__(self, "unlabelled", None)
 
     @property
     def title(self) -> str:
         """Its name in results."""
-        return _title(self.source)
+        noise = f", {100 * self.wrong_labels:g} % wrong labels" if self.wrong_labels else ""
+        return _title(self.source) + noise
 
     @property
     def more(self) -> str | None:
@@ -73,7 +79,7 @@ class ClassesData:
     @property
     def as_read(self) -> ClassesData:
         """The same without what matters only once the files are read."""
-        return replace(self, labels=None, unlabelled=self.more)
+        return replace(self, labels=None, unlabelled=self.more, wrong_labels=0.0)
 
     @property
     def files(self) -> tuple[object, ...]:
@@ -149,6 +155,11 @@ class TagsData:
 
 
 Data: TypeAlias = ClassesData | TagsData
+_UNSAID: Mapping[str, Any] = {"wrong_labels": 0.0}
+"""Fields of data that came later than runs which are kept, and what they are where plain values do not have them: so
+these runs keep their names."""
+_OF_UNLABELLED = ("self_training", "rounds", "round_steps")
+"""Fields of training that plain values have only where there are examples without labels."""
 KINDS: Mapping[str, type[Data]] = {kind.kind: kind for kind in (ClassesData, TagsData)}
 
 
@@ -218,7 +229,16 @@ class Config:
         }
         values = {**asdict(self), "hyper": {**defaults, **given}}
         known = plain(values)
-        return {**known, "data": {"kind": self.data.kind, **known["data"]}}
+        data = {
+            name: value
+            for name, value in known["data"].items()
+            if name not in _UNSAID or value != _UNSAID[name]
+        }
+        known = {**known, "data": {"kind": self.data.kind, **data}}
+        if self.data.unlabelled is None:
+            for name in _OF_UNLABELLED:
+                del known["training"][name]
+        return known
 
     def identity(self) -> dict[str, Any]:
         """The same with a hash of each object of one's own: other code under the same name is another run."""
@@ -281,6 +301,11 @@ def from_plain(values: Mapping[str, Any]) -> Config:
     if kind is None or not isinstance(training, dict):
         raise UsageError(f"{_NONE}: there is no kind of data, or no training")
     data = {name: value for name, value in given.pop("data").items() if name != "kind"}
+    if data.get("unlabelled") is None:
+        given["training"] = {**{name: getattr(Training(), name) for name in _OF_UNLABELLED}, **training}
+        training = given["training"]
+    unsaid = {each.name: _UNSAID[each.name] for each in fields(kind) if each.name in _UNSAID}
+    data = {**unsaid, **data}
     # A field that is missing would have a default that the run may not have had.
     for of, there in ((Config, {*given, "data"}), (kind, {*data}), (Training, {*training})):
         odd = sorted(there ^ {each.name for each in fields(of)})

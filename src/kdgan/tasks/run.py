@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.seeds import mixed
+from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import Method, find
 from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
+from kdgan.tasks.division import Block
 from kdgan.tasks.metrics import best
 from kdgan.training import checkpoint
 from kdgan.training.config import Training, bind_folder, check_kept, digest, own_folder
@@ -31,8 +33,8 @@ _BASELINE_RUN = "kdgan.tasks.baseline:BaselineRun"
 """By kind of data; imported when asked for, as a run on classes has no use for what photos with tags need."""
 TEACHER = "teacher.safetensors"
 """File in a run's folder of a teacher that went on learning, as it was at the end."""
-_READ: dict[tuple[object, ...], Any] = {}
-"""Data that another process has read for this one, see `remember`."""
+_DIVISIONS: dict[tuple[object, ...], tuple[Any, Any]] = {}
+"""An outline of data, and what runs of a seed have of them, that another process has made, see `remember`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Outcome:
         metrics: by name, in the units of `kdgan.ship.forms`: of the student on test data after the last step
             (`accuracy`), of T then (`teacher/accuracy`), of the student on validation data (`validation/accuracy`), and
             the best of all evaluations on test data (`best_epoch/accuracy`), which is what choosing by it would
-            have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives.
+            have shown. Nothing is chosen by it. `majority/accuracy` is what always naming the largest class gives;
+            `log_loss_scaled` and the like are those of probabilities after temperature scaling on validation data.
         curves: (updates of C, value) at every evaluation, by name of what was measured; for plots.
         labels: labelled examples.
         unlabelled: further examples to learn from, without labels; not every method does.
@@ -123,9 +126,16 @@ class Run(ABC):
             finished = outcome_in(folder, self.config)
             if finished is not None:
                 return finished
-            outcome = self.carry_out(folder, pretrained)
-            check_kept(folder, "config.json")
-            write_json(folder / "result.json", asdict(outcome))
+            try:
+                outcome = self.carry_out(folder, pretrained)
+                check_kept(folder, "config.json")
+                write_json(folder / "result.json", asdict(outcome))
+            except (FileNotFoundError, UsageError):
+                # Where locks come late, as over a network, another process may have ended this very run and cleared up.
+                finished = outcome_in(folder, self.config)
+                if finished is None:
+                    raise
+                return finished
             for passing in (folder / "checkpoint.safetensors", *folder.glob(".*.tmp")):
                 passing.unlink(missing_ok=True)
             return outcome
@@ -259,6 +269,7 @@ class NetworkRun(PlayersRun):
             metrics |= {f"teacher/{name}": value for name, value in taught.items()}
         metrics |= {name: value for name, value in last.items() if name.startswith("validation/")}
         metrics |= self.task.trivial()
+        metrics |= self.task.distribution_of(self.modules["student"])
         metrics[f"best_epoch/{primary}"] = best(primary, (record[primary] for record in history))
         return metrics
 
@@ -317,21 +328,33 @@ def task_of(config: Config, data_dir: Path | None) -> Task:
     Raises:
         UsageError: if the configuration does not fit the data.
     """
-    task: Task = find_object(_TASKS[config.data.kind])(config, data_of(config, data_dir))
+    kind = find_object(_TASKS[config.data.kind])
+    known = _DIVISIONS.get(_seed_of(config))
+    task: Task = kind(config, data_of(config, data_dir)) if known is None else kind(config, *known)
     return task
 
 
 def data_of(config: Config, data_dir: Path | None) -> Any:
-    """The data as they are in their files, read once."""
-    if config.data.files in _READ:
-        return _READ[config.data.files]
+    """The data as they are in their files."""
     return find_object(_TASKS[config.data.kind]).read(config, data_dir)
 
 
-def remember(files: tuple[object, ...], data: Any) -> None:
-    """Takes data that another process has read: many processes need not read the same files."""
-    _READ.clear()
-    _READ[files] = data
+def division_of(config: Config, data_dir: Path | None) -> Block | None:
+    """What runs of a seed have of the data, for `remember` in other processes; None where it cannot be shared."""
+    kind = find_object(_TASKS[config.data.kind])
+    data = data_of(config, data_dir)
+    return Block.of((_seed_of(config), kind.outline(data), kind.divide(config, data)))
+
+
+def remember(division: Block) -> None:
+    """Takes what another process has made by `division_of`: each need not read the same files and hold a copy."""
+    seed, *known = division.value()
+    _DIVISIONS.clear()
+    _DIVISIONS[seed] = (known[0], known[1])
+
+
+def _seed_of(config: Config) -> tuple[object, ...]:
+    return config.data, config.seed
 
 
 def likeliest(scores: Tensor, task: Task, most: int = 5) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,30 +47,25 @@ class Tags(Task):
 
     Args:
         config: says which photos, tags and texts.
-        photos: what `read` gave.
+        photos: what `read` gave; without the photos where the division is given.
+        division: what `divide` gives of it; None for making it.
 
     Raises:
         UsageError: if the configuration does not fit the data.
     """
 
     metrics = ("MAP", "P@3", "P@5", "F@3", "F@5", "MRR")
+    distribution = ("log_loss",)
     count_shown = 6
 
-    def __init__(self, config: Config, photos: Photos) -> None:
+    def __init__(self, config: Config, photos: Photos, division: TagExamples | None = None) -> None:
         assert isinstance(config.data, TagsData)
         if config.augment not in ("none", "noise"):
             raise UsageError(
                 f"augmentation {config.augment!r} is for images, and these are features: use none or noise"
             )
         self.config, self.settings, self.photos = config, config.data, photos
-        self.data: TagExamples = choose(
-            photos,
-            config.data.choice,
-            count=config.data.count,
-            seed=config.seed,
-            labels=config.data.labels,
-            unlabelled=config.data.unlabelled is not None,
-        )
+        self.data: TagExamples = division or self.divide(config, photos)
         self.labels = self.data.tags
         self.about = (_ABOUT if config.data.text else _NO_TEXT) + (
             _GENERATED if config.data.source == SCENES else ""
@@ -89,6 +85,24 @@ class Tags(Task):
         """The photos."""
         data = config.data
         return scenes().photos if data.source == SCENES else read_photos(Path(data.source), data.sha256)
+
+    @staticmethod
+    def divide(config: Config, data: Photos) -> TagExamples:
+        """The tags and photos of the seed."""
+        assert isinstance(config.data, TagsData)
+        return choose(
+            data,
+            config.data.choice,
+            count=config.data.count,
+            seed=config.seed,
+            labels=config.data.labels,
+            unlabelled=config.data.unlabelled is not None,
+        )
+
+    @staticmethod
+    def outline(data: Photos) -> Photos:
+        """The name of the table, and what gave its features."""
+        return replace(data, features=data.features[:0].copy(), words=[], tags=[], names=[], parts=None)
 
     def _part(self, part: str) -> Batch:
         rows = self.data.rows[part]

@@ -130,6 +130,7 @@ class Loop:
         self.done = self._resume()
         if not self._ended():
             self._train(self.done)
+        self._rewrite_metrics()  # another process, whose lock came late, may have written into it, too
         if self._best is not None:
             self.method.student.module.load_state_dict(self._best)
 
@@ -254,8 +255,13 @@ class Loop:
             "evaluation_seconds": self.evaluation_seconds,
             "best": self._best,
         }
+        file = self.folder / "checkpoint.safetensors"
         try:
-            checkpoint.save(self.folder / "checkpoint.safetensors", state)
+            try:
+                checkpoint.save(file, state)
+            except FileNotFoundError:
+                # Another process that is at the same, as its lock came late, took what was being written for a rest.
+                checkpoint.save(file, state)
         except TypeError as error:  # of what a method of one's own remembers
             raise wrong(f"the state of the method cannot be kept: {error}") from error
 

@@ -1,0 +1,152 @@
+"""A value in memory that processes have together: it comes out as it went in, and nothing of it is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from commands import PATIENCE
+from kdgan.data.batch import Batch
+from kdgan.tasks.division import ALIGNED, Block
+
+
+@dataclass(frozen=True)
+class Value:
+    numbers: dict[str, Any]
+    twice: list[Any]
+    text: str
+
+
+def made() -> Value:
+    tensors = {
+        "float": torch.randn(5, 3),
+        "double": torch.randn(7, dtype=torch.float64),
+        "bool": torch.tensor([True, False, True]),
+        "bytes": torch.arange(250, dtype=torch.uint8).view(2, 125),
+        "none": torch.empty(0, 4),
+        "one": torch.tensor(3),
+        "turned": torch.randn(4, 6).t(),
+        "view": torch.randn(10, 4)[2:5],
+    }
+    arrays = {
+        "array": np.arange(12, dtype=np.int64).reshape(3, 4),
+        "mask": np.array([[True], [False]]),
+        "half": np.arange(5, dtype=np.float16),
+        "text": np.array(["a", "bc"]),
+        "objects": np.array(["a", None], dtype=object),
+        "empty": np.empty((0, 3), np.float32),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    }
+    fixed = np.arange(4.0)
+    fixed.setflags(write=False)
+    return Value({**tensors, **arrays, "fixed": fixed}, [tensors["float"], tensors["float"]], "words")
+
+
+def block_of(value: Any) -> Block:
+    block = Block.of(value)
+    assert block is not None
+    return block
+
+
+def test_a_value_comes_back_bit_for_bit() -> None:
+    value = made()
+    found = block_of(value).value()
+    assert found.text == "words"
+    assert found.numbers.keys() == value.numbers.keys()
+    for name, one in value.numbers.items():
+        other = found.numbers[name]
+        assert type(one) is type(other), name
+        assert (one.shape, one.dtype) == (other.shape, other.dtype), name
+        if isinstance(one, Tensor):
+            assert torch.equal(one, other), name
+            assert one.stride() == other.stride(), name
+        else:
+            assert np.array_equal(one, other), name
+    assert found.twice[0] is found.twice[1] is found.numbers["float"]
+
+
+def test_numbers_lie_in_the_block_once_and_aligned() -> None:
+    block = block_of(made())
+    found = block.value()
+    start, end = block.memory.data_ptr(), block.memory.data_ptr() + len(block.memory)
+    for name in ("float", "double", "bool", "bytes", "one", "view"):
+        at = found.numbers[name].data_ptr()
+        assert start <= at < end, name
+        assert at % ALIGNED == 0, name
+    assert start <= found.numbers["array"].ctypes.data < end
+    large = torch.zeros(100_000)
+    assert len(block_of([large, large, {"again": large}]).memory) == 400_000
+    assert len(block_of([large]).rest) < 1000
+
+
+def test_a_batch_keeps_what_its_parts_are() -> None:
+    batch = Batch(torch.randn(4, 2), torch.tensor([0, 1, -1, 0]), teacher_logits=torch.randn(4, 2))
+    found = block_of(batch).value()
+    assert found.teacher_saw is found.inputs
+    assert torch.equal(found.labelled, batch.labelled)
+    assert torch.equal(found.tensor, batch.tensor)
+
+
+def test_where_there_is_no_room_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        free = 1000
+
+    monkeypatch.setattr("kdgan.tasks.division.shutil.disk_usage", lambda path: Full)
+    monkeypatch.setattr("kdgan.tasks.division._SHARED", Path(os.sep))
+    assert Block.of(torch.zeros(1000)) is None
+    assert Block.of(torch.zeros(10)) is not None
+
+
+def test_what_is_sent_does_not_grow_with_the_numbers() -> None:
+    block = block_of(torch.zeros(10**6))
+    assert len(ForkingPickler.dumps(block)) < 2000
+
+
+KILLED = """
+import sys, time
+import torch
+import multiprocessing
+from kdgan.tasks.division import Block
+
+
+def look(block):
+    print(block.value().sum().item(), flush=True)
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    block = Block.of(torch.ones(10**6))
+    process = multiprocessing.get_context("spawn").Process(target=look, args=(block,), daemon=True)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="it needs /dev/shm")
+def test_nothing_is_left_of_processes_that_are_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(KILLED, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "1000000.0"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    names = (f"torch_{process.pid}_", f"_{process.pid}_")
+    until = time.monotonic() + 5
+    while left := [
+        each.name for each in Path("/dev/shm").iterdir() if any(name in each.name for name in names)
+    ]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
