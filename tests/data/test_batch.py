@@ -209,3 +209,15 @@ def test_missing_labels_are_no_bad_numbers_and_others_are() -> None:
         checked(Batch(Pieces((X[:2], spoilt)), Y), "train", 10)
     with refused("train: privileged of example 5 hold NaN"):
         checked(Batch(X, Y, {"a": X, "b": X.where(X != 11, NAN)}), "train")
+
+
+def test_pseudo_labels_stay_with_their_examples() -> None:
+    x, labels, sure = torch.arange(8.0).view(4, 2), torch.eye(4)[:, :3], torch.arange(4.0) / 4
+    whole = Batch(x, torch.full((4,), -1), pseudo_labels=labels, confidence=sure)
+    order = torch.tensor([2, 0])
+    for found in (whole[order], whole[order].copy(), whole[order].with_inputs(x[:2]), whole[order].to("cpu")):
+        assert torch.equal(found.pseudo_labels, labels[order])  # type: ignore[arg-type]
+        assert torch.equal(found.confidence, sure[order])  # type: ignore[arg-type]
+    for name in ("pseudo_labels", "confidence"):
+        with refused("4 inputs but 3", name):
+            Batch(x, torch.full((4,), -1), **{name: labels[:3]})

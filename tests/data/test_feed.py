@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kdgan.data import AffineElastic, Batch, Noise, TensorFeed
+from kdgan.data.feed import Feed, Views, later
 from kdgan.data.forms import leaves
 from support import refused
 
@@ -209,3 +210,28 @@ def test_views_that_are_for_one_tensor() -> None:
     batches = TensorFeed(Batch(forms()["tuple"], torch.arange(12)), 5, seed=0, augment=Noise())
     with refused("Noise is for inputs of one tensor", "a function of your own"):
         batches(0)
+
+
+def test_a_feed_is_made_once_when_it_is_needed() -> None:
+    data, made = Batch(torch.arange(8.0).view(4, 2), torch.arange(4)), []
+
+    def make() -> Feed:
+        made.append(TensorFeed(data, 2, seed=0))
+        return made[0]
+
+    feed = later(make)
+    assert not made
+    assert torch.equal(feed(3).tensor, TensorFeed(data, 2, seed=0)(3).tensor)
+    feed(4)
+    assert len(made) == 1
+
+
+def test_another_view_depends_on_seed_and_step_alone() -> None:
+    data = Batch(torch.zeros(3, 4), torch.arange(3))
+    views = Views(Noise(0.5), torch.device("cpu"), 1)
+    found = [views(data, step).tensor for step in (0, 1, 0)]
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(Views(Noise(0.5), torch.device("cpu"), 1)(data, 1).tensor, found[1])
+    assert not torch.equal(Views(Noise(0.5), torch.device("cpu"), 2)(data, 1).tensor, found[1])
+    assert Views(None, torch.device("cpu"), 1)(data, 0) is data

@@ -80,3 +80,15 @@ def test_logits_are_there_for_all_or_for_none() -> None:
     half = join([told, Batch(X, Y, None, logits)])
     assert half.teacher_logits is not None
     assert half.with_inputs(torch.zeros(12, 2)).teacher_logits is None
+
+
+def test_those_that_are_taken_for_nothing_have_no_confidence() -> None:
+    labels, sure = torch.eye(3)[Y], torch.linspace(0, 1, 6)
+    found = join([Batch(X[:2], Y[:2]), Batch(X, torch.full((6,), -1), pseudo_labels=labels, confidence=sure)])
+    assert torch.equal(found.pseudo_labels, torch.cat([torch.zeros(2, 3), labels]))  # type: ignore[arg-type]
+    assert torch.equal(found.confidence, torch.cat([torch.zeros(2), sure]))  # type: ignore[arg-type]
+    plain = join([Batch(X[:2], Y[:2]), Batch(X[2:], Y[2:])])
+    assert plain.pseudo_labels is None
+    assert plain.confidence is None
+    kept = without_labels(found, Y)
+    assert kept.confidence is found.confidence

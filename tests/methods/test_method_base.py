@@ -40,6 +40,7 @@ from by_hand import (
     weights_of,
 )
 from kdgan.data.batch import Batch
+from kdgan.losses import Bernoulli
 from kdgan.methods import (
     METHODS,
     Codis3,
@@ -591,3 +592,76 @@ def test_a_role_without_its_optimization_is_named() -> None:
         create("kdgan", players(), optimization={"student": LEARNING, "teacher": LEARNING})
     with refused("student", "nobody"):
         create("mimic", players(), optimization={})
+
+
+# --- pseudo-labels -----------------------------------------------------------------------------------------------
+
+
+def taken_for(seed: int = 0) -> tuple[Batch, Batch]:
+    """Examples half of which have no label, with what those are taken for, and the same without."""
+    plain, soft = batch(seed), batch(seed + 50, weights=True).targets
+    targets = plain.targets.clone()
+    targets[B // 2 :] = -1
+    sure = torch.linspace(0.2, 1, B, dtype=torch.float64)
+    return Batch(plain.inputs, targets, pseudo_labels=soft, confidence=sure), Batch(plain.inputs, targets)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_pseudo_labels_are_for_teachers_that_learn(name: str) -> None:
+    """By hand, and the gradient of the term reaches the teacher alone."""
+    modules = all_players()
+    method, other = make(name, modules), make(name, modules)  # which draw alike
+    known, plain = taken_for()
+    for role in (role for role, each in method.players.items() if each.learns):
+        terms, before = method.loss_of(role, known, 0.5), other.loss_of(role, plain, 0.5)
+        assert terms.keys() - before.keys() == ({"pseudo_label"} if role in ("teacher", "peer") else set())
+        for term, (weight, values) in before.items():
+            assert terms[term][0] == weight
+            torch.testing.assert_close(terms[term][1], values)
+        if role not in ("teacher", "peer"):
+            continue
+        weight, values = terms["pseudo_label"]
+        logs = softmax(modules[role](known.inputs).detach()).log()
+        expected = sum(
+            -float(known.confidence[row] * (known.pseudo_labels[row] * logs[row]).sum())
+            for row in range(B // 2, B)
+        ) / (B - B // 2)
+        assert weight == 1
+        assert values.mean().item() == pytest.approx(expected, rel=1e-9)
+        assert not values[: B // 2].any()
+        for module in modules.values():
+            module.zero_grad()
+        values.mean().backward()
+        assert {each for each, module in modules.items() if gradients(module).any()} == {role}
+
+
+@pytest.mark.parametrize("name", ["codis", "codis3", "kdgan"])
+def test_an_update_follows_them(name: str) -> None:
+    known, plain = taken_for()
+    found = {}
+    for what, data in (("known", known), ("plain", plain)):
+        modules = all_players()
+        losses = make(name, modules).update(data, 0.5)
+        assert ("teacher_pseudo_label" in losses) == (what == "known")
+        found[what] = weights_of(modules["teacher"])
+    assert any(not torch.equal(found["known"][part], value) for part, value in found["plain"].items())
+
+
+def test_several_labels_have_them_too() -> None:
+    bits = (torch.rand(B, K, generator=torch.Generator().manual_seed(4)) < 0.5).double()
+    targets = bits.clone()
+    targets[B // 2 :] = float("nan")
+    sure = torch.linspace(0.2, 1, B, dtype=torch.float64)
+    data = Batch(batch().inputs, targets, pseudo_labels=bits, confidence=sure)
+    modules = players()
+    method = create("codis", modules, optimization=LEARNING, family=Bernoulli())
+    _, values = method.loss_of("teacher", data, 0.5)["pseudo_label"]
+    on = sigmoid(modules["teacher"](data.inputs).detach())
+    each = -(bits * on.log() + (1 - bits) * (1 - on).log()).mean(1) * sure
+    assert values.mean().item() == pytest.approx(float(each[B // 2 :].mean()), rel=1e-9)
+
+
+def test_views_moved_to_where_there_is_more_to_learn_keep_them() -> None:
+    modules = players()
+    method = create("codis", modules, optimization=LEARNING, epsilon=0.1)
+    assert "teacher_pseudo_label" in method.update(taken_for()[0], 0.5)
