@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class Compare:
     """Compare methods on the same data, subsets, views and number of updates, over several seeds.
 
-    Prints a table and writes report.html and results.csv. The same command again continues where it stopped.
+    Without data: the bundled digits, of which 100 have labels and the others are learned from without. Prints a table
+    and writes report.html and results.csv. The same command again continues where it stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
@@ -41,11 +42,14 @@ class Compare:
 
     def __call__(self) -> None:
         """Carry out the command."""
+        data = self.data
+        if data == ClassesOptions():
+            data = dataclasses.replace(data, unlabelled="rest")
         self.compared.variants(unlabelled=True)  # what is wrong is said before the data are read
-        execution = self.training.execution(self.data.data_dir, self.compared.workers)
-        config = self.data.config(self.training, execution)
+        execution = self.training.execution(data.data_dir, self.compared.workers)
+        config = data.config(self.training, execution)
         variants = self.compared.variants(unlabelled=config.data.unlabelled is not None)
-        out = self.out or Path("runs") / f"compare-{Path(self.data.data).stem}"
+        out = self.out or Path("runs") / f"compare-{Path(data.data).stem}"
         carry_out(config, variants, self.compared.seeds, execution, out, self.training)
 
 

@@ -67,8 +67,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """By name of the data, or by kind for one's own. The paper's networks where the paper has the data."""
-_UNLABELLED: Mapping[str, Mapping[str, Any]] = MappingProxyType({"digits": {"steps": 2000, "batch": 64}})
-"""What differs where some have no labels: those that have one, a quarter of a batch, must not be too few."""
+_UNLABELLED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "digits": {
+            "steps": 1200,
+            "lr": 4e-3,
+            "teacher_steps": 400,
+            "rounds": 2,
+            "round_steps": 400,
+            "teacher_every": 4,
+        }
+    }
+)
+"""What differs where some have no labels: C has more to follow, and T's self-training begins before it has learned the
+labels by heart. Chosen on validation images of seeds 100 to 103, within 90 seconds for all methods on two cores."""
 LARGE = 64
 """Side from which on an image is large, in pixels."""
 
