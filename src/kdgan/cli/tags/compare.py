@@ -18,7 +18,8 @@ from kdgan.errors import one_line, wrong
 class CompareTags:
     """Compare all methods, and baselines that see the photo alone, in recommending tags.
 
-    Prints a table and writes report.html and results.csv. The same command again continues where it stopped.
+    Without data: generated scenes, of which 200 have tags and all have text. Prints a table and writes report.html and
+    results.csv. The same command again continues where it stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[TagsOptions] = dataclasses.field(default_factory=TagsOptions)
@@ -44,13 +45,16 @@ class CompareTags:
                 raise wrong(f"unknown baseline {name!r}: choose from {', '.join(BASELINES)}")
         for name in ("report.html", "results.csv"):
             check_output(self.out / name)
-        variants = self.compared.variants(baselines, unlabelled=self.data.unlabelled == "rest")
+        data = self.data
+        if data == TagsOptions():
+            data = dataclasses.replace(data, labels=200, unlabelled="rest", text_encoder="bag")
+        variants = self.compared.variants(baselines, unlabelled=data.unlabelled == "rest")
         execution = self.training.execution(None, self.compared.workers)
-        config = self.data.config(self.training, execution)
-        if self.data.embeddings is not None:
+        config = data.config(self.training, execution)
+        if data.embeddings is not None:
             task = task_of(config, None)
             assert isinstance(task, Tags)
             assert task.embeddings is not None
             known, words = len(task.embeddings.places), len(task.data.vocabulary)
-            print(one_line(f"{known:,} of {words:,} words of the texts are in {self.data.embeddings}"))  # noqa: T201
+            print(one_line(f"{known:,} of {words:,} words of the texts are in {data.embeddings}"))  # noqa: T201
         carry_out(config, variants, self.compared.seeds, execution, self.out, self.training)
