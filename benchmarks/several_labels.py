@@ -114,6 +114,7 @@ def main() -> None:
                 weight_decay=given.weight_decay,
                 smoothing=0.0,
                 evaluations=1,
+                self_training="none",
             ),
             teacher_trained=False,
             workers=given.workers,

@@ -293,6 +293,7 @@ WRONG = [
     ("table1 --text-encoder bag", "--text-encoder"),
     ("table1 --table none.parquet", "--table"),
     ("table1 --workers 0", "--workers"),
+    ("table1 --cells mnist-100 --variants mimic,nobody", "nobody"),
     ("table2", "--table"),
     ("table2 --table x.parquet --cells many", "many"),
     ("figure3b", "--table"),

@@ -1,6 +1,7 @@
 """Studies are data: which runs they are, and what their tables say of raw figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from kdgan.experiments.records import Record, write_curves, write_records
 from kdgan.experiments.statistics import holm, mean_interval
 from kdgan.experiments.study import read_results, write_study_page
 from kdgan.experiments.variants import Comparison
-from kdgan.methods import hyperparameters
+from kdgan.methods import CONTROL, hyperparameters
 from kdgan.paper.cells import CLASSES, PHOTOS, PHOTOS_REST, PUBLISHED, REST, WRONG, cell
 from kdgan.paper.studies import ABLATIONS, ORACLE, PLAYED, STUDIES, TABLE_1, TABLE_2, WEIGHTS, WIDTHS, find
 from kdgan.paper.variance import MEASURED
 from kdgan.references import find_object, is_reference
-from kdgan.tasks.config import BASELINES, ClassesData
+from kdgan.tasks.config import BASELINES, ClassesData, TagsData
 from made_records import record
 from support import refused
 
@@ -331,3 +332,26 @@ def test_baselines_see_the_photo_alone() -> None:
             "training": {},
             "config": {},
         }
+
+
+def test_examples_without_labels_are_those_that_lose_theirs() -> None:
+    study = STUDIES["unlabelled"]
+    assert set(study.cells) == {*REST, *PHOTOS_REST}
+    mnist = comparison_of("unlabelled", "mnist-100-rest")
+    assert tuple(mnist.variants) == (CONTROL, "selftrain", *TABLE_1[1:])
+    assert (mnist.base.data.labels, mnist.base.data.unlabelled) == (100, "rest")
+    assert mnist.base.training.self_training == "propagation"
+    photos = comparison_of("unlabelled", "random-300-rest")
+    assert (photos.base.data.labels, photos.base.data.unlabelled) == (300, "rest")
+    assert photos.base.training.self_training == "none"
+    runs = photos.runs()
+    reads, alone = runs["distn", 0], runs["distn: T sees the photo alone", 0]
+    assert isinstance(reads.data, TagsData)
+    assert replace(reads, data=replace(reads.data, text=False)) == alone
+
+
+def test_some_rows_of_a_study() -> None:
+    some = STUDIES["table1"].only(["mimic", "kdgan"])
+    assert list(some.variants(cell("mnist-100"))) == ["mimic", "kdgan"]
+    with refused("mnist-100 has no variant 'nobody'"):
+        STUDIES["table1"].only(["nobody"]).variants(cell("mnist-100"))

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Compare:
     """Compare methods on the same data, subsets, views and number of updates, over several seeds.
 
-    Without data: the bundled digits, of which 100 have labels and the others are learned from without. Prints a table
-    and writes report.html and results.csv. The same command again continues where it stopped.
+    Without options of data: the bundled digits, of which 100 have labels and the others are learned from without.
+    Prints a table and writes report.html and results.csv. The same command again continues where it stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)

@@ -181,11 +181,11 @@ class TrainingOptions:
     self_training: Name = None
     """How the teacher, once trained on the labels, learns from examples without labels, where there are any:
     propagation of labels over its features; fixmatch, its own confident labels in other views; or none. Default:
-    propagation."""
+    propagation; of photos with tags none."""
     rounds: Count = None
-    """Rounds of the teacher's self-training. Default: 3."""
+    """Rounds of the teacher's self-training. Default: 3, of digits 2."""
     round_steps: Count = None
-    """Updates of the teacher in a round. Default: two thirds of --teacher-steps."""
+    """Updates of the teacher in a round. Default: two thirds of --teacher-steps, of digits 500."""
     clip: Number = None
     """Largest norm of each player's gradient. Default: none."""
     accumulate: Count = None

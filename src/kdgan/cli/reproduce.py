@@ -37,6 +37,8 @@ class Reproduce:
     distribution."""
     cells: Names = None
     """Parts of the study joined with commas, such as mnist-100,mnist-1000. Default: all."""
+    variants: Names = None
+    """Rows of the study joined with commas, such as supervised,distn, where not all are wanted. Default: all."""
     seeds: Count = None
     """Number of seeds. Default: the study's own number, such as 10 for the tables."""
     first_seed: int = 0
@@ -62,6 +64,8 @@ class Reproduce:
 
         chosen = [] if self.cells is None else names_in(self.cells)
         study = find(self.study, chosen)
+        if self.variants is not None:
+            study = study.only(names_in(self.variants))
         if not any(map(of_photos, study.cells)):
             self.photos.unused(self.study)
         many = study.seeds if self.seeds is None else self.seeds

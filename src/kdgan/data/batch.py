@@ -45,7 +45,7 @@ class Batch:
         places: of the examples among all that were read, whole numbers `(B,)`, while they are needed, else None.
         pseudo_labels: of examples without a label what a teacher that learns takes them for, weights or bits of labels
             `(B, K)`, where somebody has found that; else None.
-        confidence: how much each of those counts, in [0, 1], `(B,)`; 0 for an example that has none.
+        confidence: how much each of those counts, at least 0, `(B,)`; 0 for an example that has none.
         labelled: which examples have a label, bool `(B,)`; None where all have. Always found from the targets.
 
     Raises:

@@ -172,7 +172,7 @@ def facts_of(
             how = {"propagation": "propagation of labels over its features", "fixmatch": "FixMatch"}
             departures["Self-training of the teacher"] = (
                 f"{how[training.self_training]}, rounds: {training.rounds}, updates in each: "
-                f"{training.round_updates:,}, shared by all methods"
+                f"{training.round_updates:,}, shared by all methods whose teacher is trained here"
             )
     several = [*seeds] != [*range(min(seeds), max(seeds) + 1)]
     return {

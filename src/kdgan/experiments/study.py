@@ -92,6 +92,22 @@ class Study:
     probe: str | None = None
     tabulate: Callable[[Sequence[Results]], Sequence[Sequence[str]]] | None = None
 
+    def only(self, names: Sequence[str]) -> Study:
+        """The same with some of its variants.
+
+        Raises:
+            UsageError: if a cell has none of that name; said when the cell is carried out.
+        """
+
+        def chosen(cell: Cell) -> Mapping[str, Variant]:
+            there = self.variants(cell)
+            for name in names:
+                if name not in there:
+                    raise UsageError(f"{cell.name} has no variant {name!r}: choose from {', '.join(there)}")
+            return {name: there[name] for name in names}
+
+        return replace(self, variants=chosen)
+
     def comparison(self, cell: Cell, seeds: Sequence[int]) -> Comparison:
         """The comparison of a cell."""
         return Comparison(replace(cell.base, probe=self.probe), self.variants(cell), seeds)
@@ -207,8 +223,12 @@ def _check(file: Path, comparison: Comparison, command: Sequence[str]) -> None:
     if not message and lost:
         seeds = [f"seeds {min(some)} to {max(some)}" for some in (there.seeds, now.seeds)]
         message = f"{seeds[0]} there and {seeds[1]} now, see --first-seed and --seeds"
-    if not message and there.variants != now.variants:
+    both = there.variants.keys() & now.variants.keys()
+    if not message and any(there.variants[name] != now.variants[name] for name in both):
         message = "other settings of the methods"
+    missing = sorted(there.variants.keys() - now.variants.keys())
+    if not message and missing:
+        message = f"{missing[0]} is there and not asked for now, see --variants"
     if message:
         raise UsageError(f"{file} tells of other runs ({message}): choose another --results, or delete it")
 

@@ -55,7 +55,10 @@ class Block:
         size = max(1, stored.size)
         if _SHARED.is_dir() and shutil.disk_usage(_SHARED).free < 2 * size:
             return None
-        memory: Tensor = torch.empty(size, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        try:
+            memory: Tensor = torch.empty(size, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        except RuntimeError:  # another process took the room meanwhile
+            return None
         for place, numbers in zip(stored.places, stored.numbers, strict=True):
             memory[place.start : place.start + place.size] = numbers
         return Block(file.getvalue(), tuple(stored.places), memory)

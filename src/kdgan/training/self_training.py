@@ -21,7 +21,10 @@ TEACHERS = ("teacher", "peer")
 """Roles that learn so."""
 MOST = 20_000
 """Examples in a graph: others are drawn for each round. Its time grows with their square, 10 seconds here on a core."""
-_SAMPLE = 8
+_SAMPLE = 1
+"""Examples that show a network's last layer: more of them might not go through it at once, as large as they are."""
+_SUREST = 0.01
+"""Least confidence of the surest example that counts 1: where the graph knows nothing, nothing is made of it."""
 
 
 def takes_propagation(module: nn.Module, data: Semi, role: str) -> bool:
@@ -62,7 +65,7 @@ def pseudo_labelled(
     if targets.ndim == 1:
         targets = one_hot(targets, int(layer.out_features))
     found = propagate(features, targets, family)
-    labels, confidence = found.labels, found.confidence / found.confidence.max().clamp_min(1e-6)
+    labels, confidence = found.labels, found.confidence / found.confidence.max().clamp_min(_SUREST)
     # Of one class, and of labels that are each on or off, the likeliest: a network that is taught how unsure the
     # graph is only learns to be as unsure. A distribution, as that of tags, is what is to be learned.
     if family.name == "labels":
@@ -74,7 +77,10 @@ def pseudo_labelled(
 
 
 def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: str) -> Semi:
-    """The data with pseudo-labels for a teacher that goes on learning; outside the graph their confidence is 0."""
+    """The data with pseudo-labels for a teacher that goes on learning.
+
+    Outside the graph their confidence is 0, and within so much higher that the mean over all is that over the graph.
+    """
     found, chosen = pseudo_labelled(module, data, family, seed=seed, role=role)
     assert isinstance(data.unlabelled, Batch)
     assert found.pseudo_labels is not None
@@ -82,7 +88,7 @@ def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: 
     count = len(data.unlabelled)
     labels = found.pseudo_labels.new_zeros(count, found.pseudo_labels.shape[1])
     confidence = found.confidence.new_zeros(count)
-    labels[chosen], confidence[chosen] = found.pseudo_labels, found.confidence
+    labels[chosen], confidence[chosen] = found.pseudo_labels, found.confidence * (count / len(chosen))
     return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
 
 

@@ -18,8 +18,8 @@ from kdgan.errors import one_line, wrong
 class CompareTags:
     """Compare all methods, and baselines that see the photo alone, in recommending tags.
 
-    Without data: generated scenes, of which 200 have tags and all have text. Prints a table and writes report.html and
-    results.csv. The same command again continues where it stopped.
+    Without options of data: generated scenes, of which 200 have tags and all have text. Prints a table and writes
+    report.html and results.csv. The same command again continues where it stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[TagsOptions] = dataclasses.field(default_factory=TagsOptions)
