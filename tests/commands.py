@@ -20,7 +20,7 @@ PATIENCE = 300.0
 METHODS = ("supervised", "distn", "kdgan")
 SMALL = ["--data", "digits", "--student", "mlp-8", "--teacher", "lenet-2-4-8"]
 COMPARE = [
-    *("compare", "--methods", ",".join(METHODS), "--seeds", "2", *SMALL),
+    *("compare", "--methods", ",".join(METHODS), "--seeds", "2", *SMALL, "--unlabelled", "none"),
     *("--steps", "40", "--teacher-steps", "40", "--checkpoint-seconds", "0"),
 ]
 TRAIN = [

@@ -60,7 +60,16 @@ def found(out: Path) -> list[dict[str, str]]:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A comparison in a real process with two real workers."""
     out = tmp_path_factory.mktemp("study") / "digits"
-    command = [sys.executable, "-m", "kdgan", *COMPARE, "--workers", "2", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "kdgan",
+        *COMPARE,
+        "--workers",
+        "2",
+        "--out",
+        str(out),
+    ]
     return out, subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
@@ -230,6 +239,7 @@ def test_settings_of_a_search_are_used_and_others_come_on_top(typed: Command, tm
     settings = '{"methods": {"kdgan": {"settings": {"beta": 3.0, "alpha": 0.25, "lr": 0.001}}}}'
     (tmp_path / "tuned.json").write_text(settings, encoding="utf-8")
     command = ["compare", "--methods", "kdgan", "--settings", tmp_path / "tuned.json", "--steps", 2]
+    command += ["--unlabelled", "none"]
     command += ["--set", "kdgan.alpha=0.125", "--student", "mlp-4", "--teacher", "mlp-4", "--seeds", 1]
     assert typed(*command, "--workers", 1, "--out", tmp_path / "o")[0] == 0
     (config,) = (tmp_path / "o").glob("runs/*/config.json")
@@ -262,10 +272,11 @@ def test_the_rest_is_learned_from_without_labels(typed: Command, tmp_path: Path)
     assert typed("evaluate", run)[0] == 0
     # Nothing of that is to be seen where nothing is unlabelled.
     assert typed(*short, "--unlabelled", "none", "--out", tmp_path / "none")[0] == 0
-    assert typed(*short, "--out", tmp_path / "usual")[0] == 0
-    assert found(tmp_path / "none") == found(tmp_path / "usual")
     assert list(found(tmp_path / "none")[0])[:4] == BEFORE
-    names = [sorted(path.name for path in (tmp_path / out / "runs").iterdir()) for out in ("none", "usual")]
+    # The bundled data are learned from with all that they have, unless something else is said.
+    assert typed(*short, "--labelled-share", 0.5, "--rounds", 2, "--out", tmp_path / "usual")[0] == 0
+    assert found(tmp_path / "rest") == found(tmp_path / "usual")
+    names = [sorted(path.name for path in (tmp_path / out / "runs").iterdir()) for out in ("rest", "usual")]
     assert names[0] == names[1]
     assert refuses(
         typed, *command[:-1], tmp_path / "none", parts=("data.unlabelled None there and 'rest' now",)

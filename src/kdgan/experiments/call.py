@@ -263,7 +263,11 @@ def compare(
         found = Compared(title, [*plans], home.path)
         with _store(home.path, shared) as store:
             _carry_out(found, plans, execution, store, console, partial(share, key, setting))
-        learned = self_trained(plans) if isinstance(data.train, Semi) else frozenset[str]()
+        learned = (
+            self_trained(plans)
+            if isinstance(data.train, Semi) and data.kind == "classes"
+            else frozenset[str]()
+        )
         names = [name for name in found.records[0].metrics if "/" not in name]
         verdict = found.verdict(names, stated, variants, learned)
     for page in (report, home.path and home.path / "report.html"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -117,10 +118,11 @@ def facts_of_own(
         "Discriminator": forms.get("discriminator", "the teacher's form, drawn anew"),
     }
     augment = getattr(setting.augment, "__qualname__", type(setting.augment).__name__)
+    propagates = task.kind == "classes" or settings.self_training != "propagation"
     return facts_of(
         about,
         "none" if setting.augment is None else augment,
-        settings,
+        settings if propagates else replace(settings, self_training="none"),
         named,
         seeds,
         execution,

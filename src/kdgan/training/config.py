@@ -48,9 +48,8 @@ class Training:
         self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
             are any: `propagation` of labels, see `kdgan.training.self_training`; `fixmatch`, see
             `kdgan.methods.FixMatch`, which also stands in where a network has no layer to take features from; or
-            `none`. A teacher that comes trained is not changed. Labels are not smoothed in these updates. Measured
-            to help with one class of an example, and to harm with tags (docs/findings.md, 10): where examples have
-            several labels, try `none` beside it.
+            `none`. A teacher that comes trained is not changed. Labels are not smoothed in these updates. Where
+            examples have several labels, each on or off, labels are not propagated: it harmed (docs/findings.md, 10).
         rounds: of propagation and training.
         round_steps: updates of a round; None for two thirds of `teacher_steps`.
         clip: largest norm of a player's gradient, of all its weights together; None clips nothing.

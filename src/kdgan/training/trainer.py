@@ -244,8 +244,15 @@ class Trainer:
         return loop
 
     def self_trains(self, role: str) -> bool:
-        """Whether a player learns from examples without labels once it is trained on those that have one."""
-        return role in TEACHERS and isinstance(self.data, Semi) and self.training.self_training != "none"
+        """Whether a player learns from examples without labels once it is trained on those that have one.
+
+        Labels are propagated of one class of an example alone: of several that are each on or off, it was found to harm
+        the student.
+        """
+        how = self.training.self_training
+        if how == "none" or (how == "propagation" and self.family.name != "classes"):
+            return False
+        return role in TEACHERS and isinstance(self.data, Semi)
 
     def _self_trained(self, role: str, folder: Path | None, before: int) -> list[Loop]:
         """Trains a teacher on examples without labels, in rounds, each in a folder within that of the player.
