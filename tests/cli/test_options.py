@@ -194,6 +194,12 @@ def test_settings_that_nobody_uses_are_refused() -> None:
         (share, ["distn"], False, "--labelled-share: there is no example without a label to use it"),
         (itself, ["supervised", "selftrain"], True, "--self-training: there is no method to use it"),
         (TrainingOptions(rounds=2), ["distn"], False, "--rounds: there is no example without a label"),
+        (
+            TrainingOptions(self_training="none", rounds=2),
+            ["distn"],
+            True,
+            "--rounds: with --self-training none",
+        ),
         (TrainingOptions(round_steps=2), ["distn"], False, "--round-steps: there is no example without"),
     ):
         with refused(said, "leave it out"):

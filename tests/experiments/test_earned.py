@@ -16,6 +16,7 @@ from made_records import runs
 
 ALONE, ITSELF = [80.0, 82.0, 84.0], [79.0, 82.0, 88.0]  # the second is -1, 0 and 4 above: 1.00 ± 2.4841 √7
 DISTN, MIMIC = [84.0, 87.0, 90.0], [82.0, 85.0, 88.0]  # 4, 5 and 6 above, and 2, 3 and 4
+CORRECTED = " Intervals are corrected for how many are compared with the control, 2 (Holm)."
 BOTH = {"labels": 100, "unlabelled": 1194}
 
 
@@ -38,9 +39,11 @@ def test_what_the_unlabelled_data_the_teacher_and_the_best_method_earned() -> No
     found = rows({"supervised": ALONE, "selftrain": ITSELF, "distn": DISTN, "mimic": MIMIC}, **BOTH)
     assert earned(found, "accuracy", self_trained=["distn", "mimic"]) == (
         "From 100 labelled examples alone the student reaches 82.00 % (mean accuracy on test data, 3 seeds); "
-        "teaching itself on 1,194 examples without labels it reaches 83.00 % (+1.00 ± 6.57 points, which may be "
+        "teaching itself on 1,194 examples without labels it reaches 83.00 % (+1.00 ± 9.48 points, which may be "
         "chance); with the teacher, which first learned from them and reaches 95.50 %, it reaches 87.00 % "
-        "(+5.00 ± 2.48 points) by distn, the best of 2 such methods."
+        # Holm: 7.649 / √3 for the surest of three, then 6.205 / √3 for the next, which is not above 3, and the last.
+        "(+5.00 ± 4.42 points) by distn, the best of 2 such methods. "
+        "Intervals are corrected for how many are compared with the control, 3 (Holm)."
     )
     # A teacher that learned from the labels alone is not said to have learned from more.
     other = earned(found, "accuracy", self_trained=["mimic"])
@@ -72,7 +75,7 @@ def test_a_method_without_a_teacher_is_named_where_it_is_ahead() -> None:
     ahead = earned(rows({"supervised": ALONE, "mimic": MIMIC, "nagan": DISTN}), "accuracy")
     assert ahead.endswith(
         " it reaches 85.00 % (+3.00 ± 2.48 points) by mimic; without a teacher, nagan reaches 87.00 % "
-        "(+5.00 ± 2.48 points)."
+        f"(+5.00 ± 3.58 points).{CORRECTED}"
     )
     behind = earned(rows({"supervised": ALONE, "mimic": DISTN, "nagan": MIMIC}), "accuracy")
     assert "nagan" not in behind
@@ -108,7 +111,7 @@ def test_a_variant_with_fewer_seeds_than_others_may_be_chance() -> None:
     text = earned(rows({"supervised": ALONE, "selftrain": ITSELF[:1], "distn": DISTN}, **BOTH), "accuracy")
     assert "it reaches 79.00 % (−1.00 points, which may be chance); " in text
     assert "1 to 3 seeds" in text
-    assert text.endswith("(+5.00 ± 2.48 points) by distn.")
+    assert text.endswith(f"(+5.00 ± 3.58 points) by distn.{CORRECTED}")
     apart = runs({"supervised": ALONE, "selftrain": ITSELF, "distn": DISTN})
     apart = [replace(row, seed=row.seed + 9) if row.method == "distn" else row for row in apart]
     assert "it reaches 87.00 % (on no seed of the control) by distn." in earned(
@@ -121,8 +124,8 @@ def test_less_may_be_better() -> None:
     text = earned(of_metric("log_loss", values), "log_loss")
     assert text == (  # 0.1, 0.2 and 0.3 below
         "From 50 labelled examples alone the student reaches 0.6000 nats (mean log_loss on test data, 3 seeds; less "
-        "is better); with the teacher, which reaches 4.0000 nats, it reaches 0.4000 nats (−0.2000 ± 0.2484 nats, "
-        "which may be chance) by distn, the best of 2 such methods."
+        "is better); with the teacher, which reaches 4.0000 nats, it reaches 0.4000 nats (−0.2000 ± 0.3583 nats, "
+        f"which may be chance) by distn, the best of 2 such methods.{CORRECTED}"
     )
     own = {"supervised": [1.0, 2.0, 3.0], "mimic": [5.0, 7.0, 9.0]}
     text = earned(of_metric("-mine:error", own), "-mine:error")
@@ -173,7 +176,7 @@ def test_a_ladder_goes_from_the_control_to_the_teacher() -> None:
     assert text.startswith(
         "accuracy on test data in %, in brackets the difference to the control: supervised 82.00 ± 4.97; "
     )
-    assert "; distn 87.00 ± 7.45 (+5.00 ± 2.48); " in text
+    assert "; distn 87.00 ± 7.45 (+5.00 ± 5.12); " in text  # 8.860 / √3, of four
     assert text.endswith("; teacher of distn 95.50 ± 0.00.")
     alone = alternative_text(ladder_of(rows({"nagan": ALONE}), "accuracy"))
     assert alone == "accuracy on test data in %: nagan 82.00 ± 4.97."

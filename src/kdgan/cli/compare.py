@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Compare:
     """Compare methods on the same data, subsets, views and number of updates, over several seeds.
 
-    Without options of data: the bundled digits, of which 100 have labels and the others are learned from without.
-    Prints a table and writes report.html and results.csv. The same command again continues where it stopped.
+    Of the bundled digits, unless --labels or --unlabelled says otherwise, 100 have labels, and the others are learned
+    from without. Prints a table and writes report.html and results.csv. The same command again continues where it
+    stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
@@ -43,7 +44,7 @@ class Compare:
     def __call__(self) -> None:
         """Carry out the command."""
         data = self.data
-        if data == ClassesOptions():
+        if data.data == "digits" and data.labels is None and data.unlabelled is None:
             data = dataclasses.replace(data, unlabelled="rest")
         self.compared.variants(unlabelled=True)  # what is wrong is said before the data are read
         execution = self.training.execution(data.data_dir, self.compared.workers)

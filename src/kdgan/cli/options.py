@@ -226,6 +226,11 @@ class TrainingOptions:
         from kdgan.methods import looks_at
         from kdgan.tasks.config import BASELINES
 
+        for name in ("rounds", "round_steps"):
+            if self.self_training == "none" and getattr(self, name) is not None:
+                raise UsageError(
+                    f"--{name.replace('_', '-')}: with --self-training none there is none, leave it out"
+                )
         kinds = [method for method in methods if method not in BASELINES]
         for name in ("teacher_every", "labelled_share", "self_training", "rounds", "round_steps"):
             used = any(looks_at(kind, name) for kind in kinds) and (unlabelled or name == "teacher_every")

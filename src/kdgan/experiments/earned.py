@@ -82,6 +82,10 @@ def earned(rows: Sequence[Row], metric: str, *, self_trained: Collection[str] = 
     if alone:
         clauses.append(f"without a teacher, {alone.name} reaches {_reached(alone, ladder, few)}")
     sentence = f"{'; '.join(clauses)}."
+    if len(gains) > 1 and not few:
+        sentence += (
+            f" Intervals are corrected for how many are compared with the control, {len(gains)} (Holm)."
+        )
     if few:
         most = max(gain.n for gain in gains.values())
         why = "One seed gives no interval" if most == 1 else f"{most} seeds are too few to conclude from"
@@ -116,9 +120,9 @@ def values_of(row: Row, metric: str) -> list[float]:
 
 
 def _gains(rows: Sequence[Row], metric: str) -> dict[str, Interval]:
-    """Differences to the control, by variant: the one place where their intervals are made, and can be corrected for
-    how many they are."""
-    return {row.name: gain for row in rows if (gain := row.minus(CONTROL, metric))}
+    """Differences to the control, by variant, with intervals that are corrected for how many they are: the sentence
+    picks the best of them."""
+    return {row.name: gain for row in rows if (gain := row.minus_corrected(CONTROL, metric))}
 
 
 def _best(rows: Sequence[Row], metric: str) -> Row | None:

@@ -155,8 +155,8 @@ def _ladder(ladder: Ladder, colours: Mapping[str, str]) -> Picture:
         text += " Dotted line: the mean of the control."
     if ladder.gains:
         text += (
-            " Below each number: the difference to the control, paired by seed, bold where its interval excludes "
-            "zero."
+            " Below each number: the difference to the control, paired by seed, with an interval that is corrected for "
+            "how many there are (Holm), bold where it excludes zero."
         )
     mark = None
     if teacher is not None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,11 @@ from torch import Tensor
 
 ALIGNED = 64
 """Bytes at whose multiples numbers begin, as torch has it everywhere."""
-_SHARED = Path("/dev/shm")
-"""Where Linux has shared memory, of which a container may have little."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where numbers lie in the block."""
+    """Where numbers lie in the block, in the place of a tensor or array."""
 
     start: int
     size: int
@@ -30,62 +27,91 @@ class _Place:
     is_array: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Block:
     """A value that other processes get without a copy of its numbers: those lie in memory that all of them see.
 
-    The memory has no name, so that nothing of it is left when all processes have ended, however they end. Nobody may
-    write into it.
+    The memory has no name in a file system, so that nothing of it is left when all processes have ended, however they
+    end; it is there as long as this value is, in the process that made it. Nobody may write into it. It is opened, and
+    not sent: sending takes a thread that answers, and says so if the other process ends meanwhile.
 
     Attributes:
-        rest: the value without its numbers, pickled.
-        places: of its tensors and arrays.
-        memory: bytes of all of them; shared with a process that is sent this.
+        rest: the value, with a place for each tensor or array.
+        path: of the memory, for processes of the same user.
+        identity: of the file that is meant: device, inode and bytes.
     """
 
-    rest: bytes
-    places: tuple[_Place, ...]
-    memory: Tensor
+    rest: Any
+    path: str
+    identity: tuple[int, int, int]
 
     @staticmethod
     def of(value: Any) -> Block | None:
-        """The value; None where the machine has no room for shared memory of that size."""
-        stored = _Storing(file := io.BytesIO())
-        stored.dump(value)
+        """The value, whose parts are dataclasses, tuples, lists and mappings; None where the machine has no such
+        memory, or no room for it."""
+        stored = _Storing()
+        rest = _mapped(value, stored.place, {})
         size = max(1, stored.size)
-        if _SHARED.is_dir() and shutil.disk_usage(_SHARED).free < 2 * size:
+        try:
+            number = os.memfd_create("kdgan")
+        except (AttributeError, OSError):  # Linux alone has it
             return None
         try:
-            memory: Tensor = torch.empty(size, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
-        except RuntimeError:  # another process took the room meanwhile
+            os.posix_fallocate(number, 0, size)  # now, and not when a page is first written
+            memory = _opened(number, size)
+        except (OSError, RuntimeError):
+            os.close(number)
             return None
-        for place, numbers in zip(stored.places, stored.numbers, strict=True):
-            memory[place.start : place.start + place.size] = numbers
-        return Block(file.getvalue(), tuple(stored.places), memory)
+        for start, numbers in stored.numbers:
+            memory[start : start + len(numbers)] = numbers
+        block = Block(rest, f"/proc/{os.getpid()}/fd/{number}", _identity(number))
+        weakref.finalize(block, os.close, number)
+        return block
 
     def value(self) -> Any:
-        """The value, with tensors and arrays that lie in the block."""
-        return _Loading(io.BytesIO(self.rest), self).load()
+        """The value, with tensors and arrays that lie in the block.
 
-    def numbers(self, place: _Place) -> Any:
-        """The tensor or array at a place."""
-        part = self.memory[place.start : place.start + place.size]
-        if place.is_array:
-            return part.numpy().view(place.kind).reshape(place.shape)
-        return part.view(place.kind).view(place.shape)
+        Raises:
+            OSError: if the process that made it has ended, or needs it no longer.
+        """
+        number = os.open(self.path, os.O_RDWR)
+        try:
+            if _identity(number) != self.identity:
+                raise FileNotFoundError(self.path)
+            memory = _opened(number, self.identity[2])
+        finally:
+            os.close(number)
+
+        def numbers(part: Any) -> Any:
+            return _numbers(memory, part) if isinstance(part, _Place) else None
+
+        return _mapped(self.rest, numbers, {})
 
 
-class _Storing(pickle.Pickler):
-    """Pickles all but numbers, of which it takes note, each tensor or array once."""
+def _opened(number: int, size: int) -> Tensor:
+    return torch.from_file(f"/proc/self/fd/{number}", shared=True, size=size, dtype=torch.uint8)
 
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.places: list[_Place] = []
-        self.numbers: list[Tensor] = []
+
+def _identity(number: int) -> tuple[int, int, int]:
+    found = os.fstat(number)
+    return found.st_dev, found.st_ino, found.st_size
+
+
+def _numbers(memory: Tensor, place: _Place) -> Any:
+    part = memory[place.start : place.start + place.size]
+    if place.is_array:
+        return part.numpy().view(place.kind).reshape(place.shape)
+    return part.view(place.kind).view(place.shape)
+
+
+class _Storing:
+    """Takes note of tensors and arrays, and of where they shall lie."""
+
+    def __init__(self) -> None:
+        self.numbers: list[tuple[int, Tensor]] = []
         self.size = 0
-        self._known: dict[int, tuple[int, Any]] = {}
 
-    def persistent_id(self, value: Any) -> int | None:
+    def place(self, value: Any) -> _Place | None:
         """The place of a tensor or array; None for anything else, and for what lies in memory in another order."""
         if type(value) is Tensor:
             if value.device.type != "cpu" or value.requires_grad or not value.is_contiguous():
@@ -98,24 +124,33 @@ class _Storing(pickle.Pickler):
             return None
         if not numbers.numel():
             return None
-        if id(value) not in self._known:
-            self._known[id(value)] = len(self.places), value
-            flat = numbers.reshape(-1).view(torch.uint8)
-            is_array = isinstance(value, np.ndarray)
-            self.places.append(_Place(self.size, len(flat), tuple(value.shape), kind, is_array))
-            self.numbers.append(flat)
-            self.size += -(-len(flat) // ALIGNED) * ALIGNED
-        return self._known[id(value)][0]
+        flat = numbers.reshape(-1).view(torch.uint8)
+        place = _Place(self.size, len(flat), tuple(value.shape), kind, isinstance(value, np.ndarray))
+        self.numbers.append((place.start, flat))
+        self.size += -(-len(flat) // ALIGNED) * ALIGNED
+        return place
 
 
-class _Loading(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, block: Block) -> None:
-        super().__init__(file)
-        self._block = block
-        self._known: dict[int, Any] = {}
+def _mapped(value: Any, change: Callable[[Any], Any], known: dict[int, tuple[Any, Any]]) -> Any:
+    """The value with what `change` puts in the place of its parts, once for each; None leaves a part as it is."""
+    if id(value) in known:
+        return known[id(value)][0]
+    found = change(value)
+    if found is None:
+        found = _parts_mapped(value, lambda part: _mapped(part, change, known))
+    known[id(value)] = found, value  # which must live as long as its number stands for it
+    return found
 
-    def persistent_load(self, place: int) -> Any:
-        """What is there, the same object wherever it was the same."""
-        if place not in self._known:
-            self._known[place] = self._block.numbers(self._block.places[place])
-        return self._known[place]
+
+def _parts_mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(map(change, value))
+    if type(value) is dict:
+        return {name: change(part) for name, part in value.items()}
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    made = object.__new__(type(value))
+    for each in fields(value):
+        # Places are no tensors: nothing is checked until they are.
+        object.__setattr__(made, each.name, change(getattr(value, each.name)))
+    return made

@@ -348,7 +348,10 @@ def division_of(config: Config, data_dir: Path | None) -> Block | None:
 
 def remember(division: Block) -> None:
     """Takes what another process has made by `division_of`: each need not read the same files and hold a copy."""
-    seed, *known = division.value()
+    try:
+        seed, *known = division.value()
+    except OSError:  # who made it is at other seeds by now: the data are read
+        return
     _DIVISIONS.clear()
     _DIVISIONS[seed] = (known[0], known[1])
 

@@ -18,8 +18,8 @@ from kdgan.errors import one_line, wrong
 class CompareTags:
     """Compare all methods, and baselines that see the photo alone, in recommending tags.
 
-    Without options of data: generated scenes, of which 200 have tags and all have text. Prints a table and writes
-    report.html and results.csv. The same command again continues where it stopped.
+    Without options of data but --no-text: generated scenes, of which 200 have tags and all have text. Prints a table
+    and writes report.html and results.csv. The same command again continues where it stopped.
     """
 
     data: tyro.conf.OmitArgPrefixes[TagsOptions] = dataclasses.field(default_factory=TagsOptions)
@@ -46,7 +46,7 @@ class CompareTags:
         for name in ("report.html", "results.csv"):
             check_output(self.out / name)
         data = self.data
-        if data == TagsOptions():
+        if dataclasses.replace(data, no_text=False) == TagsOptions():
             data = dataclasses.replace(data, labels=200, unlabelled="rest", text_encoder="bag")
         variants = self.compared.variants(baselines, unlabelled=data.unlabelled == "rest")
         execution = self.training.execution(None, self.compared.workers)
