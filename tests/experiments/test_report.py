@@ -322,3 +322,12 @@ def test_long_curves_are_drawn_at_some_of_their_updates_and_the_page_says_so(tmp
         assert "Of more than 200 updates as many are drawn." in page.text.replace("\xa0", " ")
         sizes.append(len(source))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+
+
+def test_the_worth_of_the_best_is_corrected_for_how_many_are_compared() -> None:
+    alone, distn, mimic = [80.0, 82.0, 84.0], [84.0, 87.0, 90.0], [82.0, 85.0, 88.0]
+    # 4, 5 and 6 above the control: 5 ± 4.303 / √3 by itself, and 6.205 / √3 as the surer of two.
+    one = outcome(rows_of(runs({"supervised": alone, "distn": distn}), "d"), "accuracy")[-1]
+    assert "the paired 95 % interval, +2.52 to +7.48, excludes zero" in one
+    two = outcome(rows_of(runs({"supervised": alone, "distn": distn, "mimic": mimic}), "d"), "accuracy")[-1]
+    assert "the paired 95 % interval (Holm, of 2), +1.42 to +8.58, excludes zero" in two

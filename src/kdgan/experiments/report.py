@@ -299,7 +299,8 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
 
 
 def _worth(distilled: Row, control: Row, metric: str) -> str:
-    difference = distilled.minus(CONTROL, metric)
+    # As in `earned`: the best of all was picked.
+    difference = distilled.minus_corrected(CONTROL, metric)
     assert difference is not None
     verdicts = (
         "so distilling was worth it",
@@ -308,7 +309,11 @@ def _worth(distilled: Row, control: Row, metric: str) -> str:
     )
     times = [_whole(row) for row in (distilled, control)]
     took = f"a run of {distilled.name} took {times[0]} s, one of the control {times[1]} s"
-    against = _against(distilled.name, difference, form_of(metric), "the control without a teacher", verdicts)
+    others = [name for name in distilled.others if name != CONTROL]
+    what = f"paired 95 % interval (Holm, of {len(others)})" if len(others) > 1 else "paired 95 % interval"
+    against = _against(
+        distilled.name, difference, form_of(metric), "the control without a teacher", verdicts, what
+    )
     return f"{against} With pretraining, {took}."
 
 
@@ -317,7 +322,12 @@ def _whole(row: Row) -> str:
 
 
 def _against(
-    method: str, difference: Interval, form: Form, other: str, verdicts: tuple[str, str, str]
+    method: str,
+    difference: Interval,
+    form: Form,
+    other: str,
+    verdicts: tuple[str, str, str],
+    what: str = "paired 95 % interval",
 ) -> str:
     ahead, behind, open_ = verdicts
     side = "above" if difference.mean >= 0 else "below"
@@ -333,10 +343,10 @@ def _against(
             if difference.n < LEAST_SEEDS
             else "is of seeds that agree by chance"
         )
-        return f"{text}; the paired 95 % interval{ends} {why}, {open_}."
+        return f"{text}; the {what}{ends} {why}, {open_}."
     verdict = (ahead if is_better else behind) if difference.excludes_zero else open_
     zero = "excludes" if difference.excludes_zero else "includes"
-    return f"{text}; the paired 95 % interval{ends} {zero} zero, {verdict}."
+    return f"{text}; the {what}{ends} {zero} zero, {verdict}."
 
 
 def caveats(rows: Sequence[Row]) -> list[str]:
