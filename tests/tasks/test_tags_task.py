@@ -259,9 +259,7 @@ def test_a_teacher_trains_itself_on_photos_without_tags(tmp_path: Path, text: bo
     run.train(tmp_path / "run", tmp_path / "pretrained")
     rounds = {path.parent.name for path in tmp_path.glob("pretrained/teacher-*/*/checkpoint.safetensors")}
     assert rounds == {"self-training-1", "self-training-2"}
-    found, _ = pseudo_labelled(
-        run.modules["teacher"], run.trainer.data, run.trainer.family, seed=0, role="teacher"
-    )
+    found, _ = pseudo_labelled(run.modules["teacher"], run.trainer.data, seed=0, role="teacher")
     assert found.pseudo_labels is not None
     torch.testing.assert_close(found.pseudo_labels.sum(1), torch.ones(len(found)))
     assert ((found.pseudo_labels > 0.05) & (found.pseudo_labels < 0.95)).any()

@@ -13,14 +13,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from kdgan.data import Batch
 from kdgan.data.semi import Semi
 from kdgan.data.stream import Stream
-from kdgan.losses import Bernoulli, Categorical, Family
 from kdgan.nets import mlp
 from kdgan.training import self_training
 from kdgan.training.propagation import propagate
 from kdgan.training.self_training import going_on, last_stage, pseudo_labelled, takes_propagation
 
 KNOWN, OTHERS = 9, 40
-CLASSES = Categorical()
 
 
 @pytest.fixture
@@ -46,24 +44,22 @@ def data(targets: Tensor | None = None) -> Semi:
 TRUE = torch.arange(OTHERS) % 3
 
 
-def found_for(
-    teacher: nn.Module, both: Semi, family: Family = CLASSES, seed: int = 0
-) -> tuple[Batch, Tensor]:
-    return pseudo_labelled(teacher, both, family, seed=seed, role="teacher")
+def found_for(teacher: nn.Module, both: Semi, seed: int = 0) -> tuple[Batch, Tensor]:
+    return pseudo_labelled(teacher, both, seed=seed, role="teacher")
 
 
-def by_hand(teacher: nn.Sequential, both: Semi, targets: Tensor, family: Family) -> tuple[Tensor, Tensor]:
+def by_hand(teacher: nn.Sequential, both: Semi, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Labels and confidence out of the network's hidden layer."""
     with torch.no_grad():
         hidden = [teacher[:-1](part.inputs) for part in (both.labelled, both.unlabelled)]  # type: ignore[union-attr]
-    found = propagate(F.normalize(torch.cat(hidden), dim=1), targets, family)
+    found = propagate(F.normalize(torch.cat(hidden), dim=1), targets)
     return found.labels, found.confidence / found.confidence.max()
 
 
 def test_examples_of_a_class_are_taken_for_the_likeliest_as_much_as_is_sure(teacher: nn.Sequential) -> None:
     both = data()
     found, chosen = found_for(teacher, both)
-    labels, confidence = by_hand(teacher, both, F.one_hot(torch.arange(KNOWN) % 3, 3), CLASSES)
+    labels, confidence = by_hand(teacher, both, F.one_hot(torch.arange(KNOWN) % 3, 3))
     assert found.pseudo_labels is not None
     assert found.confidence is not None
     assert torch.equal(found.pseudo_labels, F.one_hot(labels.argmax(1), 3).float())
@@ -82,20 +78,10 @@ def test_distributions_stay_distributions(teacher: nn.Sequential) -> None:
     targets = torch.rand(KNOWN, 3, generator=g).softmax(1)
     both = data(targets)
     found, _ = found_for(teacher, both)
-    labels, confidence = by_hand(teacher, both, targets, CLASSES)
+    labels, confidence = by_hand(teacher, both, targets)
     torch.testing.assert_close(found.pseudo_labels, labels)
     torch.testing.assert_close(found.confidence, confidence)
     assert ((labels > 0.01) & (labels < 0.99)).any()
-
-
-def test_labels_that_are_on_or_off_are_either(teacher: nn.Sequential) -> None:
-    bits = (torch.arange(KNOWN)[:, None] % 3 != torch.arange(3)).float()
-    both = data(bits)
-    found, _ = found_for(teacher, both, Bernoulli())
-    labels, confidence = by_hand(teacher, both, bits, Bernoulli())
-    assert torch.equal(found.pseudo_labels, (labels > 0.5).float())
-    assert torch.equal(found.pseudo_labels, (TRUE[:, None] != torch.arange(3)).float())
-    torch.testing.assert_close(found.confidence, confidence)
 
 
 def test_of_many_examples_some_are_drawn(teacher: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,9 +102,9 @@ def test_labelled_ones_take_half_of_the_graph_at_most(
     monkeypatch.setattr(self_training, "MOST", 10)
     counts = []
 
-    def counted(features: Tensor, labels: Tensor, family: Family) -> Any:
+    def counted(features: Tensor, labels: Tensor) -> Any:
         counts.append((len(features), len(labels)))
-        return propagate(features, labels, family)
+        return propagate(features, labels)
 
     monkeypatch.setattr(self_training, "propagate", counted)
     assert len(found_for(teacher, data())[0]) == 5
@@ -131,7 +117,7 @@ def test_going_on_marks_the_others_with_no_confidence(
     monkeypatch.setattr(self_training, "MOST", 24)
     both = data()
     found, chosen = found_for(teacher, both, seed=5)
-    whole = going_on(teacher, both, CLASSES, seed=5, role="teacher")
+    whole = going_on(teacher, both, seed=5, role="teacher")
     assert whole.labelled is both.labelled
     marked = whole.unlabelled
     assert isinstance(marked, Batch)

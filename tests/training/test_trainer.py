@@ -17,7 +17,6 @@ from kdgan.data.seeds import mixed
 from kdgan.data.semi import Semi, make_feed
 from kdgan.data.stream import Stream
 from kdgan.errors import Interrupted, RunError
-from kdgan.losses import Categorical
 from kdgan.methods import METHODS, FixMatch, Losses, Method, pretraining
 from kdgan.tasks import Config
 from kdgan.tasks.classes import Classes
@@ -403,7 +402,7 @@ def test_rounds_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     teacher = trained("distn", data=SEMI, training=alone)[1]["teacher"]
     for number in (1, 2):
         seed = mixed(0, "teacher", "self-training", number)
-        found, _ = pseudo_labelled(teacher, SEMI, Categorical(), seed=seed, role="teacher")
+        found, _ = pseudo_labelled(teacher, SEMI, seed=seed, role="teacher")
         feed = make_feed(Semi(SEMI.labelled, found), 8, seed=seed, device=torch.device("cpu"))
         method = pretraining("teacher", teacher, optimization=ROUNDS.pretraining_optimization("teacher"))
         for step in range(5):

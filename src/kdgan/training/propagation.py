@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import Diverged
-from kdgan.losses import Categorical, Family
 from kdgan.training.evaluate import logits_of
 
 NEIGHBOURS, POWER, ALPHA = 10, 3, 0.99
@@ -33,7 +32,7 @@ class PseudoLabels:
     """What examples are taken for.
 
     Attributes:
-        labels: probabilities `(N, K)`, those of a class of each row sum to 1.
+        labels: probabilities `(N, K)`, each row of which sums to 1.
         confidence: in [0, 1], `(N,)`: 1 − H/H_max, with H the entropy of a row and H_max that of knowing nothing.
     """
 
@@ -89,7 +88,7 @@ def features_of(module: nn.Module, layer: nn.Module, data: Batch, role: str = "t
     return F.normalize(features, dim=1)
 
 
-def propagate(features: Tensor, labels: Tensor, family: Family | None = None) -> PseudoLabels:
+def propagate(features: Tensor, labels: Tensor) -> PseudoLabels:
     """Labels of all examples out of those that are known, by label propagation (Zhou et al., 2003).
 
     The graph joins an example to its nearest neighbours by the cosine of their features (Iscen et al., 2019). With S
@@ -98,37 +97,26 @@ def propagate(features: Tensor, labels: Tensor, family: Family | None = None) ->
 
     Args:
         features: of the labelled examples, then of the others, `(N, F)`, each of length 1.
-        labels: of the first, weights or bits of labels `(L, K)`.
-        family: what labels are, one class of K by default.
+        labels: of the first, weights of labels `(L, K)`.
 
     Returns:
         Those of the others, on the device of `features`.
     """
-    family = family or Categorical()
     known, count = len(labels), len(features)
     system = sparse.identity(count) - ALPHA * _affinities(features)
-    given = np.zeros((count, labels.shape[1] + 1))
-    given[:known, :-1], given[:known, -1] = labels.double().cpu().numpy(), 1
+    given = np.zeros((count, labels.shape[1]))
+    given[:known] = labels.double().cpu().numpy()
     reached = np.stack(
         [cg(system, column, rtol=TOLERANCE, maxiter=MOST_ITERATIONS)[0] for column in given.T], axis=1
     )[known:]
-    found = torch.from_numpy(np.clip(reached[:, :-1], 0, None))
-    # Of one class its share of all that came; of a label that is on or off, how many of the examples have it.
-    total = found.sum(1, keepdim=True) if family.name == "classes" else torch.from_numpy(reached[:, -1:])
+    found = torch.from_numpy(np.clip(reached, 0, None))
+    total, classes = found.sum(1, keepdim=True), found.shape[1]
     # Where no label reaches, nothing is known.
-    found = torch.where(total > REACHED, found / total.clamp_min(REACHED), family.uniform(found))
-    return PseudoLabels(*(each.to(features) for each in _sure(found, family)))
-
-
-def _sure(found: Tensor, family: Family) -> tuple[Tensor, Tensor]:
-    """Probabilities and their confidence."""
-    if family.name == "classes":
-        entropy = -torch.xlogy(found, found).sum(1) / np.log(found.shape[1])
-    else:
-        found = found.clamp(0, 1)
-        both = torch.xlogy(found, found) + torch.xlogy(1 - found, 1 - found)
-        entropy = -both.mean(1) / np.log(2)
-    return found, (1 - entropy).clamp(0, 1)
+    found = torch.where(
+        total > REACHED, found / total.clamp_min(REACHED), torch.full_like(found, 1 / classes)
+    )
+    entropy = -torch.xlogy(found, found).sum(1) / np.log(classes)
+    return PseudoLabels(found.to(features), (1 - entropy).clamp(0, 1).to(features))
 
 
 def _affinities(features: Tensor) -> sparse.csr_matrix:

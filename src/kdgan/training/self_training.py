@@ -12,7 +12,6 @@ from torch.nn.functional import one_hot
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
 from kdgan.data.semi import Semi
-from kdgan.losses import Family
 from kdgan.training.propagation import features_of, last_layer, propagate
 
 ROUND = "self-training-{}"
@@ -34,15 +33,12 @@ def takes_propagation(module: nn.Module, data: Semi, role: str) -> bool:
     return last_layer(module, data.labelled[:_SAMPLE], role) is not None
 
 
-def pseudo_labelled(
-    module: nn.Module, data: Semi, family: Family, *, seed: int, role: str
-) -> tuple[Batch, Tensor]:
-    """Examples without labels with what label propagation takes them for.
+def pseudo_labelled(module: nn.Module, data: Semi, *, seed: int, role: str) -> tuple[Batch, Tensor]:
+    """Examples without labels with what label propagation takes them for, of one class or a distribution of classes.
 
     Args:
         module: the network whose features count; it has a last linear layer.
         data: both, in memory.
-        family: what labels are.
         seed: of which examples are in the graph, where there are more than fit.
         role: as the network is called.
 
@@ -64,24 +60,22 @@ def pseudo_labelled(
     targets = sources.targets
     if targets.ndim == 1:
         targets = one_hot(targets, int(layer.out_features))
-    found = propagate(features, targets, family)
+    found = propagate(features, targets)
     labels, confidence = found.labels, found.confidence / found.confidence.max().clamp_min(_SUREST)
-    # Of one class, and of labels that are each on or off, the likeliest: a network that is taught how unsure the
-    # graph is only learns to be as unsure. A distribution, as that of tags, is what is to be learned.
-    if family.name == "labels":
-        labels = (labels > 0.5).to(labels)
-    elif sources.targets.ndim == 1:
+    # Of one class the likeliest: a network that is taught how unsure the graph is only learns to be as unsure. A
+    # distribution, as that of tags, is what is to be learned.
+    if sources.targets.ndim == 1:
         labels = one_hot(labels.argmax(1), labels.shape[1]).to(labels)
     there = unlabelled.device
     return replace(others, pseudo_labels=labels.to(there), confidence=confidence.to(there)), chosen
 
 
-def going_on(module: nn.Module, data: Semi, family: Family, *, seed: int, role: str) -> Semi:
+def going_on(module: nn.Module, data: Semi, *, seed: int, role: str) -> Semi:
     """The data with pseudo-labels for a teacher that goes on learning.
 
     Outside the graph their confidence is 0, and within so much higher that the mean over all is that over the graph.
     """
-    found, chosen = pseudo_labelled(module, data, family, seed=seed, role=role)
+    found, chosen = pseudo_labelled(module, data, seed=seed, role=role)
     assert isinstance(data.unlabelled, Batch)
     assert found.pseudo_labels is not None
     assert found.confidence is not None

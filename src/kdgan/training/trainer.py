@@ -309,7 +309,7 @@ class Trainer:
         assert isinstance(data, Semi)
         now = copy.deepcopy(module.state_dict())
         module.load_state_dict(before)
-        found, _ = pseudo_labelled(module, data, self.family, seed=seed, role=role)
+        found, _ = pseudo_labelled(module, data, seed=seed, role=role)
         module.load_state_dict(now)
         return self.feed(seed, Semi(data.labelled, found))
 
@@ -343,7 +343,7 @@ class Trainer:
             return data
         assert isinstance(data, Semi)
         seed = mixed(self.seed, role, "going on")
-        return going_on(teacher.module, data, self.family, seed=seed, role=role)
+        return going_on(teacher.module, data, seed=seed, role=role)
 
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
