@@ -181,7 +181,7 @@ def test_a_round_takes_two_thirds_of_what_the_teacher_had() -> None:
     for name, value in (("rounds", 0), ("round_steps", 0), ("rounds", 1.5), ("rounds", None)):
         with refused(name, "whole number of at least 1", value):
             Training(**{name: value})
-    with refused("self_training must be propagation, fixmatch, none", "'pseudo'"):
+    with refused("self_training must be propagation or fixmatch or none", "'pseudo'"):
         Training(self_training="pseudo")  # type: ignore[arg-type]
 
 

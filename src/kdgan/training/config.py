@@ -110,7 +110,7 @@ class Training:
             raise UsageError(f"labelled_share must be above 0 and below 1, not {self.labelled_share}")
         if self.self_training not in get_args(SelfTraining):
             raise wrong(
-                f"self_training must be {', '.join(get_args(SelfTraining))}, not {self.self_training!r:.60}"
+                f"self_training must be {' or '.join(get_args(SelfTraining))}, not {self.self_training!r:.60}"
             )
         if self.precision not in get_args(Precision):
             raise UsageError(f"precision must be {' or '.join(get_args(Precision))}, not {self.precision!r}")
