@@ -2,10 +2,10 @@
 
     python benchmarks/several_labels.py flickr.npz --out results/several_labels.json
 
-The student sees features of a photo, teacher and discriminator its owner's tags, too. 1,000 photos are labelled, of
-the others there are features and tags without labels. A photo with m concepts is m bits for the sigmoids, and weighs
-each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP, the ranking of the concepts of each
-photo) and `concept_map` (the ranking of photos, mean over concepts).
+The student sees features of a photo, teacher and discriminator its owner's tags, too. 1,000 photos are labelled
+(`--labelled`), others for each seed; of the rest there are features and tags without labels. A photo with m concepts
+is m bits for the sigmoids, and weighs each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP,
+the ranking of the concepts of each photo) and `concept_map` (the ranking of photos, mean over concepts).
 
 The settings are those of the best student of the sigmoids (results/several_labels_looks.json) on validation photos of
 seeds 100 to 102 (`--validation --first-seed 100 --seeds 3`), among two learning rates, two weight decays, noise or
@@ -16,6 +16,7 @@ none, l2 and KL, and runs of 600 to 2,000 updates. The control would like others
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +24,14 @@ from torch import Tensor, nn
 
 import kdgan
 from kdgan.data import Noise
+from kdgan.experiments.statistics import holm, mean_interval, paired_difference
+from kdgan.experiments.tables import plus_minus
 from kdgan.files import write_json
+from kdgan.methods import CONTROL
 from kdgan.tasks.ranking import ranking
 from kdgan.tasks.scores import bits_average_precision
 
-LABELLED, HELD_OUT = 1000, 2000
+HELD_OUT = 2000
 CONCEPTS = 24
 HYPER = {
     "distn": {"distillation": "kl", "temperature": 1.0, "weight": 0.9},
@@ -68,6 +72,9 @@ def concept_map(logits: Tensor, targets: Tensor) -> float:
     return bits_average_precision(logits.cpu(), (targets > 0).double().cpu())
 
 
+METRICS = {"photo_map": photo_map, "concept_map": concept_map}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path, help="flickr.npz")
@@ -81,69 +88,90 @@ def main() -> None:
     parser.add_argument("--teacher-lr", type=float, default=2e-4)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--weight-decay", type=float, default=0.1)
+    parser.add_argument("--labelled", type=int, default=1000, help="photos with labels")
     parser.add_argument("--labelled-share", type=float)
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--forms", default="sigmoid,softmax")
     parser.add_argument("--validation", action="store_true", help="judge on validation photos")
     given = parser.parse_args()
-    seeds = [*range(given.first_seed, given.first_seed + given.seeds)]
+    given.hyper = {name: values for name, values in given.hyper.items() if name in given.methods.split(",")}
     found = {}
     for form in given.forms.split(","):
-        train, unlabelled, validation, test = data(given.source, softmax=form == "softmax")
-        verdict = kdgan.compare(
-            make_student,
-            make_teacher,
-            train,
-            validation,
-            validation if given.validation else test,
-            unlabelled=unlabelled,
-            methods=given.methods.split(","),
-            hyper={name: values for name, values in given.hyper.items() if name in given.methods.split(",")},
-            augment=Noise(given.noise) if given.noise else None,
-            task="classes" if form == "softmax" else "multilabel",
-            labelled_share=given.labelled_share,
-            metrics={"photo_map": photo_map, "concept_map": concept_map},
-            seeds=seeds,
-            training=kdgan.Training(
-                steps=given.steps,
-                teacher_steps=400,
-                batch=128,
-                lr=given.lr,
-                pretraining_lr=3e-3,
-                teacher_lr=given.teacher_lr,
-                weight_decay=given.weight_decay,
-                smoothing=0.0,
-                evaluations=1,
-                self_training="none",
-            ),
-            teacher_trained=False,
-            workers=given.workers,
-            title=f"Flickr concepts, {form}",
-        )
-        print(verdict, flush=True)
-        found[form] = [
-            {
-                "method": record.method,
-                "seed": record.seed,
-                **{name: record.metrics[name] for name in ("photo_map", "concept_map")},
-            }
-            for record in verdict.records
-        ]
+        seeds = range(given.first_seed, given.first_seed + given.seeds)
+        found[form] = [record for seed in seeds for record in compared(form, seed, given)]
+        show(form, found[form])
     if given.out is not None:
-        write_json(
-            given.out, {"labelled": LABELLED, "steps": given.steps, "hyper": given.hyper, "runs": found}
-        )
+        what = {"labelled": given.labelled, "steps": given.steps, "hyper": given.hyper}
+        write_json(given.out, {**what, "runs": found})
 
 
-def data(source: Path, *, softmax: bool) -> tuple[tuple, tuple, tuple, tuple]:
-    """Labelled photos, others without labels, validation and test photos, of those with a concept."""
+def compared(form: str, seed: int, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each method reaches with the labelled photos of a seed."""
+    train, unlabelled, validation, test = data(given.source, given.labelled, seed, softmax=form == "softmax")
+    verdict = kdgan.compare(
+        make_student,
+        make_teacher,
+        train,
+        validation,
+        validation if given.validation else test,
+        unlabelled=unlabelled,
+        methods=given.methods.split(","),
+        hyper=given.hyper,
+        augment=Noise(given.noise) if given.noise else None,
+        task="classes" if form == "softmax" else "multilabel",
+        labelled_share=given.labelled_share,
+        metrics=METRICS,
+        seeds=[seed],
+        training=kdgan.Training(
+            steps=given.steps,
+            teacher_steps=400,
+            batch=128,
+            lr=given.lr,
+            pretraining_lr=3e-3,
+            teacher_lr=given.teacher_lr,
+            weight_decay=given.weight_decay,
+            smoothing=0.0,
+            evaluations=1,
+            self_training="none",
+        ),
+        teacher_trained=False,
+        workers=given.workers,
+        title=f"Flickr concepts, {form}",
+    )
+    return [
+        {"method": record.method, "seed": record.seed, **{name: record.metrics[name] for name in METRICS}}
+        for record in verdict.records
+    ]
+
+
+def show(form: str, runs: list[dict[str, Any]]) -> None:
+    """Prints each method beside the control, paired by seed, corrected for how many are compared (Holm)."""
+    methods = [name for name in dict.fromkeys(run["method"] for run in runs) if name != CONTROL]
+    for metric in METRICS:
+        of = {
+            name: {run["seed"]: run[metric] for run in runs if run["method"] == name}
+            for name in (CONTROL, *methods)
+        }
+        print(f"{form}, {metric}: {CONTROL} {plus_minus(mean_interval(of[CONTROL].values()))}")
+        gains = holm([paired_difference(of[name], of[CONTROL]) for name in methods])
+        for name, gain in zip(methods, gains, strict=True):
+            own = plus_minus(mean_interval(of[name].values()))
+            print(f"  {name} {own}, {plus_minus(gain, difference=True)} to it", flush=True)
+
+
+def data(source: Path, labelled: int, seed: int, *, softmax: bool) -> tuple[tuple, tuple, tuple, tuple]:
+    """Labelled photos, others without labels, validation and test photos, of those with a concept.
+
+    The last two are the same for all seeds.
+    """
     with np.load(source, allow_pickle=False) as arrays:
         features, concepts = arrays["features"].astype(np.float32), arrays["concepts"].astype(bool)
         start, columns = arrays["tag_indptr"], arrays["tag_indices"]
     tags = np.zeros((len(features), 1386), np.float32)
     tags[np.repeat(np.arange(len(features)), np.diff(start)), columns] = 1
     order = np.random.default_rng(0).permutation(np.flatnonzero(concepts.any(1)))
-    test, validation, known, others = np.split(order, np.cumsum([HELD_OUT, HELD_OUT, LABELLED]))
+    test, validation, rest = np.split(order, [HELD_OUT, 2 * HELD_OUT])
+    known, others = np.split(np.random.default_rng(seed).permutation(rest), [labelled])
     learned = features[np.concatenate([known, others])]
     inputs = torch.from_numpy((features - learned.mean(0)) / learned.std(0))
     targets = torch.from_numpy(concepts).float()

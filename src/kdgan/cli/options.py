@@ -46,13 +46,13 @@ class ClassesOptions:
     """Data."""
 
     data: str = "digits"
-    """digits (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz file, or a
-    table: .csv, .tsv or .parquet."""
+    """digits or breast-cancer (bundled), mnist, cifar10, a folder of images per class, a folder of IDX files, an .npz
+    file, or a table: .csv, .tsv or .parquet."""
     data_dir: File = None
     """Folder with the files of mnist or cifar10; without it they are downloaded once."""
     labels: Count = None
-    """Labelled training examples, spread evenly over the classes. Default: 100 for digits, else all outside
-    validation."""
+    """Labelled training examples, spread evenly over the classes. Default: 100 for digits, 60 for breast-cancer, else
+    all outside validation."""
     unlabelled: Annotated[str | None, _optional("rest|none|PATH")] = None
     """Examples to learn from without labels: rest, those beside --labels and those that have none in the data; none; or
     the path of a file or folder with others, whose labels are not looked at. Default: rest where the data have some

@@ -96,10 +96,11 @@ class Reproduce:
 
 def _with_data(cell: Cell, data_dir: Path | None) -> Cell:
     """The cell, its configuration with a hash of what is in `data_dir`."""
+    from kdgan.data.reading import BUNDLED
     from kdgan.tasks.config import ClassesData
     from kdgan.tasks.sources import identified
 
     data = cell.base.data
-    if not isinstance(data, ClassesData):
+    if not isinstance(data, ClassesData) or data.source in BUNDLED:
         return cell
     return dataclasses.replace(cell, base=dataclasses.replace(cell.base, data=identified(data, data_dir)[0]))

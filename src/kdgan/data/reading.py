@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgan.data.arrays import read_npz
+from kdgan.data.breast_cancer import read_breast_cancer
 from kdgan.data.cifar10 import holds_cifar10, read_cifar10
 from kdgan.data.delimited import PACKED, SUFFIXES
 from kdgan.data.digits import read_digits
@@ -17,7 +18,8 @@ from kdgan.data.table import read_table
 from kdgan.data.unlabelled import with_unlabelled
 from kdgan.errors import wrong
 
-KNOWN = ("digits", "mnist", "cifar10")
+KNOWN = ("digits", "breast-cancer", "mnist", "cifar10")
+BUNDLED = {"digits": read_digits, "breast-cancer": read_breast_cancer}
 # Which data each option of `load` belongs to, as the errors say it.
 _BELONGS = {
     "data_dir": "it says where the files of mnist or cifar10 are",
@@ -46,7 +48,8 @@ def load(
     """Read a data set.
 
     Args:
-        data: "digits" (bundled with scikit-learn), "mnist" or "cifar10" (downloaded once), or the path of
+        data: "digits" or "breast-cancer" (bundled with scikit-learn), "mnist" or "cifar10" (downloaded once), or the
+                path of
             - a folder that holds IDX files as MNIST does, or the binary batches of CIFAR-10;
             - a folder with one folder of images per class, or with such folders `train` and `test`, and `val`;
             - an `.npz` file of arrays, or a `.csv`, `.tsv` (both may be packed) or `.parquet` table.
@@ -85,7 +88,7 @@ def load(
     given = {option for option, value in options.items() if value is not None}
     more = None if unlabelled is None else _existing(str(unlabelled))
     if data in KNOWN:
-        _only(given, data, *([] if data == "digits" else ["data_dir"]))
+        _only(given, data, *([] if data in BUNDLED else ["data_dir"]))
         source = _known(data, None if data_dir is None else Path(data_dir), progress)
     else:
         source = _own(data, options, given, more, progress)
@@ -95,8 +98,8 @@ def load(
 
 
 def _known(data: str, folder: Path | None, progress: bool) -> Source:
-    if data == "digits":
-        return read_digits()
+    if data in BUNDLED:
+        return BUNDLED[data]()
     return (read_mnist if data == "mnist" else read_cifar10)(folder, progress=progress)
 
 

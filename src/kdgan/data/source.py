@@ -40,7 +40,7 @@ class Source:
     """A data set as it was read: nothing standardised, nothing shuffled.
 
     Attributes:
-        name: "digits", "mnist", "cifar10", or the name of the file or folder that was read.
+        name: "digits", "breast-cancer", "mnist", "cifar10", or the name of the file or folder that was read.
         kind: "image" or "vector".
         train: all training examples, on the CPU. `inputs` are uint8 `(N, C, H, W)` for images and float64
             `(N, F)` for vectors; `targets` int64 `(N,)`; `privileged` float64 `(N, P)` or None.

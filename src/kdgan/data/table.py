@@ -56,11 +56,38 @@ def read_table(
         UsageError: for a file that cannot be read, columns that are not there, and columns that no numbers can be
             made of.
     """
-    written = is_written(path)
     frame, notes = read_frame(path, name=name)
     _check_names(frame, name, target, privileged, exclude)
     assert target is not None  # _check_names refuses None
-    frame, problems = frame.drop(exclude), []
+    return table_of(
+        frame.drop(exclude),
+        name=name,
+        target=target,
+        privileged=privileged,
+        missing=missing,
+        unlabelled=unlabelled,
+        written=is_written(path),
+        notes=notes,
+    )
+
+
+def table_of(
+    frame: pl.DataFrame,
+    *,
+    name: str,
+    target: str,
+    privileged: Sequence[str] = (),
+    missing: Missing = "impute",
+    unlabelled: Path | None = None,
+    written: bool = False,
+    notes: Sequence[str] = (),
+) -> Source:
+    """The source that `read_table` makes of a frame with these columns; `written` where its values are text of a file.
+
+    Raises:
+        UsageError: see there.
+    """
+    notes, problems = [*notes], []
     part_of, labels = None, None
     decides, own = _split_column(frame, [target, *privileged]), frame.height
     if decides is not None:

@@ -85,8 +85,10 @@ _REST = {
 }
 REST: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {f"mnist-{labels}-rest": {**_REST, "labels": labels} for labels in (100, 1000)}
+    | {"breast-cancer-60-rest": {"source": "breast-cancer", "labels": 60, "unlabelled": "rest"}}
 )
-"""Cells of MNIST in which all other training images are learned from without labels, and what all methods share."""
+"""Cells in which all other training examples are learned from without labels, and what all methods share: images, and
+a table with privileged columns."""
 PHOTOS_REST: Mapping[str, tuple[str, int]] = MappingProxyType(
     {f"{choice}-{labels}-rest": (choice, labels) for choice in PHOTOS for labels in (300, 1000, 3000)}
 )

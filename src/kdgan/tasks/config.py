@@ -29,7 +29,7 @@ class ClassesData:
     """Examples of which each has one of K classes.
 
     Attributes:
-        source: digits, mnist, cifar10, or a path.
+        source: digits, breast-cancer, mnist, cifar10, or a path.
         sha256: of what was read, see `kdgan.data.Source`, so that a run depends on its configuration alone; None where
             the name says it all.
         labels: labelled examples; None for all outside validation.

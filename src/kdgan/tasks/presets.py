@@ -26,6 +26,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "batch": 32,
             "lr": 2e-3,
         },
+        "breast-cancer": {
+            "labels": 60,
+            "student": "mlp-64",
+            "teacher": "mlp-256-256",
+            "augment": "none",
+            "steps": 2000,
+        },
         "mnist": {
             "student": "mlp-800-800",
             "teacher": "lenet-20-50-500",

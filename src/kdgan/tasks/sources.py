@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from kdgan.data.idx import MNIST_SHA256
-from kdgan.data.reading import KNOWN, load
+from kdgan.data.reading import BUNDLED, KNOWN, load
 from kdgan.data.source import Source
 from kdgan.errors import wrong
 from kdgan.tasks.config import ClassesData, Config
@@ -24,6 +24,8 @@ def identified(data: ClassesData, data_dir: Path | None) -> tuple[ClassesData, S
     if data.source in KNOWN and data_dir is None and data.more is None:
         return data, None
     read.cache_clear()  # files may have changed since
+    if data.source in BUNDLED and data_dir is not None:
+        load(data.source, data_dir=data_dir)  # which says that it does not fit
     source = read(replace(data.as_read, sha256=None), data_dir)
     return replace(data, sha256=_sha256(source)), source
 
@@ -55,5 +57,8 @@ def _sha256(source: Source) -> str | None:
 
 @lru_cache(maxsize=1)
 def read(data: ClassesData, data_dir: Path | None) -> Source:
-    """The source, read once for many runs on the same data."""
-    return load(data.source, data_dir=data_dir, **data.reading)
+    """The source, read once for many runs on the same data.
+
+    Of the cells of a study some have files in a folder, and others are bundled.
+    """
+    return load(data.source, data_dir=None if data.source in BUNDLED else data_dir, **data.reading)
