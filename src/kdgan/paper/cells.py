@@ -81,6 +81,7 @@ _REST = {
     "teacher_lr": 5e-4,
     "teacher_every": 4,
     "labelled_share": 0.125,
+    "rounds": 5,
     "evaluations": 5,
 }
 REST: Mapping[str, Mapping[str, Any]] = MappingProxyType(
