@@ -140,9 +140,7 @@ def peers_table(file: Path) -> str:
         bare = of["bare loop"]
         for name, own in of.items():
             ratios = [run["seconds"] / bare[seed]["seconds"] for seed, run in own.items() if "seconds" in run]
-            right, usual = (
-                {seed: run["accuracy"] for seed, run in each.items()} for each in (own, bare)
-            )
+            right, usual = ({seed: run["accuracy"] for seed, run in each.items()} for each in (own, bare))
             cells = ["–", plus_minus(mean_interval(right.values())), "–"]
             if ratios:
                 low, middle, high = statistics.quantiles(ratios, n=4)
@@ -150,12 +148,16 @@ def peers_table(file: Path) -> str:
             if name not in ("bare loop", "teacher"):
                 cells[2] = plus_minus(paired_difference(right, usual), difference=True)
             rows.setdefault(name, []).extend(cells)
-    headers = [f"{setting}: {what}" for setting in settings for what in ("time", "accuracy", "to the bare loop")]
+    headers = [
+        f"{setting}: {what}" for setting in settings for what in ("time", "accuracy", "to the bare loop")
+    ]
     note = (
         "Median ratio of CPU time to that of the bare loop of the same round, with its quartiles; accuracy on test "
         "images in %, ± half of the 95 % interval; differences in points, paired by seed."
     )
-    return f"{markdown(('', *headers), [[name, *cells] for name, cells in rows.items()], words=('',))}\n{note}\n"
+    return (
+        f"{markdown(('', *headers), [[name, *cells] for name, cells in rows.items()], words=('',))}\n{note}\n"
+    )
 
 
 def several_labels_table(file: Path) -> str:

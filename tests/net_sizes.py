@@ -30,3 +30,15 @@ def resnet_size(colours: int, depth: int, width: int, classes: int) -> int:
             total += 9 * before * after + 2 * after + 9 * after * after + 2 * after
             before = after
     return total + before * classes + classes
+
+
+def wide_resnet_size(colours: int, depth: int, widening: int, classes: int) -> int:
+    """Normalisation before each convolution and at the end; a 1×1 convolution where widths change."""
+    total, before = 9 * colours * 16, 16
+    for stage in range(3):
+        after = 16 * widening * 2**stage
+        for _ in range((depth - 4) // 6):
+            total += 2 * before + 9 * before * after + 2 * after + 9 * after * after
+            total += before * after if before != after else 0
+            before = after
+    return total + 2 * before + before * classes + classes

@@ -12,7 +12,10 @@ from support import refused
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("cifar", "unknown data 'cifar': known are 'digits', 'breast-cancer', 'mnist', 'cifar10', or give the path"),
+        (
+            "cifar",
+            "unknown data 'cifar': known are 'digits', 'breast-cancer', 'mnist', 'cifar10', or give the path",
+        ),
         ("MNIST", "unknown data 'MNIST'"),
         ("", "unknown data ''"),
         ("no/such/folder", "the path no/such/folder does not exist"),

@@ -21,6 +21,7 @@ def test_widths_fall_by_a_constant_ratio_and_depth_stays() -> None:
     assert widths_of("mlp-16-8") == ["mlp-16-8", "mlp-11-6", "mlp-8-4", "mlp-6-3", "mlp-4-2"]
     assert widths_of("resnet-8-4") == ["resnet-8-4", "resnet-8-3", "resnet-8-2"]
     assert widths_of("resnet-8")[0] == "resnet-8-16"
+    assert widths_of("wrn-10-4") == ["wrn-10-4", "wrn-10-3", "wrn-10-2"]
     assert widths_of("lenet-4-6-9")[-1] == "lenet-2-3-4"
     for name in ("lenet-0", "mlp-16-1", "module:function", "mlp", "mlp-x"):
         with refused(name, "no widths in its name"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.nets import build, hidden_widths, lenet, mlp, resnet
-from net_sizes import lenet_size, mlp_size, resnet_size, size
+from net_sizes import lenet_size, mlp_size, resnet_size, size, wide_resnet_size
 from support import refused
 
 
@@ -23,7 +23,7 @@ def test_the_players_of_the_paper_have_their_sizes() -> None:
     assert size(resnet()) == resnet_size(3, 32, 16, 10) == 464_154
 
 
-@pytest.mark.parametrize("name", ["lenet-3-5-7", "resnet-8-4"])
+@pytest.mark.parametrize("name", ["lenet-3-5-7", "resnet-8-4", "wrn-10-2"])
 def test_channels_last_weights_give_what_contiguous_ones_give(name: str) -> None:
     torch.manual_seed(0)
     net = build(name, (3, 12, 12), 4).eval()
@@ -46,6 +46,7 @@ def test_channels_last_weights_give_what_contiguous_ones_give(name: str) -> None
         ("lenet-3-5-7", (1, 28, 28), lenet_size(1, 28, 3, 5, 7, 3)),
         ("resnet-8", (3, 16, 16), resnet_size(3, 8, 16, 3)),
         ("resnet-14-4", (1, 16, 16), resnet_size(1, 14, 4, 3)),
+        ("wrn-10-2", (1, 16, 16), wide_resnet_size(1, 10, 2, 3)),
     ],
 )
 def test_build_by_name(name: str, shape: tuple[int, ...], parameters: int) -> None:
@@ -87,21 +88,23 @@ def test_names_of_no_form_are_refused(name: str) -> None:
         build(name, (1, 28, 28), 10)
 
 
-@pytest.mark.parametrize("name", ["lenet", "lenet-20-50", "lenet-1-2-3-4", "resnet", "resnet-32-16-2"])
+@pytest.mark.parametrize(
+    "name", ["lenet", "lenet-20-50", "lenet-1-2-3-4", "resnet", "resnet-32-16-2", "wrn-16", "wrn-16-2-2"]
+)
 @pytest.mark.parametrize("privileged", [0, 4])
 def test_names_with_other_counts_of_numbers_are_refused(name: str, privileged: int) -> None:
     with refused(repr(name)):
         build(name, (1, 28, 28), 10, privileged=privileged)
 
 
-@pytest.mark.parametrize("name", ["lenet-20-50-500", "resnet-32"])
+@pytest.mark.parametrize("name", ["lenet-20-50-500", "resnet-32", "wrn-16-2"])
 @pytest.mark.parametrize("shape", [(64,), (8, 8)])
 def test_image_networks_refuse_inputs_that_are_no_images(name: str, shape: tuple[int, ...]) -> None:
     with refused(name, shape, "mlp"):
         build(name, shape, 10)
 
 
-@pytest.mark.parametrize("name", ["mlp", "mlp-8", "lenet-3-5-7", "resnet-8-4"])
+@pytest.mark.parametrize("name", ["mlp", "mlp-8", "lenet-3-5-7", "resnet-8-4", "wrn-10-1"])
 @pytest.mark.parametrize("extra", [(4,), (2, 2)])
 def test_a_privileged_player_uses_both_of_its_inputs(name: str, extra: tuple[int, ...]) -> None:
     torch.manual_seed(0)

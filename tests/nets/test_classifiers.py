@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdgan.nets import ResidualBlock, WithPrivileged, lenet, mlp, resnet
-from net_sizes import lenet_size, mlp_size, resnet_size, size
+from kdgan.nets import ResidualBlock, WideBlock, WithPrivileged, lenet, mlp, resnet, wide_resnet
+from net_sizes import lenet_size, mlp_size, resnet_size, size, wide_resnet_size
 from support import refused
 
 
@@ -69,6 +69,61 @@ def test_resnets_of_any_size(width: int, depth: int) -> None:
     assert len(weighted) == depth
     strided = [m.stride for m in net.modules() if isinstance(m, nn.Conv2d) and m.stride != (1, 1)]
     assert strided == [(2, 2)] * 2
+
+
+@pytest.mark.parametrize("depth", [10, 16, 28])
+@pytest.mark.parametrize("widening", [1, 2, 3])
+def test_wide_resnets_of_any_size(widening: int, depth: int) -> None:
+    net = wide_resnet((2, 16, 12), depth, widening, 5)
+    assert size(net) == wide_resnet_size(2, depth, widening, 5)
+    assert net(torch.zeros(2, 2, 16, 12)).shape == (2, 5)
+    weighted = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    shortcuts = [m for m in weighted if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
+    assert len(weighted) - len(shortcuts) == depth - 2  # published names count two more
+    assert len(shortcuts) == (3 if widening > 1 else 2)
+
+
+def test_wide_resnets_have_the_published_sizes() -> None:
+    # Zagoruyko and Komodakis (2016), Table 2 and 4: WRN-16-8 11.0M, WRN-40-1 0.6M, WRN-28-10 36.5M.
+    sizes = [
+        wide_resnet_size(3, depth, widening, 10) / 1e6 for depth, widening in ((16, 8), (40, 1), (28, 10))
+    ]
+    assert [round(each, 1) for each in sizes] == [11.0, 0.6, 36.5]
+
+
+@pytest.mark.parametrize("depth", [-2, 0, 4, 9, 12, 32])
+def test_wide_resnet_refuses_other_depths(depth: int) -> None:
+    with refused(f"not {depth}"):
+        wide_resnet(depth=depth)
+    with refused("not 0"):
+        wide_resnet(widening=0)
+
+
+@pytest.mark.parametrize(("before", "after", "stride"), [(4, 4, 1), (4, 8, 2), (3, 5, 1), (4, 4, 2)])
+def test_a_wide_block_is_what_its_formula_says(before: int, after: int, stride: int) -> None:
+    torch.manual_seed(0)
+    block = WideBlock(before, after, stride).double()
+    with torch.no_grad():
+        for norm in (block.norm1, block.norm2):
+            norm.weight.copy_(torch.rand(norm.num_features) + 0.5)
+            norm.bias.copy_(torch.randn(norm.num_features))
+    x = torch.randn(3, before, 6, 4, dtype=torch.float64)
+
+    def normalised(y: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        mean, var = y.mean((0, 2, 3), keepdim=True), y.var((0, 2, 3), unbiased=False, keepdim=True)
+        scale, shift = (each.view(1, -1, 1, 1) for each in (norm.weight, norm.bias))
+        return ((y - mean) / (var + 1e-5).sqrt() * scale + shift).clamp_min(0)
+
+    active = normalised(x, block.norm1)
+    y = F.conv2d(active, block.convolution1.weight, stride=stride, padding=1)
+    y = F.conv2d(normalised(y, block.norm2), block.convolution2.weight, padding=1)
+    if block.shortcut is None:
+        assert (before, stride) == (after, 1)
+        expected = y + x
+    else:
+        seen = active[:, :, ::stride, ::stride]
+        expected = y + torch.einsum("bchw,dc->bdhw", seen, block.shortcut.weight[:, :, 0, 0])
+    torch.testing.assert_close(block(x), expected)
 
 
 @pytest.mark.parametrize("depth", [-4, 0, 2, 7, 31, 33, 34])

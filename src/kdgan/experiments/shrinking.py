@@ -94,7 +94,7 @@ def widths_of(network: str) -> list[str]:
             f"{network} has no widths in its name, each at least {NARROWEST}, as mlp-800-800 and lenet-20-50-500 have"
         )
     form, *numbers = network.split("-")
-    depth = numbers[:1] if form == "resnet" else []
+    depth = numbers[:1] if form in ("resnet", "wrn") else []
     widths = [int(number) for number in numbers[len(depth) :]] or [16]
     found = []
     for place in range(60):

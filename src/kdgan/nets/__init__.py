@@ -1,13 +1,14 @@
 """Ready-made players."""
 
 from kdgan.nets.build import build, hidden_widths
-from kdgan.nets.classifiers import ResidualBlock, WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.classifiers import ResidualBlock, WideBlock, WithPrivileged, lenet, mlp, resnet, wide_resnet
 from kdgan.nets.text import ImageText, TextEncoder, normed, projected
 
 __all__ = [
     "ImageText",
     "ResidualBlock",
     "TextEncoder",
+    "WideBlock",
     "WithPrivileged",
     "build",
     "hidden_widths",
@@ -16,4 +17,5 @@ __all__ = [
     "normed",
     "projected",
     "resnet",
+    "wide_resnet",
 ]

@@ -12,16 +12,16 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from kdgan.errors import UsageError, wrong
-from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet
+from kdgan.nets.classifiers import WithPrivileged, lenet, mlp, resnet, wide_resnet
 from kdgan.nets.text import normed, projected
 from kdgan.references import find_callable, is_reference
 
 _FORMS = (
-    "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, for features "
-    "normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
+    "mlp-WIDTH-WIDTH..., lenet-CHANNELS-CHANNELS-HIDDEN, resnet-DEPTH or resnet-DEPTH-WIDTH, wrn-DEPTH-WIDENING, for "
+    "features normed-WIDTH-WIDTH... or projected-WIDTH-WIDTH..., or module:function of your own"
 )
 MOST_LAYERS, MOST_WIDTH, MOST_DEPTH, MOST_WEIGHTS = 200, 65_536, 1000, 10**9
-_OF_IMAGES, _OF_FEATURES = ("lenet", "resnet"), ("normed", "projected")
+_OF_IMAGES, _OF_FEATURES = ("lenet", "resnet", "wrn"), ("normed", "projected")
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     """A fresh player, initialised from torch's global random generator.
 
     Args:
-        name: `mlp-800-800`, `lenet-20-50-500`, `resnet-32`, `resnet-32-16`; the numbers are its sizes. Or
+        name: `mlp-800-800`, `lenet-20-50-500`, `resnet-32`, `resnet-32-16`, `wrn-16-2`; the numbers are its sizes. Or
             `module:function`, of your own, called as `function(shape, classes, privileged=privileged)`.
         shape: of one input, (C, H, W) or (F,).
         classes: K.
@@ -153,10 +153,19 @@ def _resnet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> 
     return resnet(shape, sizes[0], sizes[1] if len(sizes) == 2 else 16, classes)
 
 
+def _wide_resnet(name: str, shape: Sequence[int], sizes: list[int], classes: int) -> nn.Module:
+    if len(sizes) != 2:
+        raise UsageError(f"network {name!r} needs two numbers: wrn-DEPTH-WIDENING, such as wrn-16-2")
+    if sizes[0] > MOST_DEPTH:
+        raise UsageError(f"network {name!r} is too deep: at most {MOST_DEPTH:,} layers are possible")
+    return wide_resnet(shape, sizes[0], sizes[1], classes)
+
+
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "mlp": _mlp,
     "lenet": _lenet,
     "resnet": _resnet,
+    "wrn": _wide_resnet,
     "normed": normed,
     "projected": projected,
 }

@@ -141,7 +141,72 @@ def resnet(
         for block in range(blocks):
             layers.append(ResidualBlock(before, after, stride=2 if stage and not block else 1))
             before = after
-    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+    return _residual([*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)])
+
+
+class WideBlock(nn.Module):
+    """Two 3×3 convolutions, each after batch normalisation and ReLU, beside a shortcut (Zagoruyko and Komodakis 2016).
+
+    Where the size changes the shortcut is a 1×1 convolution of what the first convolution sees.
+    """
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(before)
+        self.convolution1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(after)
+        self.convolution2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        changes = before != after or stride > 1
+        self.shortcut = nn.Conv2d(before, after, 1, stride, bias=False) if changes else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, before, H, W)` to `(B, after, H / stride, W / stride)`."""
+        active = F.relu(self.norm1(x))
+        y: Tensor = self.convolution2(F.relu(self.norm2(self.convolution1(active))))
+        return y + (x if self.shortcut is None else self.shortcut(active))
+
+
+def wide_resnet(
+    shape: Sequence[int] = (3, 32, 32), depth: int = 16, widening: int = 2, classes: int = 10
+) -> nn.Sequential:
+    """A wide residual network for small images, WRN-depth-widening: of few images better than a deep one.
+
+    One 3×3 convolution, three stages of (depth − 4) / 6 blocks with widths 16k, 32k, 64k, global average, labels.
+
+    Args:
+        shape: (C, H, W) of the images.
+        depth: layers, 6·n + 4: 10, 16, 22, 28, 40.
+        widening: k.
+        classes: K.
+
+    Raises:
+        UsageError: if depth is not 6·n + 4 with n of at least 1, or widening below 1.
+    """
+    blocks, rest = divmod(depth - 4, 6)
+    if rest or blocks < 1:
+        raise UsageError(f"a wide residual network has depth 6n + 4 (10, 16, 22, 28, ...), not {depth}")
+    if widening < 1:
+        raise UsageError(f"a residual network is widened by at least 1, not {widening}")
+    layers: list[nn.Module] = [nn.Conv2d(shape[0], 16, 3, padding=1, bias=False)]
+    before = 16
+    for stage in range(3):
+        after = 16 * widening * 2**stage
+        for block in range(blocks):
+            layers.append(WideBlock(before, after, stride=2 if stage and not block else 1))
+            before = after
+    layers += [
+        nn.BatchNorm2d(before),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(before, classes),
+    ]
+    return _residual(layers)
+
+
+def _residual(layers: Sequence[nn.Module]) -> nn.Sequential:
+    """The network of these layers, its convolutions initialised for ReLU (He et al. 2015)."""
+    net = nn.Sequential(*layers)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
