@@ -90,6 +90,7 @@ def test_generators_are_found_wherever_they_lie() -> None:
 
 def test_global_generators_and_examples_are_not_looked_at() -> None:
     assert generators_in(random.random, np.random.rand, torch.default_generator, X, "text", 3) == []
+    assert generators_in(random.SystemRandom().random) == []
     assert generators_in([object() for _ in range(10**5)]) == []
 
 

@@ -35,6 +35,8 @@ def generators_in(*holders: object) -> list[Generator]:
         if id(value) in seen or id(value) in known:
             continue
         seen[id(value)] = value  # and kept, or another object might get its place
+        if isinstance(value, random.SystemRandom):
+            continue  # which has no state
         if isinstance(value, _KINDS):
             found.append(value)
         else:
