@@ -163,8 +163,8 @@ def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
     if [of_data(one(step)) for step in steps] != [of_data(other(step)) for step in steps]:
         raise UsageError(
             "train gives other batches when it is read again with the same seed, so that a stopped run cannot go on as "
-            "if it never stopped: leave folder out, or draw views from torch's, numpy's or Python's global generators "
-            "and remember nothing from one reading to the next"
+            "if it never stopped: leave folder out, or draw views from generators of torch, numpy or Python, global "
+            "ones or those that the data hold, and remember nothing from one reading to the next"
         )
 
 
