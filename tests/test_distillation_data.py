@@ -172,8 +172,26 @@ def test_a_method_that_draws_follows_the_seed_and_goes_on(
     assert torch.equal(weights(run(method=Drawing, folder=tmp_path / "run").student), weights(whole.student))
 
 
+@pytest.mark.parametrize("loads", [False, True])
+@pytest.mark.parametrize("draw", [random.Random(0).random, np.random.default_rng(0).random])
+def test_views_from_generators_of_ones_own_follow_the_seed(
+    draw: Callable[[], float], loads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the control sees those of the student."""
+    data: Any = DataLoader(Views(draw), batch_size=8, shuffle=True) if loads else Views(draw)
+    whole, alone = run(data), run(data, method="supervised")
+    draw()
+    assert torch.equal(weights(run(data).student), weights(whole.student))
+    assert whole.control is not None
+    assert torch.equal(weights(whole.control), weights(alone.student))
+    assert not torch.equal(weights(run(data, seed=1).student), weights(whole.student))
+    stopped(monkeypatch, 33, train=data, folder=tmp_path / "run")
+    draw()
+    assert torch.equal(weights(run(data, folder=tmp_path / "run").student), weights(whole.student))
+
+
 def test_what_cannot_go_on_gets_no_folder(tmp_path: Path) -> None:
-    own = random.Random(0)
+    own = random.SystemRandom()  # which nobody can seed
     run(Views(own.random))
     for data in (Views(own.random), DataLoader(Views(own.random), batch_size=8)):
         with refused("train gives other batches when it is read again", "leave folder out"):

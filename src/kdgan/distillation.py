@@ -143,7 +143,8 @@ def distill(
             on learning in the methods whose teacher does. An untrained one is first trained on the labels (a copy of
             it). Every other kind counts as trained, and goes with the methods whose teacher does not learn:
 
-            - a function from inputs, called as a module would be (with arrays where the data are arrays), to logits;
+            - a function from inputs, called as a module would be (with arrays where the data are arrays), to logits; a
+              network that it calls must be in `eval()` mode;
             - a trained estimator with `predict_proba` or `decision_function`, as scikit-learn's, called with an array
               `(N, F)` of all numbers of an example;
             - an array of logits `(N, K)` for the training examples, in their order (those of `unlabelled` after those
@@ -165,7 +166,8 @@ def distill(
             example may lack a label (-1, None, or a row of NaN). All may (`Batch(x, None)`) where the method can follow
             a trained teacher alone; then there is no control. Datasets are kept as tensors on the device where they fit
             and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch,
-            numpy or random depends on `seed` and the pass alone: the control sees the same.
+            numpy or random, also by generators that it holds, depends on `seed` and the pass alone: the control sees
+            the same.
         validation: the same; for the report and the history, nothing is trained by it, and nothing is chosen by it
             unless `keep` or `patience` says so. Where it is large, evaluations on the way look at a part of it, the
             same each time, and the last at all of it: all on the way cost about 2 % of training. It may lack privileged

@@ -94,6 +94,11 @@ def is_installed(module: ModuleType | None) -> bool:
     return file is not None and any(Path(file).is_relative_to(place) for place in _INSTALLED)
 
 
+def module_of(found: Any) -> ModuleType | None:
+    """The module in which a class or function was defined, if it is still known."""
+    return sys.modules.get(str(getattr(found, "__module__", "")))
+
+
 def _own_files(module: ModuleType | None) -> set[Path]:
     """Files of a module and of all that it imports, directly or not, but for what is installed."""
     found: set[Path] = set()

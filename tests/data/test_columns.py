@@ -76,6 +76,8 @@ def test_decimal_commas(tmp_path: Path) -> None:
     ("cells", "message"),
     [
         (["1"] * 19 + ["one"], "column 'a' holds numbers and, in 2 rows, something else ('one' in row 20)"),
+        (["unknown", "20", "unknown", "21", "22", "23", "24"], "something else ('unknown' in row 1)"),
+        (["<18", "unknown", "<18", *map(str, range(18, 23))], "something else ('<18' in row 1)"),
         (["1", "Infinity"], "column 'a' holds 'Infinity' in row 2"),
         (['"1,234"', '"2,345"'], "the comma may stand between thousands or before decimals"),
         (["01.01.98", "02.02.99", "03.03.01"], "dates with years of two digits, such as '01.01.98'"),
@@ -100,6 +102,11 @@ def test_points_where_others_have_decimal_commas_are_doubtful(tmp_path: Path) ->
 
 def test_categories_stay_as_they_are_written(tmp_path: Path) -> None:
     assert read(tmp_path, ["NA", "01", "1", "x"]).columns == ("a=01", "a=1", "a=NA", "a=x", "b")
+
+
+def test_numbers_among_categories_are_categories(tmp_path: Path) -> None:
+    assert read(tmp_path, ["A", "B", "1", "2"]).columns == ("a=1", "a=2", "a=A", "a=B", "b")
+    assert read(tmp_path, ["A", "B", "C", *"12345"]).columns[:3] == ("a=1", "a=2", "a=3")
 
 
 def test_labels_stay_apart_as_they_are_written(tmp_path: Path) -> None:

@@ -233,3 +233,36 @@ def test_names_that_differ_in_case_alone_are_all_read(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert found.classes == ("Cat", "cat")
     assert len(found.train) + len(found.test) == 6
+
+
+def test_images_beside_the_classes_are_counted(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    Image.fromarray(GREY).save(tmp_path / "loose.png")
+    assert load(tmp_path).notes[0] == "11 files: 10 images read, 1 skipped (1 images beside the classes)"
+
+
+def test_an_image_beside_the_classes_of_a_part_makes_the_part_no_class(tmp_path: Path) -> None:
+    """Or else a network would learn to tell train from test."""
+    for part, count in (("train", 4), ("test", 2)):
+        write_images(tmp_path / part, count=count)
+        for number in range(5):
+            Image.fromarray(GREY).save(tmp_path / part / f"loose{number}.png")
+    source = load(tmp_path)
+    assert source.classes == ("a", "b")
+    assert (len(source.train), len(source.test)) == (8, 4)
+    assert source.notes[:2] == (
+        "22 files: 12 images read, 10 skipped (10 images beside the classes)",
+        "parts: test for test, train for train",
+    )
+
+
+def test_files_of_several_images_are_said(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    frames = [Image.fromarray(np.full((5, 6), 50 * number, np.uint8)) for number in range(3)]
+    for name in ("moves.gif", "pages.tiff"):
+        frames[0].save(tmp_path / "a" / name, save_all=True, append_images=frames[1:])
+    source = load(tmp_path)
+    assert source.notes[0] == "12 files: 12 images read"
+    assert source.notes[1] == "of 2 files that hold several images the first is read"
+    firsts = [image for part in (source.train, source.test) for image in part.inputs if (image == 0).all()]
+    assert len(firsts) == 2

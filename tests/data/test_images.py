@@ -1,6 +1,8 @@
 """Images of any kind as pixels of one form."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,19 @@ def test_what_is_transparent_lies_on_white() -> None:
     assert (EXACT.pixels(saved(palette, "GIF", transparency=0)) == 255).all()
     half = Image.new("LA", (7, 9), (0, 128))
     assert (EXACT.pixels(saved(half, "PNG")) == 127).all()
+
+
+def test_a_grey_of_sixteen_bits_that_cannot_be_seen_is_white() -> None:
+    """And its neighbour, which eight bits do not tell from it, is black."""
+    grey = np.array([[0, 1, 257], [0, 65535, 0]], np.uint16)
+    header = struct.pack(">IIBBBBB", 3, 2, 16, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in grey)
+    chunks = {b"IHDR": header, b"tRNS": b"\0\0", b"IDAT": zlib.compress(rows), b"IEND": b""}
+    file = b"\x89PNG\r\n\x1a\n"
+    for name, content in chunks.items():
+        file += struct.pack(">I", len(content)) + name + content
+        file += struct.pack(">I", zlib.crc32(name + content))
+    assert ImageReader("L", 2, 3).pixels(file).tolist() == [[[255, 0, 1], [255, 255, 255]]]
 
 
 def test_sixteen_bits_are_scaled() -> None:

@@ -88,3 +88,22 @@ def test_classes_that_cannot_be_learned_are_refused(
 def test_long_lists_are_cut() -> None:
     assert listing("abc", limit=2) == "'a', 'b' and 1 more"
     assert listing("ab", limit=2) == "'a', 'b'"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("caf\u00e9", "cafe\u0301", True),  # one accent, typed in two ways
+        ("a", "a ", True),
+        ("\uff11", "1", True),
+        ("1e3", "1000", True),
+        ("9007199254740992", "9007199254740993", False),  # one number in double precision
+        ("a", "b", False),
+    ],
+)
+def test_labels_are_kept_apart_and_those_that_look_alike_are_said(one: str, other: str, alike: bool) -> None:
+    part = Part(np.zeros((20, 1)), Labels.of(np.array([one, other] * 10)))
+    source = assemble("data", "vector", part)
+    assert sorted(source.classes) == sorted([one, other])
+    said = any(note.startswith("labels that look alike are kept apart: ") for note in source.notes)
+    assert said == alike

@@ -80,7 +80,8 @@ def same(one: Batch, other: Batch) -> bool:
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_batch_depends_on_seed_and_step_alone(name: str, form: str) -> None:
     loader = loaders(name)[form]
-    before = RandomState.now(CPU, [loader.generator] if loader.generator else [])
+    own = [loader.generator] if loader.generator else []
+    before = RandomState.now(CPU, own)
     feed = feed_of(loader)
     batches = [feed(step) for step in range(9)]
     for draw in DRAWN.values():
@@ -94,10 +95,11 @@ def test_a_batch_depends_on_seed_and_step_alone(name: str, form: str) -> None:
     before.restore()
     state = [draw() for draw in DRAWN.values()]
     before.restore()
+    given = [generator.get_state() for generator in own]
     feed_of(loader)(7)
     assert state == [draw() for draw in DRAWN.values()], "training feels that the loader draws"
-    for generator, given in before.own:
-        assert torch.equal(generator.get_state(), given)
+    for generator, mine in zip(own, given, strict=True):
+        assert torch.equal(generator.get_state(), mine)
 
 
 @pytest.mark.parametrize("persistent", [False, True])

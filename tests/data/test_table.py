@@ -152,7 +152,7 @@ def test_categories_and_decimals_of_parquet_are_read(tmp_path: Path) -> None:
         (
             {"later": [None] * 6},
             {"target": "kind", "privileged": ("later",)},
-            "no privileged columns are left",
+            "no privileged columns are left (later: has no value",
         ),
         (
             {"kind": ["x", "x", "x", "x", "y", "y"]},

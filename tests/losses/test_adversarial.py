@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -377,3 +378,22 @@ def test_unknown_estimators_are_refused_with_the_known_ones() -> None:
 def test_the_concrete_estimator_refuses_a_bad_tau() -> None:
     with refused("tau 0"):
         generator_loss(torch.zeros(3, 4), torch.zeros(3, 4), estimator="concrete", tau=0.0)
+
+
+@pytest.mark.parametrize("estimator", ["exact", *SAMPLED])
+def test_a_label_that_cannot_be_is_never_drawn_and_has_no_gradient(estimator: Any) -> None:
+    """Its logit is -inf; the others have that of two labels alone."""
+    values, gradients = [], []
+    for row in ([1.0, 0.0, -math.inf], [1.0, 0.0]):
+        logits = torch.tensor([row] * 400, dtype=torch.float64, requires_grad=True)
+        scores = torch.tensor([[0.5, -2.0, 30.0][: len(row)]] * 400, dtype=torch.float64)
+        loss = generator_loss(logits, scores, estimator=estimator, generator=seeded(3))
+        loss.sum().backward()
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
+        assert (logits.grad[:, 2:] == 0).all()
+        values.append(loss.mean().item())
+        gradients.append(logits.grad[:, :2].mean(0))
+    exact = estimator == "exact"
+    assert values[0] == pytest.approx(values[1], abs=1e-12 if exact else 0.15)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-12 if exact else 0.1, rtol=0)

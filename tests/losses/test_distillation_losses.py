@@ -275,6 +275,74 @@ def test_a_label_that_cannot_be_is_worth_no_notice_unless_it_is_the_true_one() -
     assert cross_entropy(logits, torch.tensor([2])).item() == math.inf
 
 
+def _without_impossible(p: list[float], q: list[float]) -> float:
+    """KL(p ‖ q) by its definition, where 0 · log 0 = 0."""
+    return math.fsum(
+        one * (math.log(one) - (math.log(other) if other else -math.inf))
+        for one, other in zip(p, q, strict=True)
+        if one
+    )
+
+
+def _probabilities(logits: list[float], temperature: float) -> list[float]:
+    weights = [math.exp(each / temperature) for each in logits]
+    return [each / math.fsum(weights) for each in weights]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ([1.0, 0.0, -math.inf], [0.3, 0.7, -math.inf]),  # both cannot be
+        ([0.5, 0.2, 0.3], [1.0, -math.inf, 0.0]),  # the one that is followed cannot be
+        ([1.0, 0.0, -math.inf], [0.5, 0.2, 0.3]),  # the one that learns cannot be
+        ([1.0, 0.0, -math.inf], [0.5, -math.inf, 0.2]),
+    ],
+)
+def test_labels_that_cannot_be_have_probability_0_in_every_divergence(
+    mine: list[float], theirs: list[float], temperature: float
+) -> None:
+    p, q = _probabilities(theirs, temperature), _probabilities(mine, temperature)
+    middle = [(one + other) / 2 for one, other in zip(p, q, strict=True)]
+    expected = {
+        kl: _without_impossible(p, q),
+        js: (_without_impossible(p, middle) + _without_impossible(q, middle)) / 2,
+    }
+    for loss, value in expected.items():
+        logits = torch.tensor([mine], dtype=torch.float64, requires_grad=True)
+        found = loss(logits, torch.tensor([theirs], dtype=torch.float64), temperature=temperature)
+        assert found.item() == pytest.approx(temperature**2 * value)
+        (gradient,) = torch.autograd.grad(found.sum(), logits)
+        assert gradient.isfinite().all()
+        # That of the logits which are finite, by finite differences where the value is one.
+        for place in range(3) if math.isfinite(value) else ():
+            if mine[place] == -math.inf:
+                assert gradient[0, place] == 0
+                continue
+            values = []
+            for step in (1e-5, -1e-5):
+                moved = [each + step * (k == place) for k, each in enumerate(mine)]
+                moved_q = _probabilities(moved, temperature)
+                moved_m = [(one + other) / 2 for one, other in zip(p, moved_q, strict=True)]
+                values.append(
+                    _without_impossible(p, moved_q)
+                    if loss is kl
+                    else (_without_impossible(p, moved_m) + _without_impossible(moved_q, moved_m)) / 2
+                )
+            slope = temperature**2 * (values[0] - values[1]) / 2e-5
+            assert gradient[0, place].item() == pytest.approx(slope, abs=1e-7)
+
+
+def test_weights_of_0_count_nothing_of_labels_that_cannot_be() -> None:
+    logits = torch.tensor([[1.0, 0.0, -math.inf]], dtype=torch.float64, requires_grad=True)
+    value = cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64))
+    assert value.item() == pytest.approx(0.5 * math.log(1 + math.exp(-1)) + 0.5 * math.log(1 + math.e))
+    (gradient,) = torch.autograd.grad(value.sum(), logits)
+    share = 1 / (1 + math.exp(-1))
+    torch.testing.assert_close(gradient, torch.tensor([[share - 0.5, 0.5 - share, 0.0]], dtype=torch.float64))
+    assert cross_entropy(logits, torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64)).item() == math.inf
+
+
 @pytest.mark.parametrize("label", [-100, -1, 3, 2**40])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_labels_that_are_none_of_the_k_are_never_skipped(label: int, smoothing: float) -> None:

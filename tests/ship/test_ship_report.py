@@ -45,6 +45,26 @@ def test_a_row_for_each_player_with_what_it_costs() -> None:
     assert len({len(row) for row in (head, *rows)}) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "said"),
+    [
+        ("accuracy", 83.39, 60.58, "accuracy from 83.39 % to 60.58 %"),
+        ("log_loss", 0.4621, 1.9074, "log_loss from 0.4621 nats to 1.9074 nats"),
+        ("accuracy", 83.39, 83.39, None),
+        ("accuracy", 60.58, 83.39, None),
+        ("log_loss", 1.9074, 0.4621, None),
+    ],
+)
+def test_a_teacher_that_fell_is_warned_of(name: str, before: float, after: float, said: str | None) -> None:
+    metrics = {"student": {name: 1.0}, "teacher before": {name: before}, "teacher": {name: after}}
+    text = str(report(metrics=metrics, costs={"student": SMALL, "teacher": BIG}))
+    warning = (
+        f"The teacher became worse as it went on learning: {said}; a lower teacher_lr, or none, which keeps"
+    )
+    assert (warning in text) == (said is not None)
+    assert ("became worse" in text) == (said is not None)
+
+
 @pytest.mark.parametrize("name", ["MAP", "a metric with a long name"])
 def test_a_column_for_each_metric(name: str) -> None:
     metrics = {"student": {"accuracy": 1.0, name: 2.0}, "control": {"accuracy": 3.0, name: 4.0}}

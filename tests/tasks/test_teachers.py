@@ -541,8 +541,11 @@ def test_a_module_that_rules_classes_out_is_to_blame(method: str, tmp_path: Path
     options = {"method": method, "teacher_trained": True}
     with refused("the teacher gives logits of train that are not finite (-inf)", "low but finite"):
         run(Masking(always=True), **options)
-    with refused("the teacher gives logits of the batch of step", "not finite (-inf)"):
-        run(Masking(always=False), steps=10, **options)
+    if method == "distn":  # its divergence knows probabilities of 0
+        assert weights(run(Masking(always=False), steps=10, **options).student).isfinite().all()
+    else:
+        with refused("the teacher gives logits of the batch of step", "not finite (-inf)"):
+            run(Masking(always=False), steps=10, **options)
     with refused("the teacher gives logits of examples 64 to 79 that are not finite (-inf)"):
         teach(Masking(always=False), TRAIN, tmp_path / "t", batch=16, progress=False)
     # It may rule out what the student does not know.

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from kdgan import nets
 from kdgan.data import Batch
 from kdgan.methods import METHODS
 from kdgan.training.evaluate import logits_of
-from kdgan.training.players import apart, build_players, fresh, is_trained, on_device
+from kdgan.training.players import apart, build_players, copied, fresh, is_trained, on_device
 from tiny import weights
 
 CPU = torch.device("cpu")
@@ -29,6 +30,11 @@ def network(seed: int = 0) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nets.mlp(6, [16], 3)
+
+
+def pruned(layer: nn.Module) -> nn.Module:
+    """Without the half of its weights that are smallest."""
+    return prune.l1_unstructured(layer, "weight", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +188,39 @@ def test_layers_with_weight_norm_are_fresh_too(norm: Any) -> None:
     assert not torch.allclose(made(x), module(x), atol=1e-3)
     for (name, new), old in zip(made.named_parameters(), module.parameters(), strict=True):
         assert not torch.equal(new, old), name
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm, pruned])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_that_compute_their_weights_are_fresh_after_training(norm: Any) -> None:
+    """Whose last call had a gradient, so that torch alone copies none of them."""
+    module = nn.Sequential(norm(nn.Linear(6, 8)), nn.ReLU(), norm(nn.Linear(8, 3)))
+    x = torch.randn(5, 6)
+    module(x).sum().backward()
+    same, made = copied(module, "teacher", "-").eval(), fresh(module)
+    assert torch.equal(same(x), module.eval()(x))
+    for (name, new), old in zip(made.named_parameters(), module.parameters(), strict=True):
+        assert not torch.equal(new, old), name
+    assert not torch.allclose(made.eval()(x), module(x), atol=1e-3)
+
+
+def test_vectors_that_no_layer_resets_are_fresh_too() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor([0.4, 1.7, 1.2]))
+            self.offset = nn.Parameter(torch.tensor([-2.0, 3.0, -1.0]))
+            self.unused_scale = nn.Parameter(torch.ones(3))
+            self.gain = nn.Parameter(torch.tensor(2.5))
+
+    module = Own()
+    made: Any = fresh(module)
+    assert made.scale.tolist() == made.unused_scale.tolist() == [1.0, 1.0, 1.0]
+    assert made.gain.item() == 1.0
+    assert made.offset.abs().max().item() <= 3**-0.5
+    assert made.offset.unique().numel() == 3
+    assert module.scale.tolist() != [1.0, 1.0, 1.0]
+    assert all(parameter.is_leaf and parameter.requires_grad for parameter in made.parameters())
 
 
 def test_attention_is_fresh_too() -> None:

@@ -78,7 +78,9 @@ def _of_written(series: pl.Series) -> Reading:
     odd = numerals.numbers(known).is_null() & known.is_not_null()
     if not odd.any():
         return Reading("number", numerals)
-    if odd.sum() < 0.25 * len(there):
+    if odd.sum() < 0.25 * len(there) or _stand_for_nothing(
+        known.filter(odd), known.filter(~odd).drop_nulls()
+    ):
         row = int(odd.arg_max() or 0)
         raise wrong(
             f"column {series.name!r} holds numbers and, in {odd.sum():,} rows, something else ({brief(text[row])}"
@@ -94,3 +96,8 @@ def _of_written(series: pl.Series) -> Reading:
             "plain numbers; where they name categories, begin them with a letter"
         )
     return Reading("category")
+
+
+def _stand_for_nothing(odd: pl.Series, numbers: pl.Series) -> bool:
+    """Whether one or two texts among many different numbers say, as it seems, that there is none: `unknown`, `<21`."""
+    return odd.n_unique() <= 2 and numbers.n_unique() > 4

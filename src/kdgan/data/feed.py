@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.forms import Form, Pieces, as_form, leaves, length, mapped, shapes
+from kdgan.data.generators import Generator, generators_in
 from kdgan.data.seeds import mixed, seeded
 from kdgan.errors import KdganError, UsageError, failed
 
@@ -33,14 +34,15 @@ class TensorFeed:
 
     def __init__(self, data: Batch, size: int, *, seed: int, augment: Augmentation | None = None) -> None:
         self.data, self.size, self.seed, self.augment = data, size, seed, augment
-        self._generator = torch.Generator(data.device)
+        self._generator, self._of_views = torch.Generator(data.device), generators_in(augment)
         self._passes: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Batch:
         """The batch of that step."""
         start = step * self.size
         batch = self.data[self._positions(start, start + self.size)].standardised()
-        return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
+        seed = mixed(self.seed, "view", step)
+        return augmented(batch, self.augment, self._generator, seed, self._of_views)
 
     def _positions(self, start: int, stop: int) -> Tensor:
         count = len(self.data)
@@ -83,15 +85,25 @@ class Views:
 
     def __init__(self, augment: Augmentation | None, device: torch.device, seed: int) -> None:
         self.augment, self.seed = augment, seed
-        self._generator = torch.Generator(device)
+        self._generator, self._of_views = torch.Generator(device), generators_in(augment)
 
     def __call__(self, batch: Batch, step: int) -> Batch:
         """The view of that step."""
-        return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
+        seed = mixed(self.seed, "view", step)
+        return augmented(batch, self.augment, self._generator, seed, self._of_views)
 
 
-def augmented(batch: Batch, augment: Augmentation | None, generator: torch.Generator, seed: int) -> Batch:
-    """The batch in other views, drawn from the seed alone; each piece by itself where inputs lie in pieces."""
+def augmented(
+    batch: Batch,
+    augment: Augmentation | None,
+    generator: torch.Generator,
+    seed: int,
+    others: Sequence[Generator] = (),
+) -> Batch:
+    """The batch in other views, drawn from the seed alone; each piece by itself where inputs lie in pieces.
+
+    `others` are generators that views of one's own draw from besides.
+    """
     if augment is None:
         return batch
     generator.manual_seed(seed)
@@ -99,10 +111,11 @@ def augmented(batch: Batch, augment: Augmentation | None, generator: torch.Gener
     pieces = batch.inputs if isinstance(batch.inputs, Pieces) else [batch.inputs]
     views: list[Form] = []
     for place, piece in enumerate(pieces):
-        change = _own_views if own else _views
         if place:
             generator.manual_seed(mixed(seed, place))
-        views.append(change(augment, piece, generator))
+        views.append(
+            _own_views(augment, piece, generator, others) if own else _views(augment, piece, generator)
+        )
     return batch.with_inputs(Pieces(views) if isinstance(batch.inputs, Pieces) else views[0])
 
 
@@ -115,11 +128,13 @@ def _views(augment: Augmentation, inputs: Form, generator: torch.Generator) -> T
     return augment(inputs, generator)
 
 
-def _own_views(augment: Augmentation, inputs: Form, generator: torch.Generator) -> Form:
+def _own_views(
+    augment: Augmentation, inputs: Form, generator: torch.Generator, others: Sequence[Generator]
+) -> Form:
     """Views of a function of one's own, which may draw from global generators, too, and be wrong."""
     device = generator.device
     try:
-        with seeded(generator.initial_seed(), device):
+        with seeded(generator.initial_seed(), device, others):
             views = as_form(augment(inputs, generator), "views")  # type: ignore[arg-type]
     except KdganError:
         raise

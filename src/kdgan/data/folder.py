@@ -95,6 +95,9 @@ def read_folder(
     _refuse(damaged, skip_damaged)
     resized = any(look.size != (width, height) for look in good.values())
     notes = found.note(len(everything), damaged, reader if resized else None)
+    count = sum(look.several for look in good.values())
+    if count:
+        notes.append(f"of {count:,} files that hold several images the first is read")
     notes += [*_about_places(folder, places, beside), *found.about_unlabelled()]
     return assemble(name, "image", *decoded.values(), notes=notes)
 
@@ -131,7 +134,10 @@ def _places_of_parts(folder: Path) -> dict[str, Path]:
     """The folder of each part; the folder itself where it is not one of parts."""
     named = [(PARTS.get(path.name.lower()), path) for path in entries(folder) if path.is_dir()]
     places = {which: path for which, path in named if which is not None}
-    if "train" not in places or any(_images_in(path, folder) for path in places.values()):
+    # A class may be called train, too: then images lie in it, and not folders of them.
+    if "train" not in places or not any(
+        _images_in(path, folder) for path in entries(places["train"]) if path.is_dir()
+    ):
         return {"train": folder}
     twice = [path.name for which, path in named if which is not None and places[which] != path]
     if twice:
@@ -165,7 +171,9 @@ class _Found:
     def images(self, part: Path) -> list[_Labelled]:
         """Each image of a part with its class."""
         found: list[_Labelled] = []
-        for path in (path for path in entries(part) if path.is_dir() and path.name != "__MACOSX"):
+        within = entries(part)
+        self.skipped.update("images beside the classes" for path in within if _is_image(path))
+        for path in (path for path in within if path.is_dir() and path.name != "__MACOSX"):
             if _holds_unlabelled(path):
                 found += self.unlabelled(path)
                 continue
@@ -229,8 +237,11 @@ def _refuse(damaged: Mapping[Path, UsageError], skip: bool) -> None:
 
 
 def _images_in(folder: Path, root: Path) -> list[Path]:
-    files = (path for path in entries(folder) if path.suffix.lower() in SUFFIXES)
-    return [path for path in files if path.is_file() and _stays_within(path, root)]
+    return [path for path in entries(folder) if _is_image(path) and _stays_within(path, root)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -257,10 +268,12 @@ def _stays_within(path: Path, root: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the beginning of an image says: width and height as it is seen, and whether it is without colours."""
+    """What the beginning of an image says: width and height as it is seen, whether it is without colours, and whether
+    others follow in the same file."""
 
     size: tuple[int, int]
     grey: bool
+    several: bool
 
 
 def _looked_at(paths: Sequence[Path], progress: bool) -> dict[Path, _Look | UsageError]:
@@ -270,7 +283,8 @@ def _looked_at(paths: Sequence[Path], progress: bool) -> dict[Path, _Look | Usag
             with opened(path) as image:
                 turned = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
                 size = image.size[::-1] if turned else image.size
-                found[path] = _Look(size, image.mode.startswith(("1", "L", "I")))
+                several = getattr(image, "is_animated", False)
+                found[path] = _Look(size, image.mode.startswith(("1", "L", "I")), several)
         except UsageError as error:
             found[path] = error
     return found

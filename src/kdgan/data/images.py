@@ -163,7 +163,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def in_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """The image with eight bits for each number; its name is for messages.
+    """The image with eight bits for each number, with white for a grey that cannot be seen; its name is for messages.
 
     Raises:
         UsageError: for real numbers, of which nobody knows what is white.
@@ -171,6 +171,11 @@ def in_eight_bits(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I"):
         # Sixteen bits per pixel: Pillow's own conversion would cut off above 255 instead of scaling.
         grey = np.rint(np.asarray(image, np.float64) / 257).clip(0, 255)
+        hidden = image.info.get("transparency")
+        if isinstance(
+            hidden, int
+        ):  # one grey of sixteen bits, which eight bits cannot tell from its neighbours
+            grey[np.asarray(image) == hidden] = 255
         return Image.fromarray(grey.astype(np.uint8))
     if image.mode == "F":
         raise wrong(

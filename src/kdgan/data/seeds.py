@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from kdgan.data.generators import Generator, seed_generator, state_of
 
 
 def mixed(*parts: int | str) -> int:
@@ -23,7 +25,7 @@ def mixed(*parts: int | str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def seed_everything(seed: int, own: Iterable[torch.Generator] = ()) -> None:
+def seed_everything(seed: int, own: Iterable[Generator] = ()) -> None:
     """Seeds Python's, numpy's and torch's global generators, from any of which code of one's own may draw.
 
     Args:
@@ -37,7 +39,7 @@ def seed_everything(seed: int, own: Iterable[torch.Generator] = ()) -> None:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     for number, generator in enumerate(own):
-        generator.manual_seed(mixed(seed, number))
+        seed_generator(generator, mixed(seed, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,13 @@ class RandomState:
     numpy: Any
     cpu: Tensor
     cuda: tuple[torch.device, Tensor] | None
-    own: tuple[tuple[torch.Generator, Tensor], ...]
+    own: tuple[Callable[[], None], ...]
 
     @classmethod
-    def now(cls, device: torch.device, own: Iterable[torch.Generator] = ()) -> RandomState:
+    def now(cls, device: torch.device, own: Iterable[Generator] = ()) -> RandomState:
         """The state at present; `device` says whether that of a GPU belongs to it."""
         cuda = (device, torch.cuda.get_rng_state(device)) if device.type == "cuda" else None
-        others = tuple((generator, generator.get_state()) for generator in own)
+        others = tuple(map(state_of, own))
         return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda, others)
 
     def restore(self) -> None:
@@ -64,15 +66,15 @@ class RandomState:
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda[1], self.cuda[0])
-        for generator, state in self.own:
-            generator.set_state(state)
+        for put_back in self.own:
+            put_back()
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Everything seeded for the block; afterwards all is as it was."""
-    before = RandomState.now(device)
-    seed_everything(seed)
+def seeded(seed: int, device: torch.device, own: Sequence[Generator] = ()) -> Iterator[None]:
+    """Everything seeded for the block, other generators too; afterwards all is as it was."""
+    before = RandomState.now(device, own)
+    seed_everything(seed, own)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -209,12 +210,19 @@ def _about_classes(classes: tuple[str, ...], targets: Array, tested: Array) -> l
             notes.append(f"{which} {listing([classes[label] for label in labels], limit=5)}")
     alike: dict[object, list[str]] = {}
     for name in classes:
-        order = _by_value(np.array([name]))
-        alike.setdefault(name.casefold() if order is None else float(name), []).append(name)
+        alike.setdefault(_seen_as(name), []).append(name)
     notes += [
         f"labels that look alike are kept apart: {listing(each)}" for each in alike.values() if len(each) > 1
     ][:3]
     return notes
+
+
+def _seen_as(name: str) -> object:
+    """What is the same for labels that people may take for one: the number, or the letters without their case."""
+    number = _by_value(np.array([name])) is not None
+    if number:
+        return int(name) if name.strip().lstrip("+-").isdecimal() else float(name)
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def _about_copies(given: Sequence[Part], unlabelled: Part | None) -> list[str]:

@@ -29,6 +29,7 @@ from kdgan.data.batch import PARTS, Batch, checked, has_labels, labelled_rows
 from kdgan.data.collate import AtOnce, as_it_is, batched, collate
 from kdgan.data.feed import augmented
 from kdgan.data.forms import kind_of
+from kdgan.data.generators import generators_in
 from kdgan.data.join import without_labels
 from kdgan.data.parsing import as_batch, as_unlabelled
 from kdgan.data.recorded import CollateWithLogits, ExamplesWithLogits, Recorded, WithLogits, check_finite
@@ -161,8 +162,8 @@ class LoaderFeed:
 
     Order and views are the loader's own, and yet the batch of a step depends on nothing but seed and step: each pass
     has the random state that seed and number of the pass give, for Python's, numpy's and torch's generators and those
-    of loader and sampler, and training does not feel that they draw. What a Dataset remembers from one pass to the
-    next, or draws from a generator of its own, is beyond that.
+    that loader, sampler and Dataset hold, and training does not feel that they draw. What a Dataset remembers from one
+    pass to the next, or draws from what nobody can seed, is beyond that.
 
     Args:
         data: what is read.
@@ -186,7 +187,7 @@ class LoaderFeed:
         with own_data(self.what):
             self.loader = data.loader(size)
             self._length = len(self.loader) if _is_even(self.loader) else 0
-        self._own = _generators(self.loader)
+        self._own, self._of_views = generators_in(self.loader, data.source), generators_in(augment)
         self._state = RandomState.now(device, self._own)
         self._pass, self._first, self._next = -1, 0, 0
         # Whether all labels so far are 1, with one of them; and whether there are examples without a label.
@@ -205,7 +206,8 @@ class LoaderFeed:
             if batch is not None and self._next > step:
                 # A network that writes into its inputs must not write into the caller's tensors.
                 batch = batch.copy() if self.device.type == "cpu" else batch.to(self.device)
-                return augmented(batch, self.augment, self._generator, mixed(self.seed, "view", step))
+                seed = mixed(self.seed, "view", step)
+                return augmented(batch, self.augment, self._generator, seed, self._of_views)
             if batch is None:
                 if self._first == self._next:
                     raise UsageError(
@@ -270,11 +272,3 @@ def _is_even(loader: DataLoader[Any]) -> bool:
     if type(sampler) is BatchSampler:
         sampler = sampler.sampler
     return type(sampler) in _EVEN
-
-
-def _generators(loader: DataLoader[Any]) -> list[torch.Generator]:
-    """The random generators that loader and samplers were given."""
-    sampler, batches = loader.sampler, loader.batch_sampler
-    holders = (loader, sampler, batches, getattr(batches, "sampler", None))
-    found = {id(own): own for own in (getattr(holder, "generator", None) for holder in holders)}
-    return [own for own in found.values() if isinstance(own, torch.Generator)]

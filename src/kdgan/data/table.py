@@ -123,7 +123,7 @@ def table_of(
         why = f" ({'; '.join(said)})" if said else ""
         problems.append(f"no columns are left for the inputs besides {listing([target, *privileged])}{why}")
     if not problems and privileged and not extra.shape[1]:
-        problems.append("no privileged columns are left")
+        problems.append("no privileged columns are left" + (f" ({'; '.join(more)})" if more else ""))
     if problems or labels is None:
         where = name if unlabelled is None else f"{name} followed by {unlabelled.name}"
         raise wrong(f"{where}: {_in_words(problems)}")

@@ -7,11 +7,13 @@ Half precision is computed in float32, and returned in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -100,6 +102,9 @@ def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
         UsageError: if the shapes differ or the temperature is not above 0.
     """
     log_p, log_q = _log_softmax_pair(logits, target_logits, temperature)
+    # A label that neither allows has a logarithm here whose gradient is a number, and a probability of 0 as before.
+    least = torch.finfo(log_p.dtype).min
+    log_p, log_q = log_p.clamp_min(least), log_q.clamp_min(least)
     log_m = log_p.logaddexp(log_q) - _LOG_2
     return temperature**2 * 0.5 * (_kl(log_p, log_m) + _kl(log_q, log_m))
 
@@ -225,12 +230,15 @@ def _of_weights(logits: Tensor, targets: Tensor, smoothing: float, class_weights
         weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
     if class_weights is not None:
         weights = weights * class_weights
-    return -(weights * logits.log_softmax(-1)).sum(-1)
+    # What weighs nothing counts nothing, however impossible it is.
+    return -(weights * logits.log_softmax(-1).masked_fill(weights == 0, 0)).sum(-1)
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     # Both are finite for finite logits, so a probability that underflows to 0 contributes 0, not NaN.
-    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1)
+    terms = F.kl_div(log_q, log_p, reduction="none", log_target=True)
+    # Nor does one that is 0 because its logit is -inf.
+    return terms.masked_fill(log_p == -math.inf, 0).sum(-1)
 
 
 def _log_softmax_pair(logits: Tensor, target_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

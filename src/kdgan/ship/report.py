@@ -110,6 +110,7 @@ class Report:
             )
         first = next(iter(student))
         form = form_of(first)
+        notes += self._about_teacher(first)
         ahead = 0.0 if control is None else student[first] - control[first]
         if (ahead > 0) if form.less_is_better else (ahead < 0):
             by = " ".join(filter(None, [form.text(abs(ahead)), form.points]))
@@ -121,6 +122,17 @@ class Report:
                 "better, or very sure of itself (logits far apart): one trained with label smoothing teaches more."
             )
         return notes
+
+    def _about_teacher(self, first: str) -> list[str]:
+        """A warning where a trained teacher that went on learning became worse."""
+        before, after = (self.metrics.get(role, {}).get(first) for role in ("teacher before", "teacher"))
+        form = form_of(first)
+        if before is None or after is None or not (after > before if form.less_is_better else after < before):
+            return []
+        return [
+            f"The teacher became worse as it went on learning: {bare(first)} from {form.with_unit(before)} to "
+            f"{form.with_unit(after)}; a lower teacher_lr, or none, which keeps it as it is, may help."
+        ]
 
 
 def _numbers(cost: Cost | None) -> str:

@@ -118,7 +118,7 @@ def _classes(role: str, module: nn.Module, few: Batch, what: str) -> int:
 
 
 def check_teacher(logits: Tensor, what: str) -> None:
-    """Raises a UsageError unless a teacher's logits are finite: no loss is, where a class has none."""
+    """Raises a UsageError unless a teacher's logits are finite: not every loss is, where a class has none."""
     bad = logits[~logits.isfinite()]
     if len(bad):
         raise UsageError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from kdgan.data.targets import Kind
+from kdgan.errors import wrong
 from kdgan.training import identity
 from kdgan.training.answers import Reading, as_values
 from kdgan.training.faces import Face, Sees
@@ -49,7 +52,12 @@ class Asked(Face):
     def values(self, *inputs: Tensor, **named: Tensor) -> Tensor:
         """The numbers that it gives, `(B, K')` on the CPU."""
         first = next(iter((*inputs, *named.values())))
-        with torch.no_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        with (
+            torch.no_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            _no_training(),
+        ):
             answer = self.answer(
                 [self._given(each) for each in inputs],
                 {key: self._given(each) for key, each in named.items()},
@@ -91,3 +99,36 @@ class _AsGiven(Face):
         # The task is not known, and of several labels rows may sum to anything.
         self.asked.reading.check(found, "multilabel")
         return found
+
+
+@contextmanager
+def _no_training() -> Iterator[None]:
+    """Refuses, within the block, calls of layers that change as they are called, or answer at random.
+
+    A network of the caller's own is put into `eval()` mode. Of those that a function calls nobody knows before.
+    """
+
+    def check(layer: nn.Module, _: object) -> None:
+        if layer.training and _learns_or_draws(layer):
+            raise wrong(
+                f"the teacher, a function, calls a network in train() mode, with a layer {type(layer).__name__} that "
+                "changes or answers at random: call its eval() first"
+            )
+
+    hook = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _learns_or_draws(layer: nn.Module) -> bool:
+    """Whether a layer of torch's does more in `train()` mode than in `eval()` mode."""
+    kinds = nn.modules
+    if isinstance(layer, kinds.dropout._DropoutNd):
+        return layer.p > 0
+    if isinstance(layer, nn.RReLU | kinds.batchnorm._BatchNorm):
+        return True
+    if isinstance(layer, kinds.batchnorm._NormBase):  # of instances
+        return layer.track_running_stats
+    return isinstance(layer, nn.MultiheadAttention | nn.RNNBase) and layer.dropout > 0

@@ -9,7 +9,6 @@ import itertools
 import json
 import random
 import re
-import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from kdgan.data.stream import LoaderFeed, Stream
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import Family
 from kdgan.methods import METHODS, Method, find, hyperparameters, name_of
-from kdgan.references import fingerprint, is_installed, reference_to
+from kdgan.references import fingerprint, is_installed, module_of, reference_to
 from kdgan.training.config import Training
 
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
@@ -164,8 +163,8 @@ def check_repeatable(feeds: Iterable[Feed], updates: int) -> None:
     if [of_data(one(step)) for step in steps] != [of_data(other(step)) for step in steps]:
         raise UsageError(
             "train gives other batches when it is read again with the same seed, so that a stopped run cannot go on as "
-            "if it never stopped: leave folder out, or draw views from torch's, numpy's or Python's global generators "
-            "and remember nothing from one reading to the next"
+            "if it never stopped: leave folder out, or draw views from generators of torch, numpy or Python, global "
+            "ones or those that the data hold, and remember nothing from one reading to the next"
         )
 
 
@@ -314,7 +313,10 @@ class _Content:
             return [fingerprint(value).encode(), value.__name__.encode(), *_surroundings(value)]
         if isinstance(value, type):
             about = f"{value.__module__} {value.__qualname__} {fingerprint(value)}".encode()
-            return [about, *(_attributes(kind) for kind in value.__mro__ if not is_installed(_home(kind)))]
+            return [
+                about,
+                *(_attributes(kind) for kind in value.__mro__ if not is_installed(module_of(kind))),
+            ]
         if isinstance(value, types.ModuleType):
             return [value.__name__.encode()]
         if isinstance(value, torch.Generator):
@@ -349,10 +351,6 @@ def _attributes(kind: type) -> dict[str, Any]:
 _METHODS = ("__call__", "__init__", "__new__", "__getitem__", "__len__", "__iter__", "__next__")
 
 
-def _home(found: Any) -> types.ModuleType | None:
-    return sys.modules.get(str(getattr(found, "__module__", "")))
-
-
 def _surroundings(function: types.FunctionType) -> list[Any]:
     """What a function was made with and, in a program of one's own, what it and the functions within it find in its
     module, by name."""
@@ -366,7 +364,7 @@ def _surroundings(function: types.FunctionType) -> list[Any]:
     there = function.__globals__
     found = (
         {}
-        if is_installed(_home(function))
+        if is_installed(module_of(function))
         else {name: there[name] for name in sorted(names) if name in there}
     )
     return [function.__defaults__, function.__kwdefaults__, dict(kept), found]

@@ -46,8 +46,15 @@ def copied(module: nn.Module, role: str, advice: str) -> nn.Module:
     Raises:
         UsageError: if it cannot be copied, with the advice what to do.
     """
+    # What weight norm and pruning keep of their last call is computed again in the next, and torch copies none of it.
+    computed = {
+        id(value): value.detach().clone()
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
     try:
-        return copy.deepcopy(module)
+        return copy.deepcopy(module, computed)
     except Exception as error:  # the module is somebody's own
         raise wrong(f"the {role} cannot be copied ({type(error).__name__}: {error}): {advice}") from error
 
@@ -90,7 +97,10 @@ def is_trained(logits: Tensor, targets: Tensor, kind: Kind = "classes") -> bool:
 
 
 def fresh(module: nn.Module) -> nn.Module:
-    """A copy with new initial weights: by each layer's `reset_parameters`, and as a linear layer's elsewhere."""
+    """A copy with new initial weights: by each layer's `reset_parameters`, and as a linear layer's elsewhere.
+
+    A vector that no layer resets is a scale where its values lie about 1, and then begins at 1, or else an offset.
+    """
     advice = "give a discriminator of your own, or another method"
     made = copied(module, "teacher", advice)
     before = {name: parameter.detach().clone() for name, parameter in made.named_parameters()}
@@ -109,9 +119,19 @@ def fresh(module: nn.Module) -> nn.Module:
             continue
         parameter.requires_grad_(True)
         # With weight norm a layer resets what it computes, and keeps what it learned.
-        if parameter.ndim > 1 and torch.equal(parameter, before[name]):
-            nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
+        if torch.equal(parameter, before[name]):
+            _draw(parameter)
     return made.train()
+
+
+def _draw(parameter: nn.Parameter) -> None:
+    """Values of their own for a parameter of which nobody says how it begins."""
+    if parameter.ndim > 1:
+        nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
+    elif parameter.detach().mean() > 0.5:
+        nn.init.ones_(parameter)
+    else:
+        nn.init.uniform_(parameter, -1, 1).detach().div_(math.sqrt(max(parameter.numel(), 1)))
 
 
 @contextmanager
