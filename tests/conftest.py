@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from kdgan.cli import main
 from support import served, without_progress
+
+settings.register_profile("kdgan")  # machines are shared: how long an example takes says nothing
+settings.load_profile("kdgan")
 
 
 @pytest.fixture(autouse=True, scope="session")

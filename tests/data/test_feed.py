@@ -30,7 +30,7 @@ def feed(count: int, size: int, seed: int = 0) -> TensorFeed:
     return TensorFeed(numbered(count), size, seed=seed)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     count=st.integers(1, 40), size=st.integers(1, 100), passes=st.integers(1, 4), seed=st.integers(0, 2**33)
 )
@@ -47,7 +47,7 @@ def test_every_example_comes_once_in_every_pass(count: int, size: int, passes: i
         assert sorted(drawn[number * count : (number + 1) * count]) == list(range(count))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(1, 30),
     size=st.integers(1, 70),

@@ -73,7 +73,7 @@ INDICES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(lambda sizes: sum(sizes) > 0),
     kind=st.sampled_from(["tensor", "tuple", "mapping"]),
@@ -107,7 +107,7 @@ def test_rows_of_every_form(kind: str, index: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", forms(1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(0, 4), min_size=1, max_size=4))
 def test_joined_in_their_order(kind: str, sizes: list[int]) -> None:
     starts = [sum(sizes[:place]) for place in range(len(sizes))]

@@ -40,7 +40,7 @@ def test_a_folder_of_idx_files_is_read_by_its_path(tmp_path: Path) -> None:
     assert load(write_idx(tmp_path / "letters")).name == "letters"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(array=arrays(np.uint8, array_shapes(min_dims=3, max_dims=3)), packed=st.booleans())
 def test_idx_files_give_back_what_was_written(tmp_path: Path, array: np.ndarray, packed: bool) -> None:
     content = idx_bytes(array)

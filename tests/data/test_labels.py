@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdgan.data.labels import Labels, have_labels, labels_of
@@ -48,7 +48,6 @@ def test_what_is_no_label(labels: np.ndarray[Any, Any], there: str, said: str) -
     assert len(notes) == bool(said)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["b", "a", "10", "9", "-1", "", " ", "é", "\U0001f600", None]),
@@ -75,7 +74,6 @@ def test_each_distinct_label_is_held_once_and_each_example_keeps_its_own(
         assert list(counts) == [own.count(value) for value in values]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["b", "a", "B ", "10", "9", "", " ", "é", "\U0001f600", None]), min_size=1))
 def test_columns_of_text_become_what_their_array_becomes(labels: list[str | None]) -> None:
     stripped = np.array([None if label is None else label.strip() for label in labels], dtype=object)

@@ -32,7 +32,7 @@ def which(batch: Batch) -> list[int]:
     return [int(row) for piece in batch.pieces() for row in leaves(piece.inputs)[0].flatten(1)[:, 0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     counts=st.tuples(st.integers(1, 20), st.integers(1, 30)),
     size=st.integers(1, 40),

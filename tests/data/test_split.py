@@ -38,7 +38,7 @@ def numbers(part: Batch, scale: Scale) -> list[int]:
     return (part.inputs * scale.std + scale.mean).round().flatten().int().tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS, st.data(), st.integers(0, 2**40))
 def test_any_number_of_labels_is_as_even_as_the_classes_allow(
     counts: list[int], draw: st.DataObject, seed: int
@@ -53,7 +53,7 @@ def test_any_number_of_labels_is_as_even_as_the_classes_allow(
         assert mine >= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(COUNTS, st.data(), st.integers(0, 1000))
 def test_fewer_labels_are_the_first_of_more(counts: list[int], draw: st.DataObject, seed: int) -> None:
     more = draw.draw(st.integers(len(counts), sum(counts)))
@@ -64,7 +64,7 @@ def test_fewer_labels_are_the_first_of_more(counts: list[int], draw: st.DataObje
     assert torch.equal(big.train.targets[:fewer], small.train.targets)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS, st.data(), st.integers(0, 1000))
 def test_no_example_is_in_two_parts_and_each_keeps_its_label(
     counts: list[int], draw: st.DataObject, seed: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdgan.errors import UsageError
@@ -34,7 +34,6 @@ records = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # it waits for the disk
 @given(st.lists(records, max_size=4))
 def test_records_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Record]

@@ -14,7 +14,7 @@ from kdgan.data import Source, load
 from kdgan.errors import UsageError
 from kdgan.training import checkpoint
 
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = st.floats(-1e9, 1e9) | st.integers(-(2**53), 2**53)
 NONE = {"na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "?"}
 WORDS = st.text(

@@ -13,7 +13,7 @@ from kdgan.losses import annealed, concrete, gumbel, pseudo_labels
 from support import refused
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=30, database=None, derandomize=True)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -16,7 +16,7 @@ DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 LEADING = [(), (3,), (2, 3)]
 LABELS = [2, 10, 200]
 DISTANCES = [("l2", 1.0), ("kl", 1.0), ("kl", 4.0), ("js", 1.0), ("js", 2.5)]
-few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=30, database=None, derandomize=True)
 
 
 def log_softmax(row: list[float]) -> list[float]:

@@ -28,7 +28,7 @@ DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 LABELS = [1, 2, 10]
 SAMPLED = ["concrete", "reinforce", "reinforce-baseline"]
 FAMILIES = [Categorical(), Bernoulli()]
-few = settings(max_examples=30, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=30, database=None, derandomize=True)
 numbers = st.floats(-30, 30)
 shares = st.floats(0, 1)
 

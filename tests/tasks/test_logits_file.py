@@ -85,7 +85,7 @@ def test_numbers_begin_where_words_do(tmp_path: Path) -> None:
         assert path.stat().st_size == start + 3 * (16 + 4 * 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_what_is_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     path = tmp_path_factory.mktemp("f") / "f"
