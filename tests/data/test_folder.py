@@ -1,5 +1,6 @@
 """Folders of images of one's own."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -233,3 +234,19 @@ def test_names_that_differ_in_case_alone_are_all_read(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert found.classes == ("Cat", "cat")
     assert len(found.train) + len(found.test) == 6
+
+
+def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"no")
+    with refused("no image for training that can be read"):
+        load(tmp_path, skip_damaged=True)
+
+
+def test_what_has_the_name_of_an_image_and_is_no_file_is_counted_as_such(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "b" / "out.png").symlink_to("/dev/zero")
+    (note,) = load(tmp_path).notes[:1]
+    assert "2 skipped (1 links that lead out, 1 no files)" in note

@@ -88,6 +88,7 @@ def read_npy(path: Path) -> Array:
     except Exception as error:  # of any kind: the file may hold anything
         raise wrong(f"{path} cannot be read as an array ({error or type(error).__name__})") from error
     if not isinstance(found, np.ndarray):
+        found.close()
         raise wrong(f"{path} holds several arrays, as an .npz file does, and one was expected")
     return found
 

@@ -171,8 +171,8 @@ def choose(
             if more photos are to be labelled than there are for training.
     """
     photos.has(choice)
-    if count < 2:
-        raise UsageError(f"the number of tags must be at least 2, as one alone has no order, not {count}")
+    if count < 1:
+        raise UsageError(f"the number of tags must be at least 1, not {count}")
     chance = np.random.default_rng(mixed(seed, "tags", choice))
     known = np.flatnonzero(~set_aside(photos.names) if photos.parts is None else photos.parts == "train")
     uses = Counter(tag for row in known for tag in photos.tags[row])
