@@ -30,6 +30,7 @@ def test_wrong_calls(typed: Command, tmp_path: Path, monkeypatch: pytest.MonkeyP
             ([tmp_path / "s.safetensors", "--most-bytes", 0], ("--most-bytes", "from 1 to")),
             ([tmp_path / "s.safetensors", "--most-pixels", 10**9], ("--most-pixels", "from 1 to")),
             ([tmp_path / "s.safetensors", "--device", "abacus"], ("abacus",)),
+            ([tmp_path / "s.safetensors", "--threads", 0], ("--threads", "of --network")),
             ([tmp_path / "s.safetensors", "--student-only", "--network", "a:b"], ("leave --network out",)),
         ):
             if "--port" not in arguments:

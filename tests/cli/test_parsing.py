@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands import Command, refuses
-from kdgan.cli.parsing import parse
+from kdgan.cli.parsing import at_least_one, parse
 from support import refused
 
 
@@ -72,4 +72,18 @@ def test_what_cannot_be_parsed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", columns)
     assert refuses(typed, *command.split(), parts=(part,))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_of_names_that_names_none_is_no_option_left_out() -> None:
+    assert at_least_one("--cells", "a,b,a") == ["a", "b"]
+    for text in ("", ",", ",,"):
+        with refused("--cells names none"):
+            at_least_one("--cells", text)
+
+
+@pytest.mark.parametrize("option", ["--cells", "--variants"])
+def test_a_study_of_nothing_is_refused(typed: Command, tmp_path: Path, option: str) -> None:
+    study = ["reproduce", "unlabelled", "--out", tmp_path / "o", "--results", tmp_path / "r"]
+    assert refuses(typed, *study, option, ",", parts=(f"{option} names none",))
     assert not list(tmp_path.iterdir())

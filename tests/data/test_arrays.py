@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from data_files import both
+from kdgan.data.arrays import read_npy
 from kdgan.data.reading import load
 from support import refused
 
@@ -190,3 +191,27 @@ def test_pickled_objects_are_refused_and_never_run(tmp_path: Path) -> None:
     path = npz(tmp_path, x=VECTORS, y=np.array([Boom()] * 10, dtype=object))
     with refused("mine.npz holds pickled objects, which are never read: save numbers or text"):
         load(path)
+
+
+@pytest.mark.parametrize("shape", [(10**12, 4), (10**30, 4), (-3, 4)])
+def test_a_header_that_promises_more_than_the_file_holds_is_refused_without_memory_for_it(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    path = tmp_path / "x.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    with refused("x.npy", "cannot be read as an array"):
+        read_npy(path)
+
+
+def test_an_array_is_read_from_npy_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, VECTORS)
+    assert np.array_equal(read_npy(path), VECTORS)
+    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    with refused("x.npy", "cannot be read as an array"):
+        read_npy(path)
+    with path.open("wb") as file:
+        np.savez(file, inputs=VECTORS)
+    with refused("x.npy", "several arrays"):
+        read_npy(path)

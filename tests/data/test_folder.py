@@ -1,5 +1,6 @@
 """Folders of images of one's own."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -266,3 +267,19 @@ def test_files_of_several_images_are_said(tmp_path: Path) -> None:
     assert source.notes[1] == "of 2 files that hold several images the first is read"
     firsts = [image for part in (source.train, source.test) for image in part.inputs if (image == 0).all()]
     assert len(firsts) == 2
+
+
+def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"no")
+    with refused("no image for training that can be read"):
+        load(tmp_path, skip_damaged=True)
+
+
+def test_what_has_the_name_of_an_image_and_is_no_file_is_counted_as_such(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    os.mkfifo(tmp_path / "a" / "pipe.png")
+    (tmp_path / "b" / "out.png").symlink_to("/dev/zero")
+    (note,) = load(tmp_path).notes[:1]
+    assert "2 skipped (1 links that lead out, 1 no files)" in note

@@ -296,3 +296,8 @@ def test_a_table_that_is_a_folder_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
     with refused("holds no folders of images"):
         load(tmp_path / "t.csv")
+
+
+def test_all_columns_that_are_not_there_are_named_at_once(tmp_path: Path) -> None:
+    with refused("no column 'nope', 'foo', 'bar'", "'age'"):
+        load(write_table(tmp_path), target="nope", privileged=("foo",), exclude=("bar", "foo"))

@@ -180,3 +180,13 @@ def test_goals() -> None:
         Goal(milliseconds=-1.0)
     with refused("parameters must be at least 0"):
         Goal(parameters=-1)
+
+
+@pytest.mark.parametrize("least", ["nan", "inf", "-inf", "101", "-1"])
+def test_what_no_student_could_hold_is_refused_before_the_race(
+    typed: Command, tmp_path: Path, least: str
+) -> None:
+    out = tmp_path / "out"
+    assert refuses(typed, *ONE_FORM, f"--least={least}", "--out", out, parts=("least", least))
+    assert not out.exists()
+    assert refuses(typed, *DIGITS, "--also=", "--out", out, parts=("''", "no widths in its name"))

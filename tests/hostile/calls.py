@@ -118,6 +118,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--skip-damaged": ("yes",),
     "--wrong-labels": ("-0.1", "1", "20", "nan", "inf", "x", ""),
     "--data-dir": (".", "/nowhere", "/dev/null"),
+    "--rounds": WHOLE,
+    "--round-steps": WHOLE,
+    "--labelled-share": ("0", "1", "-0.1", "nan", "inf", "x", ""),
+    "--self-training": ("", "x", "PROPAGATION", "none,fixmatch", "os:path"),
+    "--unlabelled": ("", "REST", "nowhere.npz", "/dev/null", "/dev/zero", "."),
+    "--clip": REAL[:-1],
+    "--accumulate": WHOLE,
     "--nothing": ("1",),
     "--data": (
         "nope",
@@ -189,6 +196,7 @@ def _reproduce(chance: random.Random, folder: Path) -> tuple[str, ...]:
     study = chance.choice(("table1", "table9", "", "figure4", "table2", "TABLE1"))
     own = {
         "--cells": ("mnist-7", "", ",", "popular,mnist-100", "x" * 500),
+        "--variants": ("", ",", "x", "supervised,x", "x" * 500),
         "--seeds": ("0", "-1", "101", "x", "10000000"),
         "--first-seed": ("-1", "100", "x", "99999999999"),
         "--table": ("/nowhere.parquet", "", "/dev/zero", "."),
@@ -201,6 +209,52 @@ def _reproduce(chance: random.Random, folder: Path) -> tuple[str, ...]:
     cell = () if option == "--cells" else ("--cells", "mnist-100")
     lacking = ("--data-dir", str(folder)) if option != "--data-dir" else ()
     return ("reproduce", study, *out, *cell, *lacking, option, value)
+
+
+def _shrink(chance: random.Random, folder: Path) -> tuple[str, ...]:
+    own = {
+        "--within": ("-1", "nan", "inf", "x", ""),
+        "--least": ("nan", "inf", "-inf", "101", "-1", "x"),
+        "--parameters": ("0", "1", "-1", "1e9", "1.5", ""),
+        "--milliseconds": ("0", "-1", "nan", "inf", "x"),
+        "--also": ("", "x", "mlp-0", "mlp-99999999999", "os:system", "lenet-1-1-1", "-"),
+        "--run": ("", ".", "/dev/null", "/nowhere"),
+        "--method": ("", "gan", "selftrain", "os:path", "nowhere:Method"),
+        "--seeds": MANY["--seeds"],
+    }
+    option, value = _wrong(chance, {**OPTIONS, **own})
+    return ("shrink", "--out", str(folder / "out"), *SMALL, *SHORT, option, value)
+
+
+def _of_a_student(chance: random.Random, folder: Path) -> tuple[str, ...]:
+    """What is done with a student, where there is none, or options that there are not."""
+    places = (
+        "",
+        ".",
+        "/dev/null",
+        "/dev/zero",
+        "/nowhere",
+        "a" * 4000,
+        str(folder),
+        str(folder / "x.safetensors"),
+    )
+    place, (command, option, value) = chance.choice(places), chance.choice(_OF_A_STUDENT)
+    return (command, place, *(("x.npy",) if command == "predict" else ()), option, value)
+
+
+_OF_A_STUDENT = (
+    *(("predict", "--most", value) for value in WHOLE),
+    *(("predict", "--device", value) for value in ("tpu", "cuda:99", "")),
+    *(("predict", option, "1") for option in ("--size", "--output", "--threads", "--nothing")),
+    *(("export", "--format", value) for value in ("pickle", "onnx", "torch", "safetensors", "")),
+    *(("export", "--out", value) for value in ("", ".", "/dev/full", "/nowhere/x.onnx", "a" * 300 + ".onnx")),
+    *(("export", "--to-hub", value) for value in ("", "x/y/z", "../..", "é/x", "a" * 300)),
+    *(("report", "--out", value) for value in ("", "x.txt", "/nowhere/x.html", "/proc/x.html")),
+    *(("serve", "--port", value) for value in ("-1", "65536", "x", "1e3", "99999999999999999999")),
+    *(("serve", "--host", value) for value in ("", "999.1.1.1", "a" * 300, "é.x", "\x1b")),
+    *(("serve", option, value) for option in ("--most-bytes", "--most-pixels") for value in WHOLE),
+    *(("serve", option, "2") for option in ("--size", "--threads", "--largest")),
+)
 
 
 def _evaluate(chance: random.Random, folder: Path) -> tuple[str, ...]:
@@ -307,4 +361,5 @@ def _wrong(chance: random.Random, options: dict[str, tuple[str, ...]]) -> tuple[
 
 _KINDS: tuple[Callable[[random.Random, Path], tuple[str, ...]], ...] = (
     *(_train, _compare, _out, _train, _compare, _evaluate, _tune, _train, _compare, _reproduce, _words),
+    *(_shrink, _of_a_student, _shrink, _of_a_student),
 )

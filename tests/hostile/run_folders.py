@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hostile.calls import SHORT, SMALL
@@ -88,12 +89,25 @@ def cases(seed: int, count: int, folder: Path, whole: Path, stopped: Path, compa
         said = kind[2](chance, path)
         train, compare = (*TRAIN, "--out", str(own)), (*COMPARE, "--out", str(own))
         command = {
-            "whole": chance.choice((train, ("evaluate", str(own)))),
-            "stopped": train,
-            "compared": compare,
+            "whole": chance.choice((train, train, *_of_finished(own, path))),
+            "stopped": chance.choice((train, train, train, *_of_finished(own, path))),
+            "compared": chance.choice((compare, compare, ("report", str(own)))),
         }
         name = f"{number} {kind[0]} {path.relative_to(own)}: {said}; {command[kind[0]][0]}"
         yield Case(name, arguments=command[kind[0]], folder=own)
+
+
+def _of_finished(own: Path, changed: Path) -> Iterator[tuple[str, ...]]:
+    """What is done with a run that has finished, each with files beside it."""
+    beside = own.parent / "beside"
+    beside.mkdir(exist_ok=True)
+    np.save(beside / "x.npy", np.zeros((2, 1, 8, 8), np.uint8))
+    yield ("evaluate", str(own))
+    yield ("report", str(own), "--out", str(beside / "page.html"))
+    yield ("predict", str(own), str(beside / "x.npy"))
+    yield ("export", str(own), "--format", "safetensors", "--out", str(beside / "w.safetensors"))
+    if changed.name != "config.json":  # another one may ask for a race that takes hours
+        yield ("shrink", "--run", str(own), "--out", str(beside / "race"), "--parameters", "1")
 
 
 def changed_bytes(chance: random.Random, path: Path) -> str:

@@ -294,3 +294,10 @@ def test_a_module_of_ones_own_is_imported_only_for_who_trusts_the_file(tmp_path:
         replace(student, make=name).save(tmp_path / "other")
         with pytest.raises(KdganError, match=part):
             Student.load(tmp_path / "other", trust=True)
+
+
+def test_complex_numbers_are_refused_as_nobody_knows_their_order() -> None:
+    student = classes()
+    for inputs in (np.zeros((2, 1, 8, 8), np.complex64), torch.zeros(2, 1, 8, 8, dtype=torch.complex64)):
+        with refused("real numbers"):
+            student.predict(inputs)

@@ -294,3 +294,8 @@ def test_what_is_unlabelled_matters_to_files_only_where_it_is_one() -> None:
     tags = Config(TagsData("a", labels=7, unlabelled="rest", text=False), "supervised")
     assert from_plain(tags.plain()).data == tags.data
     assert TagsData("a", unlabelled="none") == TagsData("a")
+
+
+def test_one_tag_alone_is_no_task() -> None:
+    with refused("count must be at least 2"):
+        TagsData("scenes", count=1)

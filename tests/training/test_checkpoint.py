@@ -279,3 +279,13 @@ def test_a_state_of_another_network_is_refused() -> None:
     ):
         with refused("it belongs to another network: ", part):
             checkpoint.check_state(module, other.state_dict(), "it")
+
+
+def test_a_vector_that_claims_to_be_of_images_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_is_channels_last", lambda value: True)
+        checkpoint.save(tmp_path / "t", {"x": torch.zeros(3)})
+    with refused("no file of kdgan"):
+        checkpoint.load(tmp_path / "t", dict[str, Any])

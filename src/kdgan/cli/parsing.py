@@ -71,10 +71,19 @@ def _in_one_line(text: str, prog: str, commands: Sequence[str]) -> str:
 
 def method_names(text: str) -> list[str]:
     """The methods joined with commas in `text`, at least one."""
-    methods = names_in(text)
-    if not methods:
-        raise UsageError("--methods names none: at least one is needed")
-    return methods
+    return at_least_one("--methods", text)
+
+
+def at_least_one(option: str, text: str) -> list[str]:
+    """The names joined with commas that an option has.
+
+    Raises:
+        UsageError: for none, which is not the same as leaving the option out.
+    """
+    names = names_in(text)
+    if not names:
+        raise UsageError(f"{option} names none: at least one is needed")
+    return names
 
 
 def by_name(methods: Iterable[str]) -> dict[str, str]:

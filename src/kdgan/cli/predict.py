@@ -58,6 +58,7 @@ class Predict:
             raise UsageError(f"--most must be from 1 to {MOST_LABELS:,}, not {self.most}")
         if self.json and self.csv:
             raise UsageError("--json and --csv say how to print: give one of them")
+        self.network.check_unused()
         student = load(self.student, trust=self.trust).to(find_device(self.device))
         unreadable: list[str] = []
         printer = _printer("json" if self.json else "csv" if self.csv else "text")
@@ -147,17 +148,13 @@ def _array(path: Path) -> Any:
     """The array of a `.npy` file, or `inputs` of an `.npz` file."""
     import numpy as np
 
-    from kdgan.data.arrays import read_inputs
+    from kdgan.data.arrays import read_inputs, read_npy
 
     if path.suffix.lower() not in (".npy", ".npz"):
         raise wrong(f"{path} is of no kind that can be predicted: expected images, a table, or .npy or .npz")
     if path.suffix.lower() == ".npz":
         return read_inputs(path, name=str(path))[0].inputs
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise wrong(f"{path} cannot be read as an array ({error})") from error
-    return found
+    return np.array(read_npy(path))  # of its own: a network may write into what it is given
 
 
 @dataclass

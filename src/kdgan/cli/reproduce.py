@@ -18,7 +18,7 @@ from kdgan.cli.options import (
     check_failures,
     typed,
 )
-from kdgan.cli.parsing import names_in
+from kdgan.cli.parsing import at_least_one
 from kdgan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ class Reproduce:
         from kdgan.tasks.presets import FIRST_SEED
         from kdgan.training.display import console
 
-        chosen = [] if self.cells is None else names_in(self.cells)
+        chosen = [] if self.cells is None else at_least_one("--cells", self.cells)
         study = find(self.study, chosen)
         if self.variants is not None:
-            study = study.only(names_in(self.variants))
+            study = study.only(at_least_one("--variants", self.variants))
         if not any(map(of_photos, study.cells)):
             self.photos.unused(self.study)
         many = study.seeds if self.seeds is None else self.seeds

@@ -55,6 +55,7 @@ class Serve:
         ):
             if not 1 <= value <= most:
                 raise UsageError(f"{name} must be from 1 to {most:,}, not {value}")
+        self.network.check_unused()
         try:
             with bind(self.host, self.port) as listening:
                 serve(self._predictor(), listening, most_bytes=self.most_bytes, ready=_say)

@@ -77,6 +77,22 @@ def read_inputs(path: Path, *, name: str) -> tuple[Part, Literal["image", "vecto
     return _examples(arrays, name, "", key, Labels.of(np.full(inputs.shape[:1], None, dtype=object)))
 
 
+def read_npy(path: Path) -> Array:
+    """The array in a `.npy` file, mapped into memory: nothing is allocated for what its header promises.
+
+    Raises:
+        UsageError: for a file that is damaged, holds pickled objects, or is none.
+    """
+    try:
+        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # of any kind: the file may hold anything
+        raise wrong(f"{path} cannot be read as an array ({error or type(error).__name__})") from error
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise wrong(f"{path} holds several arrays, as an .npz file does, and one was expected")
+    return found
+
+
 def _load(path: Path, name: str) -> dict[str, Array]:
     try:
         with path.open("rb") as file:

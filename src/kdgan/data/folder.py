@@ -75,6 +75,8 @@ def read_folder(
     damaged = {path: look for path, look in looks.items() if isinstance(look, UsageError)}
     good = {path: look for path, look in looks.items() if not isinstance(look, UsageError)}
     _refuse(damaged, skip_damaged)
+    if not any(path in good for path, _ in parts["train"]):
+        raise wrong(f"{folder} holds no image for training that can be read")
     # Images without labels are brought to the form of the others.
     decisive = [good[path] for part in parts.values() for path, label in part if label and path in good]
     width, height = (image_size, image_size) if image_size else _common_size(decisive)
@@ -225,7 +227,7 @@ def _kind(path: Path) -> str:
     if path.is_dir():
         return "folders within classes"
     if path.suffix.lower() in SUFFIXES:
-        return "links that lead out"
+        return "links that lead out" if path.is_symlink() else "no files"
     return path.suffix.lower() or "without a suffix"
 
 

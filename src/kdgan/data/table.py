@@ -206,9 +206,11 @@ def _check_names(
     columns = listing(frame.columns, limit=30)
     if target is None:
         raise wrong(f"{name} is a table: name its column of labels with --target; its columns are {columns}")
-    for column in (target, *privileged, *exclude):
-        if column not in frame.columns:
-            raise wrong(f"{name} has no column {column!r}: its columns are {columns}")
+    absent = [
+        column for column in dict.fromkeys((target, *privileged, *exclude)) if column not in frame.columns
+    ]
+    if absent:
+        raise wrong(f"{name} has no column {listing(absent)}: its columns are {columns}")
     named = [target, *privileged, *dict.fromkeys(exclude)]
     twice = [column for column in named if named.count(column) > 1]
     if twice:

@@ -65,6 +65,8 @@ class Goal:
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise wrong(f"{name} must be at least 0, not {value}")
+        if self.least is not None and not math.isfinite(self.least):
+            raise wrong(f"least must be a finite number, not {self.least}")
 
     @property
     def is_bound(self) -> bool:
@@ -91,7 +93,8 @@ def widths_of(network: str) -> list[str]:
     """
     if not has_widths(network):
         raise wrong(
-            f"{network} has no widths in its name, each at least {NARROWEST}, as mlp-800-800 and lenet-20-50-500 have"
+            f"{network or repr(network)} has no widths in its name, each at least {NARROWEST}, as mlp-800-800 and "
+            "lenet-20-50-500 have"
         )
     form, *numbers = network.split("-")
     depth = numbers[:1] if form in ("resnet", "wrn") else []
@@ -143,6 +146,8 @@ def shrink(
     race = _Race(base, method, range(FIRST_SEED, FIRST_SEED + seeds), execution, out, console)
     if goal.within is None and goal.least is None and not goal.is_bound and form_of(race.metric).unit != "%":
         raise wrong(f"{race.metric} is not in per cent: say what must hold, by --within or --least")
+    if goal.least is not None and form_of(race.metric).unit == "%" and not 0 <= goal.least <= 100:
+        raise wrong(f"{race.metric} is in per cent, so least must be from 0 to 100, not {goal.least:g}")
     everyone = race.candidates([base.student, *([] if also is None else [also])])
     fit = [each for each in everyone if _fits(each, goal)]
     if not fit:

@@ -33,6 +33,7 @@ from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.files import locked, make_folder, write_json
 from kdgan.methods import METHODS, OWN_SETTINGS, Method, Parameter, SearchSpace, find, hyperparameters
 from kdgan.references import fingerprint
+from kdgan.stored import from_json
 from kdgan.tasks.config import ClassesData, Config
 from kdgan.tasks.metrics import less_is_better
 from kdgan.tasks.presets import FIRST_SEED
@@ -162,7 +163,14 @@ def _study(
             direction="minimize" if lowest else "maximize",
             load_if_exists=True,
         )
-    except (KeyError, TypeError, ValueError, AssertionError, optuna.exceptions.OptunaError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+        optuna.exceptions.OptunaError,
+    ) as error:
         raise wrong(
             f"{journal} is damaged: delete it to search {name} anew; finished runs are kept"
         ) from error
@@ -210,13 +218,9 @@ def _mend(journal: Path) -> None:
             os.fsync(file.fileno())
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
-            good = isinstance(json.loads(line), dict)
-        except (ValueError, RecursionError):
-            good = False
-        if not good:
-            raise wrong(
-                f"{journal}, line {number} is damaged: delete the file to search anew; finished runs are kept"
-            )
+            from_json(line, dict[str, Any], f"{journal}, line {number}")
+        except UsageError as error:
+            raise wrong(f"{error}: delete the file to search anew; finished runs are kept") from error
 
 
 def _open_trials(

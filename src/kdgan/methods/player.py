@@ -89,7 +89,8 @@ class Optimization:
     def __post_init__(self) -> None:
         if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf and 0 <= self.warmup < 1):
             raise UsageError(
-                f"lr must be above 0, weight_decay at least 0, both finite, and warmup in [0, 1): got {self}"
+                f"lr must be above 0, weight_decay at least 0, both finite, and warmup in [0, 1), not "
+                f"{self.lr}, {self.weight_decay} and {self.warmup}"
             )
         if self.schedule not in ("cosine", "constant"):
             raise UsageError(f"unknown schedule {self.schedule!r}: choose cosine or constant")

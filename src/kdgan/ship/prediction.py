@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kdgan.data.forms import Form, as_form
+from kdgan.data.forms import Form, as_form, leaves
 from kdgan.data.images import ImageReader, Picture
 from kdgan.data.table_reader import TableReader
 from kdgan.errors import wrong
@@ -94,6 +94,8 @@ def raw_inputs(
                 yield reader.read(some)
         return
     form = as_form(inputs, "inputs", _tensor)
+    if any(leaf.is_complex() for leaf in leaves(form)):
+        raise wrong("this student takes real numbers, not complex ones")
     if shape is not None and isinstance(form, Tensor) and tuple(form.shape) == shape:
         form = form.unsqueeze(0)
     yield form

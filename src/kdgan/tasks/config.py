@@ -133,6 +133,10 @@ class TagsData:
                 raise UsageError(f"{name} must be {' or '.join(known)}, not {getattr(self, name)!r}")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UsageError(f"dropout must be in [0, 1), not {self.dropout!r}")
+        if self.count == 1:
+            raise UsageError(
+                "one tag alone has no order, so there is nothing to learn: count must be at least 2"
+            )
         if self.unlabelled not in ("rest", "none", None):
             raise wrong(f"unlabelled photos are rest or none, not {self.unlabelled!r:.60}")
         if self.unlabelled == "none":

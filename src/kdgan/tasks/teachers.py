@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kdgan.data.arrays import read_npy
 from kdgan.errors import wrong
 from kdgan.methods import METHODS, Method, name_of
 from kdgan.methods.player import called_with
@@ -252,11 +253,7 @@ class _Maker:
                     f"{path} lacks the logits of {missing} examples: finish it by the same call of kdgan.teach"
                 )
             return Known(file, file.readings(self.classes), file.check)
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise wrong(f"{path} cannot be read as an array ({error})") from error
-        return self._array(array)
+        return self._array(read_npy(path))
 
 
 class _Array:

@@ -87,7 +87,7 @@ def load(path: Path, kind: type[Stored], remedy: str = "delete it to start anew"
         raise wrong(wrong_file)
     try:
         tree = _fill(from_json(skeleton, Any, str(path)), tensors)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise wrong(wrong_file) from error
     try:
         return as_kind(tree, kind, "it")

@@ -32,6 +32,13 @@ class NetworkOptions:
     threads: int = 1
     """Threads of the network."""
 
+    def check_unused(self) -> None:
+        """Refuses options of a network where none is named."""
+        if self.network is None and self != NetworkOptions():
+            raise wrong(
+                "--output, --size, --largest, --mean, --deviation and --threads are of --network: name one"
+            )
+
     def load(self) -> Any:
         """The network."""
         from kdgan.tagging.images.networks import Scaling, load_network
