@@ -8,9 +8,10 @@ processes is that of the whole batch.
 
 from __future__ import annotations
 
-import os
+import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -26,9 +27,10 @@ from kdgan.errors import KdganError, Lost, UsageError, one_line
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for another before the run ends."""
-_FAILURE = "failure"
-_WAIT = timedelta(seconds=3)
-"""For what a process that failed says of it."""
+_NUMBERS = itertools.count()
+"""Of what devices share, the same in all processes."""
+_WAIT = 1.0
+"""Seconds for what a process that failed says of it."""
 
 
 class Devices:
@@ -51,7 +53,9 @@ class Devices:
         is_gloo = dist.get_backend() == "gloo"
         with self._together():
             self._control = None if is_gloo else dist.new_group(backend="gloo", timeout=TIMEOUT)
-            self._notes = self._store()
+        # Which no two processes need to be at the same place for; no public name gives the group's own.
+        self._notes: Any = dist.distributed_c10d._get_default_store()
+        self._note = f"kdgan/{next(_NUMBERS)}/{{}}"
 
     @property
     def is_first(self) -> bool:
@@ -150,15 +154,8 @@ class Devices:
         """Tells the others why this process ends, for the first to say."""
         if not isinstance(error, Lost):
             said = str(error) if isinstance(error, KdganError) else f"{type(error).__name__}: {error}"
-            self._notes.set(f"{_FAILURE}/{self.rank}", one_line(said))
-
-    def _store(self) -> Any:
-        """What holds a few words that need no two processes to be at the same place."""
-        store: Any = dist.TCPStore  # type: ignore[attr-defined]
-        host = os.environ.get("MASTER_ADDR", "127.0.0.1")
-        made = store(host, 0, is_master=True, wait_for_workers=False) if self.is_first else None
-        port = self.from_first(0 if made is None else made.port)
-        return store(host, port, is_master=False, timeout=_WAIT) if made is None else made
+            with suppress(RuntimeError):  # where the first process is gone
+                self._notes.set(self._note.format(self.rank), one_line(said))
 
     def _size(self, rank: int, count: int) -> int:
         return (rank + 1) * count // self.world - rank * count // self.world
@@ -172,14 +169,18 @@ class Devices:
             raise Lost(self._why()) from error
 
     def _why(self) -> str:
-        goes_on = "the same command goes on from the last checkpoint"
-        for rank in range(self.world) if self.is_first else ():
-            try:
-                self._notes.wait([f"{_FAILURE}/{rank}"], timedelta(milliseconds=300))
-            except RuntimeError:
-                continue
-            return f"process {rank} of {self.world}: {self._notes.get(f'{_FAILURE}/{rank}').decode()}"
-        return f"another of the {self.world} processes of this run has ended or does not answer; {goes_on}"
+        """What the first process says of another that has ended: its own words, if there are any."""
+        until = time.monotonic() + _WAIT
+        while self.is_first and time.monotonic() < until:
+            for rank in range(1, self.world):
+                if self._notes.check([self._note.format(rank)]):
+                    said: str = self._notes.get(self._note.format(rank)).decode()
+                    return f"process {rank + 1} of {self.world}: {said}"
+            time.sleep(0.05)
+        return (
+            f"another of the {self.world} processes of this run has ended or does not answer; the same call goes on "
+            "from the last checkpoint"
+        )
 
 
 _now: ContextVar[Devices | None] = ContextVar("devices", default=None)
