@@ -135,16 +135,46 @@ def with_labels(batch: Batch) -> Batch:
     return replace(batch, targets=batch.targets.clamp_min(0))
 
 
+CALLS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "hint": {"features": {"1": "inner.1"}},
+    "relational": {"features": {"1": "inner.1"}, "feature_loss": "relational", "feature_weight": 0.1},
+    "asked": {"method": "distn", "teacher_trained": None, "control": False},
+}
+"""Calls of `distill`; in the last the teacher is a function."""
+
+
+def call(name: str, made: Any, folder: Path | None) -> Any:
+    """One of the calls, with examples without labels beside the others where a function teaches."""
+    if name != "asked":
+        return distilled(made, folder, **CALLS[name])
+    more = data(80)
+    ASKED.clear()
+    return distilled(made, folder, teacher=ask, unlabelled=(more.inputs, more.privileged), **CALLS[name])
+
+
+ASKED: list[int] = []
+"""How many examples the teacher was asked about at a time."""
+
+
+def ask(inputs: Tensor, known: Tensor) -> Tensor:
+    """A teacher that is a function."""
+    ASKED.append(len(inputs))
+    return inputs[:, :CLASSES] * 2 + known[:, :1]
+
+
 def distill_all(folder: Path) -> None:
-    """The same call in a folder, with and without features; all processes keep what came out."""
+    """The calls, the first of them in a folder; all processes keep what came out."""
     made = fabric()
-    result = distilled(made, folder / "run")
-    hinted = distilled(made, None, features={"1": "inner.1"}, feature_loss="hint")
-    related = distilled(made, None, features={"1": "inner.1"}, feature_loss="relational", feature_weight=0.1)
-    rank = made.global_rank
-    for name, each in {"plain": result, "hint": hinted, "relational": related}.items():
-        kept = {"history": each.history, "student": each.student.state_dict(), "report": each.report.metrics}
-        torch.save(kept, folder / f"{name}-{rank}.pt")
+    for name in CALLS:
+        found = call(name, made, folder / "run" if name == "plain" else None)
+        kept = {
+            "history": found.history,
+            "student": found.student.state_dict(),
+            "report": found.report.metrics,
+            "asked": sum(ASKED),
+        }
+        torch.save(kept, folder / f"{name}-{made.global_rank}.pt")
 
 
 def refuse_all(folder: Path) -> None:
@@ -204,6 +234,17 @@ def collect(folder: Path) -> None:
     assert second.grad is not None
     assert second.grad.tolist() == [1, 1, 1]
     assert third.grad is None
+
+    # In the memory's order of its weights, which a fused optimizer trusts.
+    image = nn.Parameter(torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last))
+    image.grad = torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    lacking = nn.Parameter(image.detach().clone())
+    lacking.grad = None if rank else image.grad.clone()
+    shared.add_up([image, lacking])
+    assert lacking.grad is not None
+    assert image.grad.stride() == lacking.grad.stride() == image.stride()
+    assert torch.equal(image.grad, 2 * torch.arange(24.0).view(2, 3, 2, 2))
+    assert torch.equal(lacking.grad, torch.arange(24.0).view(2, 3, 2, 2))
 
     assert not shared.anywhere(False)
     assert shared.anywhere(rank == 1)

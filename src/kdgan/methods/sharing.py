@@ -107,8 +107,12 @@ class Devices:
             lacking = any(p.grad is None for p in group)
             known = counts.tolist() if lacking else [1.0] * len(group)
             for parameter, count, found in zip(group, known, sums, strict=True):
-                if count:
-                    parameter.grad = found.view(parameter.shape)
+                if not count:
+                    continue
+                if parameter.grad is None:
+                    parameter.grad = torch.empty_like(parameter)
+                # In the memory's order of the weights, in which a fused optimizer walks both.
+                parameter.grad.copy_(found.view(parameter.shape))
 
     def anywhere(self, wish: bool) -> bool:
         """Whether any process wishes so; all of them ask at the same place."""
