@@ -99,9 +99,16 @@ def watch(player: Player) -> list[Tensor]:
     return losses
 
 
-def train_all(folder: Path) -> None:
+def share_all(folder: Path) -> None:
+    """All of the jobs below, over one Fabric."""
+    made = fabric()
+    for job in (train_all, distill_all, refuse_all):
+        job(made, folder)
+
+
+def train_all(made: Any, folder: Path) -> None:
     """Each method, in parts, too; the first process keeps what came out."""
-    shared = devices_of(fabric())
+    shared = devices_of(made)
     assert shared is not None
     for name in HYPER:
         found = trained(name, shared)
@@ -163,9 +170,8 @@ def ask(inputs: Tensor, known: Tensor) -> Tensor:
     return inputs[:, :CLASSES] * 2 + known[:, :1]
 
 
-def distill_all(folder: Path) -> None:
+def distill_all(made: Any, folder: Path) -> None:
     """The calls, the first of them in a folder; all processes keep what came out."""
-    made = fabric()
     for name in CALLS:
         found = call(name, made, folder / "run" if name == "plain" else None)
         kept = {
@@ -177,9 +183,9 @@ def distill_all(folder: Path) -> None:
         torch.save(kept, folder / f"{name}-{made.global_rank}.pt")
 
 
-def refuse_all(folder: Path) -> None:
+def refuse_all(made: Any, folder: Path) -> None:
     """What several devices cannot share; each process keeps what it was told."""
-    shared = devices_of(made := fabric())
+    shared = devices_of(made)
     assert shared is not None
     said: list[str] = []
 

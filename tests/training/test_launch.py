@@ -1,5 +1,6 @@
 """Starting several devices, and what is refused before any process is started."""
 
+import logging
 import sys
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from commands import is_one_line
 from kdgan.methods.sharing import Devices
 from kdgan.training import launch as launching
 from kdgan.training.launch import check_unwrapped, devices_of, launch
@@ -139,3 +141,12 @@ def test_nothing_is_held_against_wrapped_players_where_nothing_is_shared() -> No
     check_unwrapped(None, {"student": DistributedDataParallel()})
     with refused("the teacher is wrapped", "before fabric.setup"):
         check_unwrapped(shared, {"student": nn.Linear(1, 1), "teacher": DistributedDataParallel()})
+
+
+def test_what_fabric_says_before_it_ends_all_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("tests.observer")
+    log.addHandler(launching._LastWord())
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.info("[rank: 1] Child process with PID 7 terminated with code -9. Forcefully terminating all others")
+    assert is_one_line(capsys.readouterr().err, "another process of this run was killed", "last checkpoint")

@@ -24,7 +24,7 @@ def compare(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes have found, by name."""
     folder = tmp_path_factory.mktemp("together")
-    ended = Together(folder / "processes", device_jobs.train_all, folder).end()
+    ended = Together(folder / "processes", device_jobs.share_all, folder).end()
     assert [(each.code, each.out) for each in ended] == [(0, "")] * 2, ended
     return folder
 
@@ -38,16 +38,14 @@ def test_so_have_batches_in_parts(together: Path) -> None:
     compare(device_jobs.trained("kdgan", None, **device_jobs.PARTS), torch.load(together / "parts.pt"))
 
 
-def test_distill_over_two_processes_is_that_of_one(tmp_path: Path) -> None:
-    ended = Together(tmp_path / "processes", device_jobs.distill_all, tmp_path).end()
-    assert [(each.code, each.out) for each in ended] == [(0, "")] * 2, ended
+def test_distill_over_two_processes_is_that_of_one(together: Path) -> None:
     for name in device_jobs.CALLS:
         one = device_jobs.call(name, None, None)
-        asked = [torch.load(tmp_path / f"{name}-{rank}.pt")["asked"] for rank in (0, 1)]
+        asked = [torch.load(together / f"{name}-{rank}.pt")["asked"] for rank in (0, 1)]
         if name == "asked":  # each process about its share of train, and of a few examples to begin with
             assert max(asked) < 0.6 * sum(device_jobs.ASKED)
         for rank in (0, 1):
-            two = torch.load(tmp_path / f"{name}-{rank}.pt")
+            two = torch.load(together / f"{name}-{rank}.pt")
             for mine, theirs in zip(one.history, two["history"], strict=True):
                 assert mine["losses"] == pytest.approx(theirs["losses"], rel=1e-4, abs=1e-6)
                 assert mine["accuracy"] == pytest.approx(theirs["accuracy"], abs=1e-6)
@@ -57,19 +55,17 @@ def test_distill_over_two_processes_is_that_of_one(tmp_path: Path) -> None:
             for key, weight in one.student.state_dict().items():
                 torch.testing.assert_close(weight, two["student"][key], rtol=0, atol=1e-4)
     # Checkpoints are those of one process: the same call without Fabric finds itself done, and has the same student.
-    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "run").rglob("checkpoint.safetensors")}
-    again = device_jobs.distilled(None, tmp_path / "run")
-    two = torch.load(tmp_path / "plain-0.pt")
+    written = {file: file.stat().st_mtime_ns for file in (together / "run").rglob("checkpoint.safetensors")}
+    again = device_jobs.distilled(None, together / "run")
+    two = torch.load(together / "plain-0.pt")
     assert all(torch.equal(each, two["student"][key]) for key, each in again.student.state_dict().items())
     assert written == {file: file.stat().st_mtime_ns for file in written}
-    lines = (tmp_path / "run" / "student" / "metrics.jsonl").read_text().splitlines()
+    lines = (together / "run" / "student" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [10, 20, 30]
 
 
-def test_what_cannot_be_shared_is_refused_in_every_process(tmp_path: Path) -> None:
-    ended = Together(tmp_path / "processes", device_jobs.refuse_all, tmp_path).end()
-    assert [each.code for each in ended] == [0, 0], ended
-    told = [(tmp_path / f"{rank}.txt").read_text().splitlines() for rank in (0, 1)]
+def test_what_cannot_be_shared_is_refused_in_every_process(together: Path) -> None:
+    told = [(together / f"{rank}.txt").read_text().splitlines() for rank in (0, 1)]
     assert told[0] == told[1]
     for line, part in zip(
         told[0],

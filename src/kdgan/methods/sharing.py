@@ -25,8 +25,8 @@ from kdgan.data.seeds import mixed, seed_everything
 from kdgan.errors import KdganError, Lost, UsageError, one_line
 
 T = TypeVar("T")
-TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for another before the run ends."""
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for another that is there before the run ends; that one is gone is told at once."""
 _NUMBERS = itertools.count()
 """Of what devices share, the same in all processes."""
 _WAIT = 1.0
