@@ -12,7 +12,7 @@ import torch
 
 from support import served, without_progress
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which something hangs."""
 
 

@@ -64,7 +64,7 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
 
 def test_the_command_starts_its_processes_and_finds_what_one_finds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kdgan", *TRAIN, "run", "--steps", "40", "--devices", "2"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert (run.returncode, without_progress(run.stderr)) == (0, "")
     assert run.stdout.startswith("codis: student ")
     assert run.stdout.count("\n") == 2  # one process prints
