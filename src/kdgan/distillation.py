@@ -15,6 +15,7 @@ from kdgan.data.own import Data, Inputs
 from kdgan.losses import FeatureLoss, Loss
 from kdgan.methods import Method
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory, factories_by_role
+from kdgan.methods.sharing import shared_by
 from kdgan.ship.report import Report
 from kdgan.ship.student import Student
 from kdgan.tasks.call import Call
@@ -30,7 +31,9 @@ from kdgan.training.config import Training, whole_seed
 from kdgan.training.devices import find_device
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
+from kdgan.training.faces import networks
 from kdgan.training.home import Home
+from kdgan.training.launch import check_unwrapped, devices_of
 from kdgan.training.players import apart, returned
 from kdgan.training.trainer import Own
 
@@ -127,6 +130,7 @@ def distill(
     control: bool = True,
     seed: int = 0,
     device: str = "auto",
+    fabric: Any = None,
     folder: Path | str | None = None,
     progress: bool = True,
 ) -> Result:
@@ -236,6 +240,10 @@ def distill(
         control: whether to train the control, a copy of the student, as long as the student.
         seed: of order, views and samples; from 0 to 2**63 - 1.
         device: `auto`, `cpu`, `cuda`.
+        fabric: a `lightning.fabric.Fabric` that is launched, of the strategy `ddp`: its devices share each batch, with
+            the same losses and the same student as one device gives, see docs/scale.md. Every process makes this same
+            call, with the same data (no DistributedSampler) and modules that were not given to `fabric.setup`; each
+            has the result, and the first alone shows, tells and writes.
         folder: where checkpoints go, so that the same call continues after a stop, with the same bits; None keeps
             nothing. A DataLoader is known by what it gives, so that a pass of it is read before training.
         progress: show bars with the time left on a terminal or in a notebook and, where stderr is neither, a line every
@@ -258,7 +266,9 @@ def distill(
         >>> result.student.training
         False
     """
-    where, home, seed = find_device(device), Home(folder), whole_seed(seed)
+    shared = None if fabric is None else devices_of(fabric, device)
+    where = find_device(device) if fabric is None else fabric.device
+    home, seed = Home(folder), whole_seed(seed)
     taught = as_teacher(
         teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train, optional=True
     )
@@ -275,6 +285,7 @@ def distill(
     optimizers = factories_by_role(optimizers, "optimizers", wanted.kind.roles)
     schedulers = factories_by_role(schedulers, "schedulers", wanted.kind.roles)
     modules = wanted.players(student, rate=teacher_lr, trained=teacher_trained)
+    check_unwrapped(shared, modules)
     told, patience = as_one(on_evaluation), check_choice(keep, patience)
     given = Given(
         train=train,
@@ -298,7 +309,11 @@ def distill(
         evaluations=evaluations,
         eval_batch=eval_batch,
     ).checked(where)
-    with apart(where, seed, modules), training_bars() if progress else nullcontext(Shown()) as shown:
+    first = shared is None or shared.is_first
+    bars = training_bars() if progress and first else nullcontext(Shown())
+    with shared_by(shared), apart(where, seed, modules), bars as shown:
+        if shared is not None:
+            shared.as_first([each for module in modules.values() for each in networks(module)])
         call = Call.of(
             given.read(taught, modules, seed=seed, trained=teacher_trained),
             wanted,

@@ -36,6 +36,10 @@ class Diverged(RunError):  # noqa: N818 - says what happened
     """Numbers of a network that are no longer finite."""
 
 
+class Lost(RunError):  # noqa: N818 - says what happened
+    """A run over several processes of which another has ended."""
+
+
 class NoMemory(RunError):  # noqa: N818 - says what there is not
     """A run that needs more memory than there is: the same call may go on with less."""
 

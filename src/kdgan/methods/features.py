@@ -21,6 +21,8 @@ from kdgan.losses import FeatureLoss, feature_loss, relational
 from kdgan.losses._numeric import widened
 from kdgan.losses.features import check_features, embedding
 from kdgan.methods.player import Player, Terms, evaluating, forward
+from kdgan.methods.sharing import alone, devices
+from kdgan.references import is_reference
 
 TERM = "features"
 """Name of the term in the student's loss."""
@@ -211,10 +213,11 @@ class FeatureTerm:
         self._seen = {
             role: _Seen(role, settings.find(role, player.module)) for role, player in self.players.items()
         }
-        self._batch: Batch | None = None
+        self._batch: Batch | None = None  # of several devices the rows of this one
+        self._count = 0
         self._loss = feature_loss(settings.loss)
         few = sample.pieces()[0][:2].copy()
-        with self.watching(few):
+        with alone(), self.watching(few):
             for role in BOTH:
                 with evaluating(self.players[role].module), torch.set_grad_enabled(role == "student"):
                     forward(role, self.players[role].module, few)
@@ -240,7 +243,9 @@ class FeatureTerm:
     @contextmanager
     def watching(self, batch: Batch) -> Iterator[None]:
         """What layers give for the batch is seen in the block: hooks are there for no longer."""
-        self._batch = batch
+        shared = devices()
+        self._count = len(batch)
+        self._batch = batch = batch if shared is None else batch[shared.rows(len(batch))]
         try:
             with ExitStack() as hooks:
                 for role, seen in self._seen.items():
@@ -289,9 +294,22 @@ class FeatureTerm:
 
     def _of_pair(self, regressor: nn.Module, mine: list[Tensor], theirs: list[Tensor]) -> Tensor:
         if self.settings.loss == "relational":  # among all examples, in whatever piece
-            return relational(*(torch.cat([embedding(part) for part in parts]) for parts in (mine, theirs)))
-        values = [self._loss(_called(regressor, one), other) for one, other in zip(mine, theirs, strict=True)]
-        return values[0] if len(values) == 1 else torch.cat(values)
+            return relational(*(self._of_all(list(map(embedding, parts))) for parts in (mine, theirs)))
+        called = [_called(regressor, one) for one in mine]
+        if callable(self.settings.loss) or is_reference(self.settings.loss):  # which may compare examples
+            if devices() is not None and len(called) == 1:
+                return self._loss(self._of_all(called), self._of_all(theirs))
+            if devices() is not None:
+                raise UsageError(
+                    "a feature loss of your own is of one piece where several devices share a batch, and this has "
+                    f"{len(called)}: let all examples have one size"
+                )
+        return self._of_all([self._loss(one, other) for one, other in zip(called, theirs, strict=True)])
+
+    def _of_all(self, parts: list[Tensor]) -> Tensor:
+        """Rows of the whole batch out of those of each piece."""
+        own, shared = parts[0] if len(parts) == 1 else torch.cat(parts), devices()
+        return own if shared is None else shared.gathered(own, self._count)
 
     def state_dict(self) -> dict[str, Any]:
         """The regressors; what the optimizer remembers of them is with the student's.

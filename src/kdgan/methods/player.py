@@ -23,6 +23,7 @@ from kdgan.methods.optimizers import (
     take_up,
 )
 from kdgan.methods.parts import in_parts
+from kdgan.methods.sharing import devices
 
 Losses = dict[str, Tensor]
 """The mean of each term over a batch, by name, detached."""
@@ -132,6 +133,7 @@ class Player:
         self.scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
         self.adds: Callable[[], Terms] | None = None  # terms beside those of its method
         self._share = torch.empty(0)
+        self._called = False
         if optimization is None:
             module.eval()  # with every layer in it
             return
@@ -164,15 +166,45 @@ class Player:
             return batch.teacher_logits
         if self.module.training != learns:
             self.module.train(learns)
+        shared = devices()
+        if shared is None:
+            return self._logits(batch)
+        return shared.gathered(self._logits(batch[shared.rows(len(batch))]), len(batch))
+
+    def _logits(self, batch: Batch) -> Tensor:
+        learns = self.learns
         if learns and self.optimization is not None and self.optimization.accumulate > 1:
             return in_parts(self._forward, self.module, batch, self.optimization.accumulate)
         if learns or not torch.is_grad_enabled():
-            return forward(self.role, self.module, batch)
+            return self._forward(batch)
         with torch.no_grad():
-            return forward(self.role, self.module, batch)
+            return self._forward(batch)
 
     def _forward(self, batch: Batch) -> Tensor:
-        return forward(self.role, self.module, batch)
+        self._called = True
+        try:
+            return forward(self.role, self.module, batch)
+        finally:
+            self._called = False
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Refuses, for the block, passes that several devices would make alike and whose gradients they would add up:
+        of a network that learns, with gradient, and not as this player."""
+
+        def check(module: nn.Module, given: Any) -> None:
+            if torch.is_grad_enabled() and not self._called:
+                raise UsageError(
+                    f"the method calls the module of the {self.role} itself, which several devices cannot share: call "
+                    "the player with a batch"
+                )
+
+        handle = self.module.register_forward_pre_hook(check) if self.learns else None
+        try:
+            yield
+        finally:
+            if handle is not None:
+                handle.remove()
 
     def learn(self, terms: Terms, progress: float) -> Losses:
         """One step of the optimizer down the mean, over the batch, of the weighted sum of `terms`.
@@ -203,6 +235,9 @@ class Player:
         try:
             # The gradient of the mean, without two more operations in the graph: small networks feel them.
             loss.backward(self._share)  # type: ignore[no-untyped-call]
+            shared = devices()
+            if shared is not None:
+                shared.add_up(parameters)
             if self.optimization.clip is not None:
                 nn.utils.clip_grad_norm_(parameters, self.optimization.clip)
             self.optimizer.step()

@@ -13,6 +13,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.ordered import data_set_of, example_of, in_order, length_of, spread
 from kdgan.data.semi import Semi
 from kdgan.data.stream import Stream, one_pass
+from kdgan.methods.sharing import by_rows
 from kdgan.tasks.own import OwnTask
 from kdgan.training.evaluate import most_at_once
 from kdgan.training.faces import Face, as_face
@@ -96,10 +97,13 @@ class _Recording:
         most = most_at_once(batch)
         for start in range(0, len(batch), most):
             part = batch if len(batch) <= most else batch[start : start + most]
-            places = None if part.places is None else part.places.cpu().numpy()
-            yield self.face.answered(places, part.to(self.device))
+            yield by_rows(self._answered, part)
             self.done += len(part)
             self.shown("asking the teacher", self.done, self.total)
+
+    def _answered(self, batch: Batch) -> Tensor:
+        places = None if batch.places is None else batch.places.cpu().numpy()
+        return self.face.answered(places, batch.to(self.device))
 
 
 class Lazy:

@@ -15,6 +15,7 @@ from kdgan.data.seeds import mixed
 from kdgan.errors import UsageError
 from kdgan.files import write_json
 from kdgan.methods import Method, find
+from kdgan.methods.sharing import at_first, devices, is_first
 from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
@@ -119,10 +120,13 @@ class Run(ABC):
             RunError: if a loss diverges.
             Interrupted: if `execution.stop` said so.
         """
-        finished = outcome_in(folder, self.config)
+        finished = at_first(lambda: outcome_in(folder, self.config))
         if finished is not None:
             return finished
-        with own_folder(folder, "config.json", self.config.identity(), self.execution.stop):
+        if not is_first():
+            return self.carry_out(folder, pretrained)
+        stop, wait = self.execution.stop, devices() is None  # others would not wait for as long
+        with own_folder(folder, "config.json", self.config.identity(), stop, wait=wait):
             finished = outcome_in(folder, self.config)
             if finished is not None:
                 return finished
@@ -181,7 +185,8 @@ class PlayersRun(Run):
         trained = trainer.train(folder_of)
         student, teacher = trainer.modules["student"], trainer.method.players.get("teacher")
         metrics = self.judged(trained.history)
-        self.keep(student, folder)
+        if is_first():
+            self.keep(student, folder)
         own, last = ("student", trainer.name), trained.history[-1]
         return Outcome(
             metrics=metrics,

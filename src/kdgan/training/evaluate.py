@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.forms import Pieces, leaves
 from kdgan.errors import Diverged
 from kdgan.methods.player import evaluating, forward
+from kdgan.methods.sharing import by_rows
 
 MOST_AT_ONCE, MOST_NUMBERS = 500, 2**20
 """Bounds of a forward pass, in examples and in numbers of their inputs: larger images go in fewer at a time. With 1,000
@@ -38,21 +40,26 @@ def logits_of(
     Raises:
         Diverged: if some are NaN.
     """
-    found = []
+    batches, look = [data] if isinstance(data, Batch) else data, partial(_all_of, role, module, size)
     with evaluating(module):
-        for batch in [data] if isinstance(data, Batch) else data:
-            home = batch.device
-            where = next((each.device for each in (*module.parameters(), *module.buffers())), home)
-            most = size or most_at_once(batch)
-            for start in range(0, len(batch), most):
-                part = batch if len(batch) <= most else batch[start : start + most]
-                # A network that writes into its inputs must not write into the caller's tensors.
-                part = part.copy() if where == home else part.to(where)
-                found.append(_forward(role, module, part, min(LEAST_AT_ONCE, most)).to(home))
-    logits = torch.cat(found)
+        # Of several devices each looks at its share of the examples.
+        logits = torch.cat([by_rows(look, batch) for batch in batches if len(batch)])
     if logits.isnan().any():
         raise Diverged(f"the {role} gives logits that are no numbers (NaN)")
     return logits
+
+
+def _all_of(role: str, module: nn.Module, size: int | None, batch: Batch) -> Tensor:
+    """Logits of all examples of a batch, so many at a time."""
+    home, found = batch.device, []
+    where = next((each.device for each in (*module.parameters(), *module.buffers())), home)
+    most = size or most_at_once(batch)
+    for start in range(0, len(batch), most):
+        part = batch if len(batch) <= most else batch[start : start + most]
+        # A network that writes into its inputs must not write into the caller's tensors.
+        part = part.copy() if where == home else part.to(where)
+        found.append(_forward(role, module, part, min(LEAST_AT_ONCE, most)).to(home))
+    return torch.cat(found)
 
 
 def _forward(role: str, module: nn.Module, batch: Batch, least: int) -> Tensor:

@@ -14,6 +14,7 @@ from kdgan.data.heldout import HeldOut
 from kdgan.errors import wrong
 from kdgan.files import locked
 from kdgan.methods import Method
+from kdgan.methods.sharing import alone, devices, is_first
 from kdgan.references import find_callable, is_reference
 from kdgan.training import checkpoint, identity
 from kdgan.training.config import bind_folder
@@ -48,13 +49,14 @@ class Home:
         Raises:
             UsageError: if the folder belongs to another call or cannot be used.
         """
-        if self.path is None:
+        if self.path is None or not is_first():  # of several processes one writes
             yield
             return
-        values = call()
+        with alone():
+            values = call()
         try:
             bind_folder(self.path, "distill.json", values, "folder=")
-            with locked(self.path):
+            with locked(self.path, wait=devices() is None):
                 _start_alike(student, self.path / "initial.safetensors")
                 yield
         except OSError as error:

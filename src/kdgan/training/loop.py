@@ -19,13 +19,16 @@ from kdgan.data.feed import Feed
 from kdgan.errors import Diverged, Interrupted, KdganError, UsageError, failed, wrong
 from kdgan.files import replacing, sync
 from kdgan.methods import Losses, Method
+from kdgan.methods.sharing import at_first, devices, is_first
 from kdgan.stored import as_kind
 from kdgan.training import checkpoint
 from kdgan.training.check import check_teacher
 from kdgan.training.choice import Choice
+from kdgan.training.launch import check_same_data, sharing
 
 BOOKKEEPING = ("step", "seconds", "losses")
 """Names of what every evaluation records beside what was measured."""
+CHECKPOINT = "checkpoint.safetensors"
 WINDOW = 20
 """Steps between two looks at the losses: looking makes the device wait."""
 
@@ -89,6 +92,7 @@ class Loop:
         choice: of the student among the evaluations; None keeps it as it is after the last step.
         evaluated: called after each evaluation with copies of the records so far, and whether training ends with it; it
             cannot change training.
+        seed: of what networks draw in other processes, where several devices share each batch.
     """
 
     method: Method
@@ -105,6 +109,7 @@ class Loop:
     evaluate_last: Callable[[], dict[str, float]] | None = None
     choice: Choice | None = None
     evaluated: Callable[[list[dict[str, Any]], bool], None] | None = None
+    seed: int = 0
 
     history: list[dict[str, Any]] = field(default_factory=list, init=False)
     """One record for each evaluation: step, seconds, the mean of each loss since the last, what was measured."""
@@ -127,9 +132,10 @@ class Loop:
             UsageError: if the checkpoint in the folder is of something else.
             OSError: if the folder cannot be written.
         """
-        self.done = self._resume()
-        if not self._ended():
-            self._train(self.done)
+        with sharing(self.method):
+            self.done = self._resume()
+            if not self._ended():
+                self._train(self.done)
         self._rewrite_metrics()  # another process, whose lock came late, may have written into it, too
         if self._best is not None:
             self.method.student.module.load_state_dict(self._best)
@@ -139,17 +145,22 @@ class Loop:
 
     def _train(self, start: int) -> None:
         watched: list[Losses] = []
+        shared = devices()
         saved = began = time.perf_counter()
         for step in range(start, self.steps):
             # Views are made in the precision of the data, whatever that of the networks.
             batch = self.feed(step)
+            if shared is not None:
+                shared.draws(self.seed, step)
+                if step == start:
+                    check_same_data(shared, batch)
             with (
                 own_code(self.method),
                 torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16),
             ):
                 watched.append(self.method.update(batch, step / self.steps))
             self.done = done = step + 1
-            stopping = self.stop()
+            stopping = self.stop() if shared is None else shared.anywhere(self.stop())
             evaluating = self.evaluate is not None and self._evaluates(done)
             if done % WINDOW == 0 or evaluating or stopping or done == self.steps:
                 self._add_up(watched, done)
@@ -212,8 +223,13 @@ class Loop:
         random = checkpoint.random_state(self.device)
         began = time.perf_counter()
         at_last = self.evaluate_last if done == self.steps else None
+        shared = devices()
         try:
-            measured = (at_last or self.evaluate)()
+            if shared is None:
+                measured = (at_last or self.evaluate)()
+            else:
+                shared.as_first([each.module for each in self.method.players.values()], buffers_alone=True)
+                measured = shared.from_first((at_last or self.evaluate)())
         except Diverged as error:
             raise Diverged(f"training diverged: at step {done} {error}; try a lower learning rate") from error
         self.evaluation_seconds += time.perf_counter() - began
@@ -230,7 +246,7 @@ class Loop:
         ):
             self._check_weights(done)
             self._best = copy.deepcopy(dict(self.method.student.module.state_dict()))
-        if self.evaluated is not None:
+        if self.evaluated is not None and is_first():
             self.evaluated(copy.deepcopy(self.history), self._ended())
         checkpoint.restore_random_state(random, self.device)
         if self.folder is not None:
@@ -255,7 +271,7 @@ class Loop:
             "evaluation_seconds": self.evaluation_seconds,
             "best": self._best,
         }
-        file = self.folder / "checkpoint.safetensors"
+        file = self.folder / CHECKPOINT
         try:
             try:
                 checkpoint.save(file, state)
@@ -276,19 +292,11 @@ class Loop:
 
     def _resume(self) -> int:
         """Takes up the last checkpoint, if there is one, and gives the number of steps that are done."""
-        if self.folder is None:
-            return 0
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # What a killed run was writing: with the second kind of name safetensors makes its own beginning.
-        for pattern in (".checkpoint.*.tmp", ".tmp*", ".metrics.*.tmp"):
-            for left in self.folder.glob(pattern):
-                left.unlink(missing_ok=True)
-        saved = self.folder / "checkpoint.safetensors"
-        done = 0
-        if saved.exists():
-            state = checkpoint.load(saved, _State)
+        state, done = at_first(self._read), 0
+        if state is not None:
+            saved = str(self.folder / CHECKPOINT) if self.folder is not None else CHECKPOINT
             try:
-                self._take_up(state, str(saved))
+                self._take_up(state, saved)
             except UsageError:
                 raise
             # What a method of one's own remembers is in its own words.
@@ -298,8 +306,23 @@ class Loop:
                 ) from error
             done = state.step
             self.progress(done)
+        shared = devices()
+        if shared is not None:
+            shared.as_first([player.module for player in self.method.players.values()])
         self._rewrite_metrics()
         return done
+
+    def _read(self) -> _State | None:
+        """What the last checkpoint holds, if there is one; before, the folder is made, and cleared of rests."""
+        if self.folder is None:
+            return None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # What a killed run was writing: with the second kind of name safetensors makes its own beginning.
+        for pattern in (".checkpoint.*.tmp", ".tmp*", ".metrics.*.tmp"):
+            for left in self.folder.glob(pattern):
+                left.unlink(missing_ok=True)
+        saved = self.folder / CHECKPOINT
+        return checkpoint.load(saved, _State) if saved.exists() else None
 
     def _take_up(self, state: _State, what: str) -> None:
         evaluated = (

@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
 from kdgan.data.semi import Semi
+from kdgan.methods.sharing import at_first
 from kdgan.training.propagation import features_of, last_layer, propagate
 
 ROUND = "self-training-{}"
@@ -49,6 +50,19 @@ def pseudo_labelled(module: nn.Module, data: Semi, *, seed: int, role: str) -> t
     assert isinstance(labelled, Batch)
     assert isinstance(unlabelled, Batch)
     own = mixed(seed, role, "propagation")
+    # The graph is of all examples: one process makes it.
+    labels, confidence, chosen = at_first(lambda: _propagated(module, data, own, role))
+    there = unlabelled.device
+    chosen = chosen.to(there)
+    others = unlabelled[chosen]
+    return replace(others, pseudo_labels=labels.to(there), confidence=confidence.to(there)), chosen
+
+
+def _propagated(module: nn.Module, data: Semi, own: int, role: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels, confidence and places, on the CPU, of the examples without labels in the graph, which the seed draws."""
+    labelled, unlabelled = data.labelled, data.unlabelled
+    assert isinstance(labelled, Batch)
+    assert isinstance(unlabelled, Batch)
     generator = torch.Generator().manual_seed(own)
     known = _drawn(len(labelled), MOST // 2, generator).to(labelled.device)
     chosen = _drawn(len(unlabelled), MOST - len(known), generator).to(unlabelled.device)
@@ -66,8 +80,7 @@ def pseudo_labelled(module: nn.Module, data: Semi, *, seed: int, role: str) -> t
     # distribution, as that of tags, is what is to be learned.
     if sources.targets.ndim == 1:
         labels = one_hot(labels.argmax(1), labels.shape[1]).to(labels)
-    there = unlabelled.device
-    return replace(others, pseudo_labels=labels.to(there), confidence=confidence.to(there)), chosen
+    return labels.cpu(), confidence.cpu(), chosen.cpu()
 
 
 def going_on(module: nn.Module, data: Semi, *, seed: int, role: str) -> Semi:

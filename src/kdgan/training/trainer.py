@@ -22,6 +22,7 @@ from kdgan.files import locked
 from kdgan.losses import Categorical, Family
 from kdgan.methods import FixMatch, Method, Optimization, create, find, name_of, pretraining
 from kdgan.methods.optimizers import OptimizerFactory, SchedulerFactory
+from kdgan.methods.sharing import devices, is_first
 from kdgan.training.callbacks import Callback, Evaluation
 from kdgan.training.choice import Choice
 from kdgan.training.config import Training
@@ -32,6 +33,11 @@ from kdgan.training.self_training import ROUND, TEACHERS, going_on, pseudo_label
 
 Probe = Callable[[Method, Feed, int], dict[str, float]]
 """Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
+
+
+def no_folder(what: str) -> Path | None:
+    """Where nothing is kept."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ class Trainer:
         if not self.kind.uses_unlabelled:
             self.data = labelled_part(self.data)
 
-    def train(self, folder_of: Callable[[str], Path | None] = lambda what: None) -> Trained:
+    def train(self, folder_of: Callable[[str], Path | None] = no_folder) -> Trained:
         """All that is missing, in the folders where what is trained is kept (None keeps nothing).
 
         Args:
@@ -163,9 +169,11 @@ class Trainer:
             RunError: if a loss diverges.
             Interrupted: if `execution.stop` said so.
         """
-        loops = {role: self.pretrain(role, folder_of(role)) for role in self.pretrained}
+        # Of several processes one writes.
+        place = folder_of if is_first() else no_folder
+        loops = {role: self.pretrain(role, place(role)) for role in self.pretrained}
         first = loops.get("student")
-        loops[self.name] = last = self.play(folder_of(self.name), first)
+        loops[self.name] = last = self.play(place(self.name), first)
         history = [*(first.history if first else []), *self._later(last.history, first)]
         seconds = {what: loop.seconds for what, loop in loops.items()}
         best = None
@@ -236,7 +244,7 @@ class Trainer:
             loop.evaluate = self.measure
             loop.evaluations = max(1, round(training.evaluations * training.student_share(self.kind)))
             loop.evaluated = self._teller(lambda records: records)
-        with nullcontext() if folder is None else locked(folder, self.execution.stop):
+        with nullcontext() if folder is None else locked(folder, self.execution.stop, wait=devices() is None):
             seed_everything(mixed(self.seed, role, "run"))
             loop.run()
             if self.self_trains(role):
@@ -423,4 +431,5 @@ class Trainer:
             checkpoint_seconds=execution.checkpoint_seconds,
             progress=lambda done: execution.progress(what, before + done, total or steps),
             stop=execution.stop,
+            seed=mixed(self.seed, what),
         )
