@@ -5,12 +5,13 @@ batches of 65, which no two devices share evenly, in noisy views. Each process f
 share of them. Prints for each method the largest relative difference of a player's loss in any update, the largest
 difference of a weight after the last, and the time of an update beside that of one device.
 
-    python benchmarks/devices.py                               # two processes on the CPU
+    python benchmarks/devices.py --out results/devices.json    # two processes on the CPU
     python benchmarks/devices.py --devices 4 --device cuda     # four GPUs, over NCCL
 """
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from kdgan import Batch
 from kdgan.data.augment import augmentation
 from kdgan.data.feed import TensorFeed
+from kdgan.files import write_json
 from kdgan.methods import Losses, Optimization, create
 from kdgan.methods.player import Player, Terms, total
 from kdgan.methods.sharing import Devices, shared_by
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     shared = launch(options.devices, options.device)
     if shared is None:
@@ -86,13 +89,18 @@ def main() -> None:
         if shared.is_first:
             print(f"{shared.world} processes on {shared.device.type}, {options.updates} updates")
             print("| method | losses, relative | weights | time beside one device |\n|---|---:|---:|---:|")
+        found = {}
         for name in METHODS:
             alone, its, one = trained(name, options.updates, shared.device, None)
             together, theirs, several = trained(name, options.updates, shared.device, shared)
             losses = max(((together[role] - alone[role]) / alone[role]).abs().max().item() for role in alone)
             weights = max((theirs[key] - its[key]).abs().max().item() for key in its)
+            found[name] = {"losses": losses, "weights": weights, "time": several / one}
             if shared.is_first:
                 print(f"| {name} | {losses:.1e} | {weights:.1e} | {several / one:.2f} |", flush=True)
+        if shared.is_first and options.out is not None:
+            what = {"processes": shared.world, "device": shared.device.type, "updates": options.updates}
+            write_json(options.out, {**what, "batch": BATCH, "methods": found})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from kdgan.methods import CONTROL
 from kdgan.paper.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "docs/scale.md", "benchmarks/README.md")
 BLOCK = re.compile(r"(<!-- table: ([\w/.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -44,6 +44,8 @@ def table(what: str) -> str:
         return default_call_table(ROOT / what)
     if name.startswith("several_labels"):
         return several_labels_table(ROOT / what)
+    if name == "devices.json":
+        return devices_table(ROOT / what)
     if name == "peers.json":
         return peers_table(ROOT / what)
     if name in STUDIES:
@@ -127,6 +129,17 @@ def default_call_table(file: Path) -> str:
         "N: a teacher trained on N other examples, without smoothing, and kept."
     )
     return f"{markdown(headers, rows, words=('data',))}\n{note}\n"
+
+
+def devices_table(file: Path) -> str:
+    """How far runs over several devices are from those on one."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    rows = [
+        [name, f"{each['losses']:.1e}", f"{each['weights']:.1e}"] for name, each in found["methods"].items()
+    ]
+    headers = ("method", "losses of all players, largest relative difference", "weights, largest difference")
+    note = f"{found['processes']} processes against one, {found['updates']} updates of batches of {found['batch']}."
+    return f"{markdown(headers, rows, words=('method',))}\n{note}\n"
 
 
 def peers_table(file: Path) -> str:

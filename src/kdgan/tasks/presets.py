@@ -63,6 +63,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "lenet-32-64-128",
             "augment": "crop-flip",
             "batch": 32,
+            # In two parts a third of the memory of an update is spared, for a tenth of its time.
+            "accumulate": 2,
             "steps": 2000,
         },
         "vector": {
