@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from kdgan.experiments.description import describe, facts, self_trained
-from kdgan.experiments.pool import run_jobs
+from kdgan.experiments.pool import Makes, run_jobs
+from kdgan.experiments.processes import Processes
 from kdgan.experiments.records import Curves, Points, Record, record_of
 from kdgan.experiments.results_file import ResultsFile
 from kdgan.experiments.variants import Comparison, Key, Variant
@@ -175,6 +177,10 @@ def run_all(
     Returns:
         What each failed run said.
     """
+    if execution.executor == "ray":  # other machines may know other folders
+        store = store.absolute()
+        data_dir = execution.data_dir and execution.data_dir.absolute()
+        execution = replace(execution, data_dir=data_dir)
     # Variants may agree in everything but their name: then one run serves them all.
     same: dict[str, list[Key]] = {}
     waiting = {}
@@ -200,7 +206,17 @@ def run_all(
         console=console,
         done=done,
         prepare=prepare,
+        executor=_executor_of(execution, store),
     )
+
+
+def _executor_of(execution: Execution, store: Path) -> Makes:
+    """What makes the executor of an execution."""
+    if execution.executor == "processes":
+        return Processes
+    from kdgan.experiments.ray_pool import RayPool  # for this executor alone
+
+    return partial(RayPool, address=execution.address, folder=store, gpu=execution.device.type == "cuda")
 
 
 def _examples(outcomes: Mapping[Key, Outcome], comparison: Comparison, shown: Sequence[Any]) -> list[Any]:

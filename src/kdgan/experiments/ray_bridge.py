@@ -1,0 +1,344 @@
+"""A process between a command and a Ray cluster: what Ray prints, raises, does with signals and dies of stays in it.
+
+It imports no torch, gets jobs through a pipe and has workers of the cluster carry them out. When the pipe ends, as when
+the command was killed, jobs save their state, and a cluster that was started here ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+from kdgan.errors import KdganError, one_line, wrong
+from kdgan.experiments.ray_worker import EXTRA, Beginning, Brought, RayWorker, check_machine, versions
+from kdgan.extras import needed
+from kdgan.interrupt import SIGNALS
+
+ANSWER = 5.0
+"""Seconds within which a machine must take a connection."""
+CHECKING = 120.0
+"""Seconds within which every machine must say what it sees."""
+SAVING = 60.0
+"""Seconds that jobs have to save their state."""
+LOOKING = 2.0
+"""Seconds after which machines are counted again: they come and go."""
+STARTS = 5
+"""Processes in a row that may end before they begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command wants of the cluster.
+
+    Attributes:
+        address: of the cluster, as HOST:PORT or auto; None for one that is started here.
+        workers: jobs at a time, or None for as many as there is room for.
+        gpu: whether each needs a GPU of its own.
+        beginning: what each process needs, `prepare` left out.
+    """
+
+    address: str | None
+    workers: int | None
+    gpu: bool
+    beginning: Beginning
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker of the cluster.
+
+    Attributes:
+        actor: Ray's.
+        heard: reference to what it will say next, or None where nothing is asked of it.
+        job: that it is at, or None.
+        ready: whether it can carry out jobs.
+    """
+
+    actor: Any
+    heard: Any
+    job: str | None = None
+    ready: bool = False
+
+
+@dataclass(slots=True)
+class _Bridge:
+    """Jobs between the pipe and the cluster."""
+
+    ray: Any
+    pipe: Connection[Any, Any]
+    wishes: Wishes
+    beginning: Beginning
+    workers: list[_Worker] = field(default_factory=list)
+    queue: deque[tuple[str, bytes, Brought | None]] = field(default_factory=deque)
+    stored: dict[int, Any] = field(default_factory=dict)
+    room: int = -1
+    looked: float = -LOOKING
+    failed_starts: int = 0
+    stop_by: float | None = None
+    ended: bool = False
+
+    def carry_out(self) -> None:
+        """Carries out jobs until the pipe ends."""
+        while not self.ended or any(worker.job for worker in self.workers):
+            if self.stop_by is not None and time.monotonic() > self.stop_by:
+                return
+            self._look()
+            while self._has_message(0.0):
+                self._obey(*self.pipe.recv())
+            asked = {worker.heard: worker for worker in self.workers if worker.heard is not None}
+            if not asked:
+                self._has_message(0.2)
+                continue
+            self.ray.wait([*asked], num_returns=1, timeout=0.05)
+            for heard in self.ray.wait([*asked], num_returns=len(asked), timeout=0)[0]:
+                self._hear(asked[heard])
+            self._assign()
+
+    def _has_message(self, seconds: float) -> bool:
+        if self.ended:
+            return False
+        try:
+            if self.pipe.poll(seconds):
+                return True
+        except (EOFError, OSError):
+            self._end()
+        return False
+
+    def _end(self) -> None:
+        self.ended = True
+        self._stop()
+
+    def _say(self, *said: object) -> None:
+        with contextlib.suppress(OSError):  # the command has ended
+            self.pipe.send(said)
+
+    def _obey(self, what: str, *given: Any) -> None:
+        if what == "give":
+            name, job, number, function = given
+            brought = None if number is None else Brought(function, [self.stored[number]])
+            self.queue.append((name, job, brought))
+            self._assign()
+        elif what == "store":
+            number, path, size = given
+            self.stored[number] = self.ray.put(_bytes_of(path, size))
+            self._say("stored", number)
+        elif what == "forget":
+            self.stored.pop(given[0], None)
+        elif what == "stop":
+            self._stop()
+        elif what == "kill":
+            self.ended, self.stop_by = True, 0.0
+
+    def _look(self) -> None:
+        """Counts the jobs that there is room for."""
+        if time.monotonic() - self.looked < LOOKING:
+            return
+        self.looked = time.monotonic()
+        room = sum(places for _, places in machines(self.ray, self.wishes))
+        if self.wishes.workers is not None:
+            room = min(room, self.wishes.workers)
+        if room != self.room:
+            self.room = room
+            self._say("room", room)
+
+    def _assign(self) -> None:
+        """Gives jobs to workers that are idle, and has new ones come for those that are left."""
+        if self.stop_by is not None:
+            return
+        for worker in self.workers:
+            if self.queue and worker.ready and worker.job is None:
+                worker.job, job, brought = self.queue.popleft()
+                worker.actor.give.remote(job, brought)
+                worker.heard = worker.actor.hear.remote(1.0)
+        coming = sum(not worker.ready for worker in self.workers)
+        while coming < len(self.queue) and len(self.workers) < self.room:
+            options = {"num_cpus": self.beginning.threads, "num_gpus": int(self.wishes.gpu)}
+            kind = self.ray.remote(**options, max_restarts=0, max_concurrency=4)(RayWorker)
+            actor = kind.remote(self.beginning)
+            self.workers.append(_Worker(actor, actor.ready.remote()))
+            coming += 1
+
+    def _hear(self, worker: _Worker) -> None:
+        errors = self.ray.exceptions
+        try:
+            said = self.ray.get(worker.heard)
+        except errors.ActorUnavailableError:  # perhaps it comes back
+            worker.heard = worker.actor.hear.remote(1.0) if worker.ready else worker.actor.ready.remote()
+            return
+        except errors.RayError as error:
+            self._lose(worker, error)
+            return
+        worker.heard = None
+        if not worker.ready:
+            worker.ready, self.failed_starts = True, 0
+            if said:
+                self._say("failed", said)
+        elif isinstance(said, bytes):
+            self._say("done", worker.job, said)
+            worker.job = None
+        else:
+            if said is not None:
+                self._say("share", worker.job, said)
+            worker.heard = worker.actor.hear.remote(1.0)
+
+    def _lose(self, worker: _Worker, error: Exception) -> None:
+        self.workers.remove(worker)
+        self.looked = -LOOKING
+        if worker.job is not None:
+            self._say("lost", worker.job)
+        elif not worker.ready:
+            self.failed_starts += 1
+            if self.failed_starts >= STARTS:
+                self._say("ended", f"processes of the Ray cluster end before they begin: {_first(error)}")
+
+    def _stop(self) -> None:
+        if self.stop_by is not None:
+            return
+        self.stop_by = time.monotonic() + SAVING
+        for name, *_ in self.queue:
+            self._say("back", name)
+        self.queue.clear()
+        for worker in self.workers:
+            if worker.job is not None:
+                worker.actor.stop.remote()
+
+
+def machines(ray: Any, wishes: Wishes) -> list[tuple[str, int]]:
+    """Every machine of the cluster that jobs can be carried out on, and how many at a time."""
+    found = []
+    for node in ray.nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        places = int(has.get("CPU", 0) // wishes.beginning.threads)
+        if wishes.gpu:
+            places = min(places, int(has.get("GPU", 0)))
+        if places:
+            found.append((node["NodeID"], places))
+    return found
+
+
+def _bytes_of(path: str, size: int) -> Any:
+    """The bytes that lie in memory of the command's."""
+    import numpy as np
+
+    number = os.open(path, os.O_RDONLY)
+    try:
+        return np.frombuffer(mmap.mmap(number, size, prot=mmap.PROT_READ), dtype=np.uint8)
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def _joined(wishes: Wishes) -> Iterator[Any]:
+    """Ray, connected to the cluster, or to one of this machine alone that ends with the block.
+
+    Raises:
+        UsageError: if that cannot be.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if wishes.address is not None:
+        check_address(wishes.address)
+    ray = needed("ray", *EXTRA)
+    options: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False}
+    made = None
+    if wishes.address is None:
+        made = tempfile.mkdtemp(prefix="kdgan-ray-", dir="/tmp")  # names of sockets must be short
+        cores = (wishes.workers or 0) * wishes.beginning.threads
+        options |= {"include_dashboard": False, "num_cpus": cores or os.cpu_count(), "_temp_dir": made}
+    try:
+        ray.init(address=wishes.address or "local", **options)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # Ray has its own for one of them
+        yield ray
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if isinstance(error, KdganError):
+            raise
+        place = "of this machine" if wishes.address is None else f"at {wishes.address}"
+        raise wrong(f"cannot work with the Ray cluster {place}: {_first(error)}") from error
+    finally:
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def check_address(address: str) -> None:
+    """Raises a UsageError for what is no address of a cluster, or one where nothing listens."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
+        raise wrong(f"--address must be HOST:PORT of ray start --head, or auto, not {address!r:.60}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise wrong(
+            f"no Ray cluster listens at {address} ({why}): start one with ray start --head"
+        ) from error
+
+
+def _check(ray: Any, wishes: Wishes) -> None:
+    """Raises a UsageError if a machine of the cluster cannot carry out jobs of ours."""
+    found = machines(ray, wishes)
+    if not found:
+        gpu = " and a GPU" if wishes.gpu else ""
+        raise wrong(f"no machine of the Ray cluster has {wishes.beginning.threads} CPUs{gpu} for a run")
+    pinned = needed("ray.util.scheduling_strategies", *EXTRA).NodeAffinitySchedulingStrategy
+    ask = ray.remote(num_cpus=0, max_retries=0)(Beginning.machine)
+    try:
+        asked = [
+            ask.options(scheduling_strategy=pinned(node, soft=False)).remote(wishes.beginning)
+            for node, _ in found
+        ]
+        for said in ray.get(asked, timeout=CHECKING):
+            check_machine(said, versions())
+    except ray.exceptions.RayError as error:
+        raise wrong(f"a machine of the Ray cluster cannot work for kdgan: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    """What an error of Ray's says, whose messages are of many lines, the cause in the last."""
+    cause = getattr(error, "cause", None) or error
+    said = one_line(str(cause)) or type(cause).__name__
+    return said if len(said) <= 300 else f"{said[:300]}..."
+
+
+def main() -> None:
+    """The process: `python -m kdgan.experiments.ray_bridge NUMBER`, the number of its end of the pipe."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    try:
+        wishes, prepare = pipe.recv()
+        with _joined(wishes) as ray:
+            pipe.send(("joined",))
+            _check(ray, wishes)
+            if isinstance(prepare, tuple):
+                function, path, size = prepare
+                prepare = Brought(function, [ray.put(_bytes_of(path, size))])
+                pipe.send(("stored", 0))
+            bridge = _Bridge(ray, pipe, wishes, replace(wishes.beginning, prepare=prepare))
+            bridge.carry_out()
+            for worker in bridge.workers:
+                ray.kill(worker.actor)
+    except KdganError as error:
+        with contextlib.suppress(OSError):
+            pipe.send(("refused", str(error)))
+    except (EOFError, OSError):
+        pass  # the command has ended
+
+
+if __name__ == "__main__":
+    main()
