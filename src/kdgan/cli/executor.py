@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from kdgan.cli.options import MOST_PROCESSES, Name
+from kdgan.cli.options import Name
 from kdgan.errors import UsageError
+from kdgan.experiments.cluster_address import EVERYTHING, check_address
 from kdgan.extras import check_installed
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class ExecutorOptions:
         """The execution with these; `workers` as they were typed.
 
         Raises:
-            UsageError: for an address without Ray, or where Ray is missing.
+            UsageError: for an address without Ray, or where nothing listens; or where Ray is missing.
         """
         if self.executor == "processes":
             if self.address is not None:
                 raise UsageError("--address is that of a Ray cluster: say --executor ray, too")
             return execution
         check_installed("ray", "scale", "--executor ray")
+        if self.address is not None:
+            check_address(self.address)
         return dataclasses.replace(
-            execution, executor=self.executor, address=self.address, workers=workers or MOST_PROCESSES
+            execution, executor=self.executor, address=self.address, workers=workers or EVERYTHING
         )

@@ -11,7 +11,6 @@ import mmap
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -26,8 +25,6 @@ from kdgan.experiments.ray_worker import EXTRA, Beginning, Brought, RayWorker, c
 from kdgan.extras import needed
 from kdgan.interrupt import SIGNALS
 
-ANSWER = 5.0
-"""Seconds within which a machine must take a connection."""
 CHECKING = 120.0
 """Seconds within which every machine must say what it sees."""
 SAVING = 60.0
@@ -247,8 +244,6 @@ def _joined(wishes: Wishes) -> Iterator[Any]:
         UsageError: if that cannot be.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if wishes.address is not None:
-        check_address(wishes.address)
     ray = needed("ray", *EXTRA)
     options: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False}
     made = None
@@ -264,6 +259,10 @@ def _joined(wishes: Wishes) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         if isinstance(error, KdganError):
             raise
+        if wishes.address == "auto" and isinstance(error, ConnectionError):
+            raise wrong(
+                "this machine is in no Ray cluster: join one (ray start), or say HOST:PORT"
+            ) from error
         place = "of this machine" if wishes.address is None else f"at {wishes.address}"
         raise wrong(f"cannot work with the Ray cluster {place}: {_first(error)}") from error
     finally:
@@ -271,22 +270,6 @@ def _joined(wishes: Wishes) -> Iterator[Any]:
             ray.shutdown()
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
-
-
-def check_address(address: str) -> None:
-    """Raises a UsageError for what is no address of a cluster, or one where nothing listens."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
-        raise wrong(f"--address must be HOST:PORT of ray start --head, or auto, not {address!r:.60}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise wrong(
-            f"no Ray cluster listens at {address} ({why}): start one with ray start --head"
-        ) from error
 
 
 def _check(ray: Any, wishes: Wishes) -> None:

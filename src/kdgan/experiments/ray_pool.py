@@ -21,20 +21,19 @@ from typing import Any
 from torch import Tensor
 
 from kdgan.errors import RunError, UsageError, wrong
+from kdgan.experiments.cluster_address import EVERYTHING
 from kdgan.experiments.jobs import Job, Lost
 from kdgan.experiments.ray_bridge import SAVING, Wishes
 from kdgan.experiments.ray_worker import Beginning
 from kdgan.experiments.worker import Done
 from kdgan.tasks.division import Block, Shared
 
-JOINING, STARTING = 40.0, 180.0
+JOINING, STARTING = 60.0, 180.0
 """Seconds within which a cluster must answer, and one of this machine must have started."""
 WAITING = 300.0
 """Seconds in which machines may come where there is none."""
 ENDING = 30.0
 """Seconds that a cluster of this machine has to end."""
-EVERYTHING = 1024
-"""Workers at a time that mean: as many as there is room for."""
 
 
 class RayPool:
