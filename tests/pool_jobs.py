@@ -47,6 +47,16 @@ def fail(kind: str, report: Callable[[float], None], stop: Callable[[], bool]) -
     raise errors[kind]
 
 
+def killed(folder: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+    """Its process is killed at every attempt; the first two get further."""
+    attempt = len([*folder.glob("attempt-*")])
+    (folder / f"attempt-{attempt}").touch()
+    if attempt < 2:
+        report(0.2 + 0.2 * attempt)
+        time.sleep(2.0)  # until that is heard
+    os._exit(9)
+
+
 def until_stopped(started: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
     """Goes on until it is asked to stop, and leaves a file then."""
     started.write_text(str(os.getpid()), encoding="utf-8")
@@ -80,6 +90,17 @@ def two_processes(folder: Path) -> None:
         (folder / "idle").write_text(str(value[0]), encoding="utf-8")
 
     run_jobs(jobs, workers=2, threads=1, console=Console(quiet=True), done=done)
+
+
+def with_ray(folder: str) -> None:
+    """A job on a Ray cluster of this machine."""
+    from functools import partial
+
+    from kdgan.experiments.ray_pool import RayPool
+
+    executor = partial(RayPool, address=None, folder=Path(folder), gpu=False)
+    jobs = [Job("long", until_stopped, (Path(folder, "job"),))]
+    run_jobs(jobs, workers=1, threads=1, console=Console(quiet=True), done=lambda *_: None, executor=executor)
 
 
 def modules_of_a_run(

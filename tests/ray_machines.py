@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 from ray.cluster_utils import Cluster
 

@@ -92,30 +92,28 @@ class _Bridge:
             if self.stop_by is not None and time.monotonic() > self.stop_by:
                 return
             self._look()
-            while self._has_message(0.0):
-                self._obey(*self.pipe.recv())
+            while message := self._message(0.0):
+                self._obey(*message)
             asked = {worker.heard: worker for worker in self.workers if worker.heard is not None}
             if not asked:
-                self._has_message(0.2)
+                if message := self._message(0.2):
+                    self._obey(*message)
                 continue
             self.ray.wait([*asked], num_returns=1, timeout=0.05)
             for heard in self.ray.wait([*asked], num_returns=len(asked), timeout=0)[0]:
                 self._hear(asked[heard])
             self._assign()
 
-    def _has_message(self, seconds: float) -> bool:
-        if self.ended:
-            return False
+    def _message(self, seconds: float) -> tuple[Any, ...] | None:
+        """What the command says within some seconds; at its end jobs are to stop."""
         try:
-            if self.pipe.poll(seconds):
-                return True
+            if not self.ended and self.pipe.poll(seconds):
+                message: tuple[Any, ...] = self.pipe.recv()
+                return message
         except (EOFError, OSError):
-            self._end()
-        return False
-
-    def _end(self) -> None:
-        self.ended = True
-        self._stop()
+            self.ended = True
+            self._stop()
+        return None
 
     def _say(self, *said: object) -> None:
         with contextlib.suppress(OSError):  # the command has ended
@@ -248,6 +246,7 @@ def _joined(wishes: Wishes) -> Iterator[Any]:
     options: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False}
     made = None
     if wishes.address is None:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as other processes of this machine
         made = tempfile.mkdtemp(prefix="kdgan-ray-", dir="/tmp")  # names of sockets must be short
         cores = (wishes.workers or 0) * wishes.beginning.threads
         options |= {"include_dashboard": False, "num_cpus": cores or os.cpu_count(), "_temp_dir": made}
