@@ -12,7 +12,8 @@ from rich.console import Console
 
 from kdgan.errors import Held, Interrupted, RunError, UsageError
 from kdgan.experiments import work
-from kdgan.experiments.pool import Job, run_jobs
+from kdgan.experiments.jobs import Job
+from kdgan.experiments.pool import run_jobs
 from kdgan.tasks.config import Config
 from kdgan.training.execution import Execution
 from support import served

@@ -588,6 +588,8 @@ ONE = small()
         ({"hyper": {"supervised": {"teacher_lr": 0.1}}}, ("supervised", "teacher_lr")),
         ({"workers": 0}, ("workers", "0")),
         ({"threads": "x"}, ("threads", "'x'")),
+        ({"executor": "dask"}, ("executor", "'dask'", "'processes' or 'ray'")),
+        ({"address": "auto"}, ("address", "executor='ray'")),
         ({"title": "a\nb"}, ("title",)),
         ({"folder": ""}, ("folder",)),
         ({"test": (TEST.inputs[:, :5], TEST.targets)}, ("student fails on a batch",)),

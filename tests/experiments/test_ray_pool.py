@@ -9,20 +9,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 import pool_jobs
 from commands import wait_until
 from found_runs import found_in
+from kdgan import Batch, Verdict, nets
+from kdgan import compare as compare_own
 from kdgan.errors import Interrupted, RunError
+from kdgan.experiments import pool
 from kdgan.experiments.comparison import compare
-from kdgan.experiments.pool import Job, run_jobs
+from kdgan.experiments.jobs import Job
+from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.ray_pool import RayPool
 from kdgan.experiments.variants import Comparison, Variant
 from kdgan.training.execution import Execution
@@ -126,7 +132,7 @@ def test_jobs_end_as_those_of_other_processes_do(tmp_path: Path, machines: Machi
         "one": 3,
         "held": "done",
     }
-    assert sorted(failures) == ["bad: diverged", "bug: KeyError: 3, in pool_jobs.py line 47"]
+    assert sorted(failures) == ["bad: diverged", "bug: KeyError: 3, in pool_jobs.py line 48"]
     assert len(printed.splitlines()) == 6
     assert not [*tmp_path.glob(".*")]  # what machines must see
 
@@ -177,12 +183,17 @@ def test_a_folder_that_a_machine_does_not_see_is_refused(tmp_path: Path, machine
 
 
 def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
-    tmp_path: Path, machines: Machines
+    tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lost, give_back = [], pool._Schedule.give_back
+
+    def noted(schedule: Any, name: str, *given: Any) -> None:
+        lost.append(name)
+        give_back(schedule, name, *given)
+
+    monkeypatch.setattr(pool._Schedule, "give_back", noted)
     base = changed(DIGITS, steps=800, teacher_steps=100)
-    comparison = Comparison(
-        base, {name: Variant(name) for name in ("supervised", "mimic", "kdgan")}, range(2)
-    )
+    comparison = Comparison(base, {name: Variant(name) for name in ("supervised", "kdgan")}, range(2))
 
     def kill() -> None:
         # Two runs are on their way, each on a machine of its own, and have saved their state.
@@ -201,7 +212,34 @@ def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
         found[name] = found_in(out)
     thread.join()
     assert found["ray"] == found["pool"]
-    assert len(found["pool"]) > 12
+    assert len(found["pool"]) == 16
+    assert lost
+
+
+def student() -> torch.nn.Module:
+    return nets.mlp(6, [4], 3)
+
+
+def test_players_and_data_of_ones_own_are_sent(tmp_path: Path, machines: Machines) -> None:
+    x = torch.randn(130, 6, generator=torch.Generator().manual_seed(0))
+    parts = (
+        Batch(x[:60], x[:60, :3].argmax(1)),
+        *(Batch(part, part[:, :3].argmax(1)) for part in x[60:].split([30, 40])),
+    )
+    torch.manual_seed(0)
+    teacher = nets.mlp(6, [16], 3)
+    found = []
+    for options in ({"executor": "ray", "address": machines.address, "folder": tmp_path / "own"}, {}):
+        given: dict[str, Any] = {"methods": ["mimic"], "seeds": 2, "steps": 20, "progress": False, **options}
+        found.append(untimed(compare_own(student, teacher, *parts, **given)))
+    assert found[0] == found[1]
+
+
+def untimed(verdict: Verdict) -> list[Any]:
+    return [
+        (replace(record, seconds=0, pretraining_seconds=0), verdict.curves[record.method, record.seed])
+        for record in verdict.records
+    ]
 
 
 def test_of_a_command_that_is_killed_jobs_save_and_nothing_is_left(tmp_path: Path) -> None:
