@@ -148,7 +148,7 @@ def test_a_job_at_which_processes_are_killed_is_given_again_a_few_times(
 ) -> None:
     with pytest.raises(RunError) as caught:
         run([Job("first", pool_jobs.killed, (tmp_path,))], tmp_path, machines.address)
-    assert str(caught.value).startswith("first: 4 times its process was killed, perhaps for lack of memory")
+    assert str(caught.value).startswith("first: its process was killed 4 times, perhaps for lack of memory")
     # The second got further than the first, and three after it no further.
     assert len([*tmp_path.glob("attempt-*")]) == 5
 

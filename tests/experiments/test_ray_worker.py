@@ -16,8 +16,7 @@ import torch
 import pool_jobs
 from kdgan.errors import Held, Interrupted, RunError, UsageError
 from kdgan.experiments import ray_worker
-from kdgan.experiments.cluster_address import check_address
-from kdgan.experiments.ray_bridge import Wishes, machines
+from kdgan.experiments.ray_cluster import Wishes, check_address, machines
 from kdgan.experiments.ray_worker import Beginning, RayWorker, check_machine, versions
 from kdgan.experiments.worker import Done
 from support import refused
@@ -30,7 +29,9 @@ def beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Beginning:
     monkeypatch.setattr(ray_worker, "LAG", 0.3)
     (tmp_path / "token").write_text("secret", encoding="utf-8")
     (tmp_path / "here").mkdir()
-    return Beginning(1, ["/some/where"], str(tmp_path / "here"), str(tmp_path), "token", "secret", None)
+    return Beginning(
+        1, ["/some/where"], str(tmp_path / "here"), str(tmp_path), "token", "secret", versions(), None
+    )
 
 
 def ended(worker: RayWorker) -> tuple[list[float], Done]:
@@ -85,6 +86,7 @@ def test_a_process_that_cannot_begin_says_why(beginning: Beginning) -> None:
     for wrong, kind, part in (
         (replace(beginning, token="other"), UsageError, "does not see"),
         (replace(beginning, folder="/nowhere"), UsageError, "/nowhere"),
+        (replace(beginning, versions={"torch": "1.0"}), UsageError, "torch"),
         (replace(beginning, prepare=b"no pickle"), RunError, "could not begin"),
     ):
         error = ForkingPickler.loads(RayWorker(wrong).ready())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kdgan.cli.options import Name
 from kdgan.errors import UsageError
-from kdgan.experiments.cluster_address import EVERYTHING, check_address
+from kdgan.experiments.ray_cluster import EVERYTHING, check_address
 from kdgan.extras import check_installed
 
 if TYPE_CHECKING:

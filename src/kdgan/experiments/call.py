@@ -20,7 +20,6 @@ from kdgan.data.augment import Augmentation
 from kdgan.data.own import Data, Inputs
 from kdgan.data.semi import Semi
 from kdgan.errors import Interrupted, RunError, wrong
-from kdgan.experiments.cluster_address import EVERYTHING
 from kdgan.experiments.comparison import Compared, run_all
 from kdgan.experiments.description import facts_of_own, self_trained
 from kdgan.experiments.own import (
@@ -43,6 +42,7 @@ from kdgan.experiments.own_options import (
     teacher_of,
     variants_of,
 )
+from kdgan.experiments.ray_cluster import EVERYTHING
 from kdgan.experiments.sending import can_be_sent, check_sent_far
 from kdgan.experiments.variants import Key
 from kdgan.experiments.verdict import Verdict

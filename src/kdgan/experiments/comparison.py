@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from kdgan.errors import wrong
 from kdgan.experiments.description import describe, facts, self_trained
 from kdgan.experiments.pool import Makes, run_jobs
 from kdgan.experiments.processes import Processes
@@ -211,12 +212,19 @@ def run_all(
 
 
 def _executor_of(execution: Execution, store: Path) -> Makes:
-    """What makes the executor of an execution."""
+    """What makes the executor of an execution.
+
+    Raises:
+        UsageError: for a GPU by its number, where each run gets one of its own.
+    """
     if execution.executor == "processes":
         return Processes
     from kdgan.experiments.ray_pool import RayPool  # for this executor alone
 
-    return partial(RayPool, address=execution.address, folder=store, gpu=execution.device.type == "cuda")
+    gpu = execution.device.type == "cuda"
+    if gpu and execution.device.index is not None:
+        raise wrong(f"Ray gives each run a GPU of its own: say cuda, not {execution.device}")
+    return partial(RayPool, address=execution.address, folder=store, gpu=gpu)
 
 
 def _examples(outcomes: Mapping[Key, Outcome], comparison: Comparison, shown: Sequence[Any]) -> list[Any]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.errors import UsageError, wrong
-from kdgan.experiments.cluster_address import check_address
 from kdgan.experiments.own import Factory, FreshTeacher, build
+from kdgan.experiments.ray_cluster import check_address
 from kdgan.experiments.variants import Variant
 from kdgan.extras import check_installed
 from kdgan.methods import CONTROL, Method, check_use, find, name_of

@@ -9,47 +9,25 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kdgan.errors import KdganError, one_line, wrong
-from kdgan.experiments.ray_worker import EXTRA, Beginning, Brought, RayWorker, check_machine, versions
-from kdgan.extras import needed
+from kdgan.errors import KdganError
+from kdgan.experiments.ray_cluster import Wishes, check, joined, machines, shortened
+from kdgan.experiments.ray_worker import Beginning, Brought, RayWorker
 from kdgan.interrupt import SIGNALS
 
-CHECKING = 120.0
-"""Seconds within which every machine must say what it sees."""
 SAVING = 60.0
 """Seconds that jobs have to save their state."""
 LOOKING = 2.0
 """Seconds after which machines are counted again: they come and go."""
 STARTS = 5
 """Processes in a row that may end before they begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the command wants of the cluster.
-
-    Attributes:
-        address: of the cluster, as HOST:PORT or auto; None for one that is started here.
-        workers: jobs at a time, or None for as many as there is room for.
-        gpu: whether each needs a GPU of its own.
-        beginning: what each process needs, `prepare` left out.
-    """
-
-    address: str | None
-    workers: int | None
-    gpu: bool
-    beginning: Beginning
 
 
 @dataclass(slots=True, eq=False)
@@ -196,7 +174,7 @@ class _Bridge:
         elif not worker.ready:
             self.failed_starts += 1
             if self.failed_starts >= STARTS:
-                self._say("ended", f"processes of the Ray cluster end before they begin: {_first(error)}")
+                self._say("ended", f"processes of the Ray cluster end before they begin: {shortened(error)}")
 
     def _stop(self) -> None:
         if self.stop_by is not None:
@@ -210,19 +188,6 @@ class _Bridge:
                 worker.actor.stop.remote()
 
 
-def machines(ray: Any, wishes: Wishes) -> list[tuple[str, int]]:
-    """Every machine of the cluster that jobs can be carried out on, and how many at a time."""
-    found = []
-    for node in ray.nodes():
-        has = node["Resources"] if node["Alive"] else {}
-        places = int(has.get("CPU", 0) // wishes.beginning.threads)
-        if wishes.gpu:
-            places = min(places, int(has.get("GPU", 0)))
-        if places:
-            found.append((node["NodeID"], places))
-    return found
-
-
 def _bytes_of(path: str, size: int) -> Any:
     """The bytes that lie in memory of the command's."""
     import numpy as np
@@ -234,69 +199,6 @@ def _bytes_of(path: str, size: int) -> Any:
         os.close(number)
 
 
-@contextlib.contextmanager
-def _joined(wishes: Wishes) -> Iterator[Any]:
-    """Ray, connected to the cluster, or to one of this machine alone that ends with the block.
-
-    Raises:
-        UsageError: if that cannot be.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray = needed("ray", *EXTRA)
-    options: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False}
-    made = None
-    if wishes.address is None:
-        os.environ.setdefault("RAY_worker_niceness", "0")  # as other processes of this machine
-        made = tempfile.mkdtemp(prefix="kdgan-ray-", dir="/tmp")  # names of sockets must be short
-        cores = (wishes.workers or 0) * wishes.beginning.threads
-        options |= {"include_dashboard": False, "num_cpus": cores or os.cpu_count(), "_temp_dir": made}
-    try:
-        ray.init(address=wishes.address or "local", **options)
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # Ray has its own for one of them
-        yield ray
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if isinstance(error, KdganError):
-            raise
-        if wishes.address == "auto" and isinstance(error, ConnectionError):
-            raise wrong(
-                "this machine is in no Ray cluster: join one (ray start), or say HOST:PORT"
-            ) from error
-        place = "of this machine" if wishes.address is None else f"at {wishes.address}"
-        raise wrong(f"cannot work with the Ray cluster {place}: {_first(error)}") from error
-    finally:
-        with contextlib.suppress(Exception):
-            ray.shutdown()
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-def _check(ray: Any, wishes: Wishes) -> None:
-    """Raises a UsageError if a machine of the cluster cannot carry out jobs of ours."""
-    found = machines(ray, wishes)
-    if not found:
-        gpu = " and a GPU" if wishes.gpu else ""
-        raise wrong(f"no machine of the Ray cluster has {wishes.beginning.threads} CPUs{gpu} for a run")
-    pinned = needed("ray.util.scheduling_strategies", *EXTRA).NodeAffinitySchedulingStrategy
-    ask = ray.remote(num_cpus=0, max_retries=0)(Beginning.machine)
-    try:
-        asked = [
-            ask.options(scheduling_strategy=pinned(node, soft=False)).remote(wishes.beginning)
-            for node, _ in found
-        ]
-        for said in ray.get(asked, timeout=CHECKING):
-            check_machine(said, versions())
-    except ray.exceptions.RayError as error:
-        raise wrong(f"a machine of the Ray cluster cannot work for kdgan: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    """What an error of Ray's says, whose messages are of many lines, the cause in the last."""
-    cause = getattr(error, "cause", None) or error
-    said = one_line(str(cause)) or type(cause).__name__
-    return said if len(said) <= 300 else f"{said[:300]}..."
-
-
 def main() -> None:
     """The process: `python -m kdgan.experiments.ray_bridge NUMBER`, the number of its end of the pipe."""
     for number in SIGNALS:
@@ -304,9 +206,9 @@ def main() -> None:
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     try:
         wishes, prepare = pipe.recv()
-        with _joined(wishes) as ray:
+        with joined(wishes) as ray:
             pipe.send(("joined",))
-            _check(ray, wishes)
+            check(ray, wishes)
             if isinstance(prepare, tuple):
                 function, path, size = prepare
                 prepare = Brought(function, [ray.put(_bytes_of(path, size))])
@@ -320,6 +222,9 @@ def main() -> None:
             pipe.send(("refused", str(error)))
     except (EOFError, OSError):
         pass  # the command has ended
+    except Exception as error:  # whatever Ray raises where it is at an end
+        with contextlib.suppress(OSError):
+            pipe.send(("ended", f"the Ray cluster fails: {shortened(error)}"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import multiprocessing
 import os
@@ -13,20 +12,19 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from kdgan.errors import RunError, UsageError, wrong
-from kdgan.experiments.cluster_address import EVERYTHING
 from kdgan.experiments.jobs import Job, Lost
-from kdgan.experiments.ray_bridge import SAVING, Wishes
-from kdgan.experiments.ray_worker import Beginning
+from kdgan.experiments.packing import packed
+from kdgan.experiments.ray_bridge import SAVING
+from kdgan.experiments.ray_cluster import EVERYTHING, Wishes
+from kdgan.experiments.ray_worker import Beginning, versions
 from kdgan.experiments.worker import Done
-from kdgan.tasks.division import Block, Shared
+from kdgan.files import make_folder
+from kdgan.tasks.division import Block
 
 JOINING, STARTING = 60.0, 180.0
 """Seconds within which a cluster must answer, and one of this machine must have started."""
@@ -71,11 +69,20 @@ class RayPool:
         self.token = folder / f".{os.urandom(6).hex()}.ray.tmp"
         path = [place or str(Path.cwd()) for place in sys.path]
         beginning = Beginning(
-            threads, path, str(Path.cwd()), str(folder), self.token.name, os.urandom(16).hex(), None
+            threads=threads,
+            path=path,
+            here=str(Path.cwd()),
+            folder=str(folder),
+            name=self.token.name,
+            token=os.urandom(16).hex(),
+            versions=versions(),
+            prepare=None,
         )
         self.wishes = Wishes(address, None if many >= EVERYTHING else many, gpu, beginning)
 
     def __enter__(self) -> RayPool:
+        self.prepared = packed(self.prepare)
+        make_folder(self.token.parent)
         self.token.write_text(self.wishes.beginning.token, encoding="utf-8")
         self.pipe, theirs = multiprocessing.Pipe()
         # In a session of its own, which signals of a terminal and `timeout` do not reach.
@@ -89,7 +96,6 @@ class RayPool:
             start_new_session=True,
         )
         theirs.close()
-        self.prepared = _packed(self.prepare)
         self._say(self.wishes, self.prepared.sent)
         return self
 
@@ -159,8 +165,8 @@ class RayPool:
             return name, float(said)
         self.jobs.discard(name)
         if what == "lost":
-            why = "its process was killed, perhaps for lack of memory: more --threads let fewer run on a machine"
-            return name, Lost(RunError(f"{name}: {self.attempts} times {why}"))
+            why = f"its process was killed {self.attempts} times, perhaps for lack of memory"
+            return name, Lost(RunError(f"{name}: {why}; fewer --workers need less"))
         done: Done = ForkingPickler.loads(said)
         return name, done
 
@@ -213,57 +219,3 @@ class RayPool:
     def _say(self, *said: object) -> None:
         with suppress(OSError):  # the bridge has ended: `hear` will say so
             self.pipe.send(said)
-
-
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A function to send, and the block that its tensors lie in, which is there as long as this.
-
-    Attributes:
-        sent: the function, pickled; with the place of the block where there is one.
-    """
-
-    sent: bytes | tuple[bytes, str, int]
-    block: Block | None
-
-
-class _Packing(pickle.Pickler):
-    """Pickles all but tensors, which are put together."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self.tensors: dict[int, tuple[int, Tensor]] = {}
-
-    def persistent_id(self, value: Any) -> int | None:
-        """What stands for a tensor."""
-        if type(value) is not Tensor or value.requires_grad:
-            return None
-        return self.tensors.setdefault(id(value), (len(self.tensors), value))[0]
-
-
-class _Unpacking(pickle.Unpickler):
-    """Puts the tensors back."""
-
-    def __init__(self, file: io.BytesIO, tensors: list[Tensor]) -> None:
-        super().__init__(file)
-        self.tensors = tensors
-
-    def persistent_load(self, number: int) -> Tensor:
-        """The tensor of that number."""
-        return self.tensors[number]
-
-
-def _packed(function: Callable[[], None]) -> _Packed:
-    file = io.BytesIO()
-    packing = _Packing(file)
-    packing.dump(function)
-    block = Block.of((file.getvalue(), [tensor for _, tensor in packing.tensors.values()]))
-    if block is None:
-        return _Packed(pickle.dumps(function), None)
-    return _Packed((pickle.dumps((call_packed, block)), block.path, block.identity[2]), block)
-
-
-def call_packed(shared: Shared) -> None:
-    """Calls a function that `_packed` has packed, in a process that has been sent it."""
-    function, tensors = shared.value()
-    _Unpacking(io.BytesIO(function), tensors).load()()

@@ -83,6 +83,7 @@ class Beginning:
         folder: that all machines see.
         token: what is in its file `name`.
         name: of that file.
+        versions: that the machine must have, see `versions`.
         prepare: what to call, or None.
     """
 
@@ -92,6 +93,7 @@ class Beginning:
     folder: str
     name: str
     token: str
+    versions: Mapping[str, str]
     prepare: Brought | bytes | None
 
     def begin(self) -> None:
@@ -103,7 +105,7 @@ class Beginning:
         sys.path[:] = [*self.path, *(place for place in sys.path if place not in self.path)]
         with contextlib.suppress(OSError):  # all that is read there has been sent, but for code of one's own
             os.chdir(self.here)
-        check_machine(self.machine())
+        check_machine(self.machine(), self.versions)
         from kdgan.training.devices import deterministic
 
         deterministic(self.threads)
@@ -135,14 +137,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def check_machine(found: Mapping[str, str], expected: Mapping[str, str] | None = None) -> None:
+def check_machine(found: Mapping[str, str], expected: Mapping[str, str]) -> None:
     """Raises a UsageError if a machine does not see the folder, or has other versions, which give other bits."""
     if found["misses"]:
         raise wrong(
             f"machine {found['name']} of the Ray cluster does not see {found['misses']}: results must lie in a folder "
             "that all machines share (--out, folder=)"
         )
-    for name, there in (expected or {}).items():
+    for name, there in expected.items():
         if found[name] != there:
             raise wrong(
                 f"machine {found['name']} of the Ray cluster has {name} {found[name]} and this one {there}: "
