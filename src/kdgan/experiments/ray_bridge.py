@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from kdgan.errors import KdganError
-from kdgan.experiments.ray_cluster import Wishes, check, joined, machines, shortened
+from kdgan.experiments.ray_cluster import Wishes, answers, check, joined, machines, shortened
 from kdgan.experiments.ray_worker import Beginning, Brought, RayWorker
 from kdgan.interrupt import SIGNALS
 
@@ -26,6 +26,8 @@ SAVING = 60.0
 """Seconds that jobs have to save their state."""
 LOOKING = 2.0
 """Seconds after which machines are counted again: they come and go."""
+HEADLESS = 30.0
+"""Seconds for which the first machine of a cluster may be away."""
 STARTS = 5
 """Processes in a row that may end before they begin."""
 
@@ -60,6 +62,7 @@ class _Bridge:
     stored: dict[int, Any] = field(default_factory=dict)
     room: int = -1
     looked: float = -LOOKING
+    head_seen: float = field(default_factory=time.monotonic)
     failed_starts: int = 0
     stop_by: float | None = None
     ended: bool = False
@@ -119,12 +122,28 @@ class _Bridge:
         if time.monotonic() - self.looked < LOOKING:
             return
         self.looked = time.monotonic()
+        if not self._has_head():
+            return
         room = sum(places for _, places in machines(self.ray, self.wishes))
         if self.wishes.workers is not None:
             room = min(room, self.wishes.workers)
         if room != self.room:
             self.room = room
             self._say("room", room)
+
+    def _has_head(self) -> bool:
+        """Whether the machine answers that keeps the cluster together; without it Ray would wait where it is asked."""
+        try:
+            answers(self.ray.get_runtime_context().gcs_address)
+        except OSError:
+            if time.monotonic() - self.head_seen > HEADLESS:
+                self._say(
+                    "ended",
+                    "the first machine of the Ray cluster is gone; the same command goes on in another",
+                )
+            return False
+        self.head_seen = time.monotonic()
+        return True
 
     def _assign(self) -> None:
         """Gives jobs to workers that are idle, and has new ones come for those that are left."""

@@ -50,12 +50,18 @@ def check_address(address: str) -> None:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
         raise wrong(f"the address must be HOST:PORT of ray start --head, or auto, not {address!r:.60}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+        answers(address)
     except OSError as error:
         why = error.strerror or str(error)
         raise wrong(
             f"no Ray cluster listens at {address} ({why}): start one with ray start --head"
         ) from error
+
+
+def answers(address: str) -> None:
+    """Raises an OSError if nothing listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
 
 
 @contextlib.contextmanager
