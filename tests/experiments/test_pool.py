@@ -92,7 +92,7 @@ def test_a_job_that_fails_takes_along_what_needs_it_and_nothing_else() -> None:
     ]
     values, failures, _ = run(jobs)
     assert values == {"needs nothing": 3}
-    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 48"]
+    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 49"]
 
 
 @pytest.mark.parametrize(

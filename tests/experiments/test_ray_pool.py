@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from kdgan.experiments.jobs import Job
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.ray_pool import RayPool
 from kdgan.experiments.variants import Comparison, Variant
+from kdgan.experiments.work import Divisions
 from kdgan.training.execution import Execution
 from support import refused
 from tiny import DIGITS, changed
@@ -123,17 +125,19 @@ def test_jobs_end_as_those_of_other_processes_do(tmp_path: Path, machines: Machi
         Job("lost", pool_jobs.add, (1, 2), after=("bad",)),
         Job("held", pool_jobs.held_at_first, (tmp_path / "held",)),
         Job("prepared", pool_jobs.process, ()),
+        Job("data", pool_jobs.where_data_lie, (), brings=partial(Divisions(Execution()).bring, DIGITS)),
     ]
     with nothing_left():
         values, failures, printed = run(jobs, tmp_path, machines.address)
     assert values["prepared"] == (values["prepared"][0], ["prepared"])
-    assert {name: value for name, value in values.items() if name != "prepared"} == {
+    assert re.fullmatch(r"0 .*plasma.*", values["data"]), values["data"]
+    assert {name: value for name, value in values.items() if name not in ("prepared", "data")} == {
         "three": 11,
         "one": 3,
         "held": "done",
     }
-    assert sorted(failures) == ["bad: diverged", "bug: KeyError: 3, in pool_jobs.py line 48"]
-    assert len(printed.splitlines()) == 6
+    assert sorted(failures) == ["bad: diverged", "bug: KeyError: 3, in pool_jobs.py line 49"]
+    assert len(printed.splitlines()) == 7
     assert not [*tmp_path.glob(".*")]  # what machines must see
 
 
@@ -147,10 +151,10 @@ def test_a_job_at_which_processes_are_killed_is_given_again_a_few_times(
     tmp_path: Path, machines: Machines
 ) -> None:
     with pytest.raises(RunError) as caught:
-        run([Job("first", pool_jobs.killed, (tmp_path,))], tmp_path, machines.address)
-    assert str(caught.value).startswith("first: its process was killed 4 times, perhaps for lack of memory")
-    # The second got further than the first, and three after it no further.
-    assert len([*tmp_path.glob("attempt-*")]) == 5
+        run([Job("first", pool_jobs.killed, (tmp_path,))], tmp_path, machines.address, _Patient)
+    assert str(caught.value).startswith("first: its process was killed 2 times, perhaps for lack of memory")
+    # The second got further than the first, and the third no further.
+    assert len([*tmp_path.glob("attempt-*")]) == 3
 
 
 def test_ctrl_c_lets_running_jobs_save_their_state(tmp_path: Path, machines: Machines) -> None:
@@ -166,6 +170,10 @@ def test_ctrl_c_lets_running_jobs_save_their_state(tmp_path: Path, machines: Mac
         run(jobs, tmp_path, machines.address, workers=1)
     thread.join()
     assert (tmp_path / "job.saved").exists()
+
+
+class _Patient(RayPool):
+    attempts = 2
 
 
 class _Unseen(RayPool):
