@@ -51,7 +51,7 @@ def typed(
     """Carries out a command of kdgan in this process, with quick workers: exit code, stdout, stderr without the
     lines that a busy machine has time to say, which count updates."""
     context = served()
-    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.processes.multiprocessing.get_context", lambda method: context)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         code = 0

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from kdgan.errors import Held, Interrupted, RunError, UsageError
 from kdgan.experiments import work
-from kdgan.experiments.pool import Job, run_jobs
+from kdgan.experiments.jobs import Job
+from kdgan.experiments.pool import run_jobs
+from kdgan.tasks import run
 from kdgan.tasks.config import Config
 from kdgan.training.execution import Execution
 from support import served
@@ -45,6 +47,16 @@ def fail(kind: str, report: Callable[[float], None], stop: Callable[[], bool]) -
         "bug": KeyError(3),
     }
     raise errors[kind]
+
+
+def killed(folder: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+    """Its process is killed at every attempt; the first two get further."""
+    attempt = len([*folder.glob("attempt-*")])
+    (folder / f"attempt-{attempt}").touch()
+    if attempt < 2:
+        report(0.2 + 0.2 * attempt)
+        time.sleep(2.0)  # until that is heard
+    os._exit(9)
 
 
 def until_stopped(started: Path, report: Callable[[float], None], stop: Callable[[], bool]) -> None:
@@ -80,6 +92,28 @@ def two_processes(folder: Path) -> None:
         (folder / "idle").write_text(str(value[0]), encoding="utf-8")
 
     run_jobs(jobs, workers=2, threads=1, console=Console(quiet=True), done=done)
+
+
+def where_data_lie(report: Callable[[float], None], stop: Callable[[], bool]) -> str:
+    """The name of the memory in which this process has what runs of a seed share, and how it begins there."""
+    ((_, parts),) = run._DIVISIONS.values()
+    tensor = parts.test.inputs
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        start, end = (int(place, 16) for place in line.split()[0].split("-"))
+        if start <= tensor.data_ptr() < end:
+            return f"{tensor.data_ptr() % 64} {line.split(maxsplit=5)[-1]}"
+    return "nowhere"
+
+
+def with_ray(folder: str) -> None:
+    """A job on a Ray cluster of this machine."""
+    from functools import partial
+
+    from kdgan.experiments.ray_pool import RayPool
+
+    executor = partial(RayPool, address=None, folder=Path(folder), gpu=False)
+    jobs = [Job("long", until_stopped, (Path(folder, "job"),))]
+    run_jobs(jobs, workers=1, threads=1, console=Console(quiet=True), done=lambda *_: None, executor=executor)
 
 
 def modules_of_a_run(

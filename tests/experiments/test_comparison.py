@@ -32,7 +32,7 @@ DISTRIBUTION = ("brier", "log_loss_scaled", "brier_scaled", "ece_scaled")
 def quick_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers forked from a server that has imported torch: a second instead of five for each."""
     context = served()
-    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.processes.multiprocessing.get_context", lambda method: context)
 
 
 def comparison_of(

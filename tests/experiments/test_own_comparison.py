@@ -247,7 +247,7 @@ def test_processes_give_the_bits_of_this_one(
     monkeypatch: pytest.MonkeyPatch, trained: nn.Module, tmp_path: Path
 ) -> None:
     context = served()
-    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.processes.multiprocessing.get_context", lambda method: context)
     here = run(teacher=trained, methods=["distn", "kdgan"], teacher_lr=1e-3)
     there = run(
         teacher=trained, methods=["distn", "kdgan"], teacher_lr=1e-3, workers=2, folder=tmp_path / "f"
@@ -262,7 +262,7 @@ def test_what_cannot_be_sent_is_carried_out_here_and_said(
     def refuse(method: str) -> Any:
         raise AssertionError("a process is started")
 
-    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", refuse)
+    monkeypatch.setattr("kdgan.experiments.processes.multiprocessing.get_context", refuse)
     here = run(lambda: nets.mlp(6, [4], 3), workers=2, progress=True)
     said = capfd.readouterr().err.splitlines()
     assert said[0].startswith("Runs go one after another in this process")
@@ -274,7 +274,7 @@ def test_held_out_data_that_are_read_anew_go_to_other_processes(
 ) -> None:
     monkeypatch.setattr("kdgan.data.kept.MOST_BYTES", 1)
     context = served()
-    monkeypatch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("kdgan.experiments.processes.multiprocessing.get_context", lambda method: context)
     held = {
         name: DataLoader(TensorDataset(part.inputs, part.targets), batch_size=7)
         for name, part in (("validation", VALIDATION), ("test", TEST))
@@ -588,6 +588,8 @@ ONE = small()
         ({"hyper": {"supervised": {"teacher_lr": 0.1}}}, ("supervised", "teacher_lr")),
         ({"workers": 0}, ("workers", "0")),
         ({"threads": "x"}, ("threads", "'x'")),
+        ({"executor": "dask"}, ("executor", "'dask'", "'processes' or 'ray'")),
+        ({"address": "auto"}, ("address", "executor='ray'")),
         ({"title": "a\nb"}, ("title",)),
         ({"folder": ""}, ("folder",)),
         ({"test": (TEST.inputs[:, :5], TEST.targets)}, ("student fails on a batch",)),

@@ -185,7 +185,7 @@ def test_processes_get_what_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for name, train in (("tensors", TRAIN), ("loader", loader)):
         here = run(teacher=path, train=train)
         with monkeypatch.context() as patch:
-            patch.setattr("kdgan.experiments.pool.multiprocessing.get_context", lambda method: context)
+            patch.setattr("kdgan.experiments.processes.multiprocessing.get_context", lambda method: context)
             there = run(teacher=path, train=train, workers=2, folder=tmp_path / name)
         assert [r.metrics for r in here.records] == [r.metrics for r in there.records]
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from rich.console import Console
 import pool_jobs
 from commands import wait_until
 from kdgan.errors import Interrupted, RunError, UsageError
-from kdgan.experiments.pool import Job, run_jobs
+from kdgan.experiments.jobs import Job, Lost
+from kdgan.experiments.pool import run_jobs
+from kdgan.experiments.worker import Done
 from support import served
 
 pytestmark = pytest.mark.usefixtures("typed")  # quick workers
@@ -90,7 +92,7 @@ def test_a_job_that_fails_takes_along_what_needs_it_and_nothing_else() -> None:
     ]
     values, failures, _ = run(jobs)
     assert values == {"needs nothing": 3}
-    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 47"]
+    assert failures == ["teacher: diverged", "bug: KeyError: 3, in pool_jobs.py line 49"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,55 @@ def test_what_no_other_job_can_help_ends_all(kind: str, error: type[Exception], 
     jobs = [Job("first", pool_jobs.fail, (kind,)), Job("second", pool_jobs.add, (1, 2), after=("first",))]
     with pytest.raises(error, match=part):
         run(jobs)
+
+
+class Losing:
+    """Loses what it does not finish: of each job it hears these shares, one attempt after another."""
+
+    attempts = 3
+
+    def __init__(self, heard: dict[str, list[list[float]]]) -> None:
+        self.heard, self.given, self.busy, self.has_room = heard, [], False, True
+
+    def __enter__(self) -> "Losing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def give(self, job: Job) -> None:
+        self.given.append(job.name)
+        self.busy, self.has_room = True, False
+
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | Lost]]:
+        if not self.busy:
+            return
+        name = self.given[-1]
+        shares = self.heard[name].pop(0)
+        yield from ((name, share) for share in shares)
+        self.busy, self.has_room = False, True
+        yield name, Done(name) if 1.0 in shares else Lost(RunError(f"{name} is lost"))
+
+
+def test_a_job_that_is_lost_is_given_again_before_others() -> None:
+    losing = Losing({"one": [[0.1, 0.2], [0.2], [0.3], [0.3], [1.0]], "two": [[1.0]]})
+    jobs = [Job(name, pool_jobs.add, ()) for name in losing.heard]
+    values, failures, printed = run(jobs, executor=lambda *_: losing)
+    assert losing.given == ["one"] * 5 + ["two"]
+    assert list(values) == ["one", "two"]
+    assert failures == []
+    assert printed.splitlines() == ["[1/2] one", "[2/2] two"]
+
+
+def test_a_job_that_is_lost_again_and_again_without_getting_further_ends_all() -> None:
+    losing = Losing({"one": [[0.1], [0.2], [0.1], [], [1.0]], "two": [[1.0]]})
+    jobs = [Job(name, pool_jobs.add, ()) for name in losing.heard]
+    with pytest.raises(RunError, match="one is lost"):
+        run(jobs, executor=lambda *_: losing)
+    assert losing.given == ["one"] * 4
 
 
 def test_ctrl_c_lets_running_jobs_save_their_state(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from kdgan.experiments.sending import can_be_sent
+from kdgan.experiments.sending import can_be_sent, check_sent_far
+from support import refused
 
 PROGRAM = """
 class Above:
@@ -47,6 +49,15 @@ def said(value: object) -> str:
     out = io.StringIO()
     assert can_be_sent(value, Console(file=out, width=1000)) == (not out.getvalue())
     return out.getvalue()
+
+
+def test_other_machines_run_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = started(PROGRAM, tmp_path / "program.py", monkeypatch)
+    check_sent_far([torch.zeros(3), Path])
+    with refused("executor='ray'", "Above is defined in the file that was started"):
+        check_sent_far([found.Above()])
+    with refused("executor='ray'", "lambda"):
+        check_sent_far(lambda: 3)
 
 
 def test_what_is_defined_under_the_guard_is_not_there(

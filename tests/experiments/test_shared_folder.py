@@ -1,7 +1,6 @@
 """Several machines on one folder whose locks lag, as on network file systems: some work is done twice, none wrong."""
 
 import contextlib
-import json
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from found_runs import found_in
 from kdgan import files
 from kdgan.experiments.comparison import compare
-from kdgan.experiments.records import read_records
 from kdgan.experiments.variants import Comparison, Variant
 from kdgan.training.execution import Execution
 from tiny import DIGITS, changed
@@ -44,26 +43,6 @@ def carry_out(out: Path, lag: float, begin: Any) -> None:
         execution = Execution(workers=0, checkpoint_seconds=0)
         found = compare(COMPARISON, execution, out, console=Console(quiet=True))
     assert found.failures == []
-
-
-def found_in(out: Path) -> dict[str, Any]:
-    """All that runs have found, without the time they took."""
-    found: dict[str, Any] = {}
-    for path in sorted((out / "runs").glob("*/*")):
-        name = f"{path.parent.name}/{path.name}"
-        if path.name == "student.safetensors":
-            found[name] = path.read_bytes()
-        elif path.name == "result.json":
-            found[name] = _untimed(json.loads(path.read_text()))
-        elif path.name == "metrics.jsonl":
-            found[name] = [_untimed(json.loads(line)) for line in path.read_text().splitlines()]
-    for record in read_records(out / "results.csv"):
-        found[f"{record.method}-{record.seed}"] = record.metrics
-    return found
-
-
-def _untimed(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if "seconds" not in name}
 
 
 @pytest.mark.parametrize("lag", [1.0, 1000.0])

@@ -187,7 +187,8 @@ def main(out):
     import pool_jobs
     from kdgan.experiments.comparison import compare
     from kdgan.experiments.variants import Comparison, Variant
-    from kdgan.experiments.pool import Job, run_jobs
+    from kdgan.experiments.jobs import Job
+    from kdgan.experiments.pool import run_jobs
     from kdgan.experiments.work import Divisions
     from kdgan.training.execution import Execution
     from tiny import DIGITS, TAGS, changed

@@ -96,6 +96,20 @@ def test_two_that_open_it_see_the_same_memory() -> None:
     assert block.value().tolist() == [0, 0, 7, 0, 0]
 
 
+def test_a_copy_that_is_read_only_will_do() -> None:
+    value = made()
+    block = block_of(value)
+    copy = np.frombuffer(Path(block.path).read_bytes(), np.uint8)
+    with pytest.warns(UserWarning, match="not writable"):
+        memory = torch.from_numpy(copy)
+    block.release()
+    found = block.value_in(memory)
+    assert torch.equal(found.numbers["float"], value.numbers["float"])
+    assert np.array_equal(found.numbers["array"], value.numbers["array"])
+    with pytest.raises(OSError, match="fd"):
+        block.value()
+
+
 def test_memory_that_is_gone_or_another_is_not_taken_for_it() -> None:
     block = block_of(torch.ones(100))
     copy = ForkingPickler.loads(ForkingPickler.dumps(block))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from kdgan.cli.executor import ExecutorOptions
 from kdgan.cli.options import (
     ClassesOptions,
     File,
@@ -38,6 +39,7 @@ class Compare:
     data: tyro.conf.OmitArgPrefixes[ClassesOptions] = dataclasses.field(default_factory=ClassesOptions)
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = dataclasses.field(default_factory=TrainingOptions)
     compared: tyro.conf.OmitArgPrefixes[MethodsOptions] = dataclasses.field(default_factory=MethodsOptions)
+    executor: tyro.conf.OmitArgPrefixes[ExecutorOptions] = dataclasses.field(default_factory=ExecutorOptions)
     out: File = None
     """Folder of the comparison. Default: runs/compare-DATA."""
 
@@ -47,7 +49,9 @@ class Compare:
         if data.data == "digits" and data.labels is None and data.unlabelled is None:
             data = dataclasses.replace(data, unlabelled="rest")
         self.compared.variants(unlabelled=True)  # what is wrong is said before the data are read
-        execution = self.training.execution(data.data_dir, self.compared.workers)
+        execution = self.executor.applied(
+            self.training.execution(data.data_dir, self.compared.workers), self.compared.workers
+        )
         config = data.config(self.training, execution)
         variants = self.compared.variants(unlabelled=config.data.unlabelled is not None)
         out = self.out or Path("runs") / f"compare-{Path(data.data).stem}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from kdgan.cli.executor import ExecutorOptions
 from kdgan.cli.options import (
     Count,
     File,
@@ -49,6 +50,7 @@ class Reproduce:
     photos: tyro.conf.OmitArgPrefixes[PhotosOptions] = dataclasses.field(default_factory=PhotosOptions)
     workers: Count = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    executor: tyro.conf.OmitArgPrefixes[ExecutorOptions] = dataclasses.field(default_factory=ExecutorOptions)
     out: Path = Path("runs/reproduce")
     """Holds runs, which studies share, and reports. Several commands may work in it at a time."""
     results: Path = Path("results")
@@ -77,7 +79,7 @@ class Reproduce:
                 f"seeds must be in 0 to {FIRST_SEED - 1}, as those from {FIRST_SEED} up are for kdgan tune: "
                 f"got {seeds[0]} to {seeds[-1]}"
             )
-        execution = self.training.execution(self.data_dir, self.workers)
+        execution = self.executor.applied(self.training.execution(self.data_dir, self.workers), self.workers)
         fields, changes = self.photos.fields(), self.training.changes()
         failures = carry_out(
             self.study,

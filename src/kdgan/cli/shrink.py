@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from kdgan.cli.executor import ExecutorOptions
 from kdgan.cli.options import MOST_SEEDS, ClassesOptions, Count, File, Name, Number, Settings, TrainingOptions
 from kdgan.cli.parsing import settings_of
 from kdgan.errors import UsageError, wrong
@@ -51,6 +52,7 @@ class Shrink:
     """Seeds of each student in each round; they are numbered from 100, so that no reported seed is used."""
     workers: Count = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    executor: tyro.conf.OmitArgPrefixes[ExecutorOptions] = dataclasses.field(default_factory=ExecutorOptions)
     out: Path = Path("runs/shrink")
     """Folder of the race."""
 
@@ -63,7 +65,9 @@ class Shrink:
         goal = self._goal()
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MOST_SEEDS:,}, not {self.seeds}")
-        execution = self.training.execution(self.data.data_dir, self.workers)
+        execution = self.executor.applied(
+            self.training.execution(self.data.data_dir, self.workers), self.workers
+        )
         base, method = self._base(execution)
         terminal = console()
         found = shrink(

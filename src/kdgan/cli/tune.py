@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from kdgan.cli.executor import ExecutorOptions
 from kdgan.cli.options import (
     MOST_SEEDS,
     ClassesOptions,
@@ -50,6 +51,7 @@ class Tune:
     """Seeds of each trial; they are numbered from 100, so that no reported seed is used."""
     workers: Count = None
     """Processes at a time. Default: one for each core on the CPU, one on a GPU."""
+    executor: tyro.conf.OmitArgPrefixes[ExecutorOptions] = dataclasses.field(default_factory=ExecutorOptions)
     out: File = None
     """Folder of the search. Default: runs/tune-DATA."""
 
@@ -65,7 +67,9 @@ class Tune:
         for option, value in (("--trials", self.trials), ("--seeds", self.seeds)):
             if not 1 <= value <= MOST_SEEDS:
                 raise UsageError(f"{option} must be from 1 to {MOST_SEEDS:,}, not {value}")
-        execution = self.training.execution(self.data.data_dir, self.workers)
+        execution = self.executor.applied(
+            self.training.execution(self.data.data_dir, self.workers), self.workers
+        )
         known: dict[str, Any] = {}
         if self.cell is None:
             self.photos.unused("--data")

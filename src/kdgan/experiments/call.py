@@ -42,7 +42,8 @@ from kdgan.experiments.own_options import (
     teacher_of,
     variants_of,
 )
-from kdgan.experiments.sending import can_be_sent
+from kdgan.experiments.ray_cluster import EVERYTHING
+from kdgan.experiments.sending import can_be_sent, check_sent_far
 from kdgan.experiments.variants import Key
 from kdgan.experiments.verdict import Verdict
 from kdgan.files import make_folder
@@ -97,8 +98,10 @@ def compare(
     augment: Augmentation | None = None,
     teacher_trained: bool | None = None,
     device: str = "auto",
-    workers: int = 1,
+    workers: int | None = None,
     threads: int = 1,
+    executor: Literal["processes", "ray"] = "processes",
+    address: str | None = None,
     folder: Path | str | None = None,
     report: Path | str | None = None,
     title: str = "own data",
@@ -152,9 +155,14 @@ def compare(
         augment: other views of a batch of inputs.
         teacher_trained: whether the teacher is trained; by default its predictions tell.
         device: `auto`, `cpu`, `cuda`.
-        workers: runs at a time. More than one are other processes, where players, data and methods can be sent to
-            them (pickled), and the call stands under `if __name__ == "__main__"`; otherwise runs go one after another.
+        workers: runs at a time, by default 1. More than one are other processes, where players, data and methods can be
+            sent to them (pickled), and the call stands under `if __name__ == "__main__"`; otherwise runs go one after
+            another. With a cluster as many by default as its CPUs allow.
         threads: of each run. Results depend on it in their last bits, but not on `workers`.
+        executor: what carries runs out: processes of this machine, or those of a Ray cluster (`kdgan[scale]`), see
+            docs/scale.md: `folder` must then be the same one on all machines, and functions, classes and methods be in
+            modules that all machines can import.
+        address: of the cluster, HOST:PORT or auto; by default one of this machine, for this call.
         folder: keeps runs, results.csv and report.html: the same call goes on after a stop, and one with other methods
             or more seeds extends it. None keeps nothing.
         report: the page is written there.
@@ -187,7 +195,15 @@ def compare(
         raise wrong("test must be data that nothing is chosen by, not None")
     where, home = find_device(device), Home(folder)
     check_choices(augment, progress=progress, teacher_trained=teacher_trained)
-    check_call(make_student, make_discriminator, workers=workers, threads=threads, title=title)
+    check_call(
+        make_student,
+        make_discriminator,
+        workers=workers,
+        threads=threads,
+        title=title,
+        executor=executor,
+        address=address,
+    )
     origin = teacher_of(teacher, gives=teacher_gives, sees=teacher_sees, classes=teacher_classes, data=train)
     makers, chosen = Players(make_student, origin, make_discriminator), seeds_of(seeds)
     given = Given(
@@ -250,11 +266,16 @@ def compare(
         )
         stack.callback(forget, key)
         share(key, setting)
-        execution = Execution(where, workers=workers, threads=threads)
+        many = workers or (1 if executor == "processes" else EVERYTHING)
+        execution = Execution(where, workers=many, threads=threads, executor=executor, address=address)
         for plan in list(plans.values())[: len(variants)]:
             OwnRun(plan, execution)  # finds what is wrong before anything is written
         stated = facts_of_own(players, setting, settings, variants, chosen, execution, title, taught.what)
-        if workers == 1 or not can_be_sent((setting, list(plans.values())), console):
+        if executor == "ray":
+            check_sent_far((setting, list(plans.values())))
+        if executor == "processes" and (
+            many == 1 or not can_be_sent((setting, list(plans.values())), console)
+        ):
             execution = replace(execution, workers=0)
         else:
             block.close()
@@ -309,7 +330,7 @@ def _carry_out(
             run_all(plans, execution, store, console=console, keep=found.keep, prepare=prepare)
         )
     except RunError as error:
-        if not execution.workers or found.outcomes:
+        if not execution.workers or found.outcomes or execution.executor != "processes":
             raise
         raise RunError(
             f'{error}; where a script calls kdgan.compare, that must be under if __name__ == "__main__":'

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from kdgan.errors import wrong
 from kdgan.experiments.description import describe, facts, self_trained
-from kdgan.experiments.pool import run_jobs
+from kdgan.experiments.pool import Makes, run_jobs
+from kdgan.experiments.processes import Processes
 from kdgan.experiments.records import Curves, Points, Record, record_of
 from kdgan.experiments.results_file import ResultsFile
 from kdgan.experiments.variants import Comparison, Key, Variant
@@ -175,6 +178,10 @@ def run_all(
     Returns:
         What each failed run said.
     """
+    if execution.executor == "ray":  # other machines may know other folders
+        store = store.absolute()
+        data_dir = execution.data_dir and execution.data_dir.absolute()
+        execution = replace(execution, data_dir=data_dir)
     # Variants may agree in everything but their name: then one run serves them all.
     same: dict[str, list[Key]] = {}
     waiting = {}
@@ -200,7 +207,24 @@ def run_all(
         console=console,
         done=done,
         prepare=prepare,
+        executor=_executor_of(execution, store),
     )
+
+
+def _executor_of(execution: Execution, store: Path) -> Makes:
+    """What makes the executor of an execution.
+
+    Raises:
+        UsageError: for a GPU by its number, where each run gets one of its own.
+    """
+    if execution.executor == "processes":
+        return Processes
+    from kdgan.experiments.ray_pool import RayPool  # for this executor alone
+
+    gpu = execution.device.type == "cuda"
+    if gpu and execution.device.index is not None:
+        raise wrong(f"Ray gives each run a GPU of its own: say cuda, not {execution.device}")
+    return partial(RayPool, address=execution.address, folder=store, gpu=gpu)
 
 
 def _examples(outcomes: Mapping[Key, Outcome], comparison: Comparison, shown: Sequence[Any]) -> list[Any]:

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from kdgan.errors import UsageError, wrong
 from kdgan.experiments.own import Factory, FreshTeacher, build
+from kdgan.experiments.ray_cluster import check_address
 from kdgan.experiments.variants import Variant
+from kdgan.extras import check_installed
 from kdgan.methods import CONTROL, Method, check_use, find, name_of
 from kdgan.tasks.teachers import Taught, Teacher, as_teacher
 from kdgan.tasks.wanted import DEFAULT, DEFAULT_FOR_KEPT, OwnSettings
@@ -155,6 +157,8 @@ def check_call(
     workers: object,
     threads: object,
     title: object,
+    executor: object,
+    address: object,
 ) -> None:
     """Raises a UsageError for what cannot be what `kdgan.compare` takes under these names."""
     makers = {"make_student": make_student}
@@ -166,10 +170,18 @@ def check_call(
                 f"{name} must be a function without arguments that gives a fresh module, not "
                 f"{type(make).__name__}: each run trains one of its own"
             )
-    for name, value in (("workers", workers), ("threads", threads)):
+    for name, value in (("workers", 1 if workers is None else workers), ("threads", threads)):
         whole = plain_number(value)
         if not isinstance(whole, int) or isinstance(whole, bool) or not 1 <= whole <= 1024:
             raise wrong(f"{name} must be a whole number from 1 to 1024, not {value!r:.60}")
+    if executor == "ray":
+        check_installed("ray", "scale", "executor='ray'")
+        if address is not None:
+            check_address(str(address))
+    elif executor != "processes":
+        raise wrong(f"executor must be 'processes' or 'ray', not {executor!r:.60}")
+    elif address is not None:
+        raise wrong("address is that of a Ray cluster: give executor='ray', too")
     if not isinstance(title, str) or not title or not title.isprintable():
         raise wrong(f"title must be a printable text, not {title!r:.60}")
 

@@ -1,48 +1,26 @@
-"""Many jobs over a few processes, in an order that their needs allow, with one picture of how far they are."""
+"""Many jobs in an order that their needs allow, with one picture of how far they are, whoever carries them out."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kdgan.errors import Held, Interrupted, RunError
-from kdgan.experiments.worker import Done, Killed, Worker, carried_out
+from kdgan.experiments.jobs import Executor, Job, Lost
+from kdgan.experiments.processes import Processes
+from kdgan.experiments.worker import Done, carried_out
 from kdgan.interrupt import stop_on_signal
 
-Reporter = Callable[[float], None]
-"""Called with the share of the job that is done, from 0 to 1."""
+Makes: TypeAlias = Callable[[int, int, Callable[[], None]], Executor]
+"""Makes an executor of so many processes at a time, with so many threads, that call something when they begin."""
 STOPPED = "stopped; the same command goes on from there"
 HELD_SECONDS = 0.5
 """Time after which a job that another command is at is looked at again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Something to do in a worker process.
-
-    Attributes:
-        name: unique, for people.
-        work: a function at module level, called with `arguments`, a `Reporter` and a question whether to stop.
-        arguments: anything that can be sent to a process.
-        after: names of jobs that must be finished before.
-        cost: expected time, in any unit that all jobs share; only the time left is guessed from it.
-        brings: gives what another process calls before it begins, or None; asked for when the job is given to one.
-    """
-
-    name: str
-    work: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    after: tuple[str, ...] = ()
-    cost: float = 1.0
-    brings: Callable[[], Callable[[], None] | None] | None = None
 
 
 def run_jobs(
@@ -53,6 +31,7 @@ def run_jobs(
     console: Console,
     done: Callable[[str, Any], None],
     prepare: Callable[[], None] | None = None,
+    executor: Makes = Processes,
 ) -> list[str]:
     """Carries out the jobs and calls `done` with the name and value of each that ends well, in other processes or here.
 
@@ -66,13 +45,14 @@ def run_jobs(
         console: where progress is shown.
         done: called in this process, in the order in which jobs end.
         prepare: called in each process when it begins.
+        executor: makes what carries jobs out where there are `workers`: processes of this machine, or of many.
 
     Returns:
         What each failed job said.
 
     Raises:
         Interrupted: on Ctrl-C and the like, when all running jobs have saved their state.
-        RunError: if a worker process is killed.
+        RunError: if a worker process is killed, as often as the executor bears it.
         OSError: if a job could not write.
     """
     schedule = _Schedule(jobs)
@@ -88,7 +68,7 @@ def run_jobs(
     with (
         stop_on_signal() as stopping,
         _Picture(jobs, console) as picture,
-        _Crew(workers, threads, prepare or _nothing) as crew,
+        executor(workers, threads, prepare or _nothing) as crew,
     ):
         while schedule.unfinished:
             if stopping():
@@ -99,7 +79,10 @@ def run_jobs(
             while not stopping() and crew.has_room and (job := schedule.next()) is not None:
                 crew.give(job)
             for name, said in crew.hear(0.2):
-                if not isinstance(said, Done):
+                if isinstance(said, Lost):
+                    schedule.give_back(name, said, crew.attempts)
+                elif not isinstance(said, Done):
+                    schedule.gets_to(name, said)
                     picture.update(name, said)
                 elif schedule.is_over(name, said.error):
                     picture.finish(name)
@@ -129,64 +112,6 @@ def _carry_out_here(
                 done(job.name, ended.value)
 
 
-class _Crew:
-    """Processes that carry out jobs; however the block ends, those that are at one save their state and end."""
-
-    def __init__(self, many: int, threads: int, prepare: Callable[[], None]) -> None:
-        self.many, self.threads, self.prepare = many, threads, prepare
-        self.workers: list[Worker] = []
-        self.stopping = False
-
-    def __enter__(self) -> _Crew:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.stop()
-        for worker in self.workers:
-            worker.end(kill=kind is KeyboardInterrupt)
-
-    @property
-    def busy(self) -> list[Worker]:
-        return [worker for worker in self.workers if worker.job is not None]
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.busy) < self.many
-
-    def give(self, job: Job) -> None:
-        """Has the job carried out by a process that is idle, or by a new one."""
-        worker = next((worker for worker in self.workers if worker.job is None), None)
-        if worker is None:
-            worker = Worker(multiprocessing.get_context("spawn"), self.threads, self.prepare)
-            self.workers.append(worker)
-        worker.give(job.name, job.work, job.arguments, job.brings() if job.brings else None)
-
-    def stop(self) -> None:
-        if not self.stopping:
-            self.stopping = True
-            for worker in self.workers:
-                worker.stop()
-
-    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done]]:
-        """What those that are at a job say of it within some seconds."""
-        at_work = {worker.connection: worker for worker in self.busy}
-        if not at_work:
-            time.sleep(seconds)
-            return
-        for connection in wait(list(at_work), seconds):
-            worker = at_work[connection]  # type: ignore[index]
-            name = worker.job
-            assert name is not None
-            try:
-                yield name, worker.receive()
-            except Killed as error:
-                worker.job = None
-                if not self.stopping:
-                    raise RunError(
-                        "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
-                    ) from error
-
-
 class _Schedule:
     """Jobs that wait, run and are done."""
 
@@ -197,6 +122,8 @@ class _Schedule:
         self.failed: set[str] = set()
         self.failures: list[str] = []
         self.held_until: dict[str, float] = {}
+        self.shares: dict[str, float] = {}
+        self.lost: dict[str, int] = {}
 
     @property
     def unfinished(self) -> bool:
@@ -215,6 +142,23 @@ class _Schedule:
                 self.running[job.name] = job
                 return job
         return None
+
+    def gets_to(self, name: str, share: float) -> None:
+        """Takes note of how far a job is."""
+        if share > self.shares.get(name, 0.0):
+            self.shares[name] = share
+            self.lost.pop(name, None)
+
+    def give_back(self, name: str, lost: Lost, attempts: int) -> None:
+        """A job is to be given again, before all others: it goes on from its last checkpoint.
+
+        Raises:
+            RunError: if so many processes were lost at it, and none since the first has got further.
+        """
+        self.lost[name] = self.lost.get(name, 0) + 1
+        if self.lost[name] >= attempts:
+            raise lost.error
+        self.waiting.insert(0, self.running.pop(name))
 
     def is_over(self, name: str, error: BaseException | None) -> bool:
         """Takes note of what became of a job; False if another command is at it."""

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor
 
-from kdgan.errors import one_line
+from kdgan.errors import one_line, wrong
 
 
 class _Sent(ForkingPickler):
@@ -43,17 +43,13 @@ class _Sent(ForkingPickler):
 
 
 def can_be_sent(value: object, console: Console) -> bool:
-    """Whether other processes can get a value that runs need; where they cannot, it is said."""
-    sent, why = _Sent(io.BytesIO()), ""
-    try:
-        sent.dump(value)
-    except Exception as error:  # of any kind: the objects are somebody's own
-        why = str(error)
-    if not why and sent.of_main:
+    """Whether other processes of this machine can get a value that runs need; where they cannot, it is said."""
+    of_main, why = _sent(value)
+    if not why and of_main:
         file = getattr(sys.modules["__main__"], "__file__", None)
         if file is None:
             why = "what is typed at a prompt or in a notebook is in no module"
-        elif guarded := sorted(sent.of_main & {*_guarded(Path(file))}):
+        elif guarded := sorted(of_main & {*_guarded(Path(file))}):
             why = f'{guarded[0]} is defined under if __name__ == "__main__":, which they leave out; define it above'
     if why:
         console.print(
@@ -64,6 +60,26 @@ def can_be_sent(value: object, console: Console) -> bool:
             highlight=False,
         )
     return not why
+
+
+def check_sent_far(value: object) -> None:
+    """Raises a UsageError if processes of other machines, which do not run the file that was started, cannot get a
+    value that runs need."""
+    of_main, why = _sent(value)
+    if not why and of_main:
+        why = f"{min(of_main)} is defined in the file that was started: define it in a module that all can import"
+    if why:
+        raise wrong(f"executor='ray': other machines cannot get what runs need: {why}")
+
+
+def _sent(value: object) -> tuple[set[str], str]:
+    """What of a value is found in the file that was started, and why it cannot be sent, or nothing."""
+    sent = _Sent(io.BytesIO())
+    try:
+        sent.dump(value)
+    except Exception as error:  # of any kind: the objects are somebody's own
+        return set(), str(error)
+    return sent.of_main, ""
 
 
 def _guarded(file: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from kdgan.experiments.pool import Job, Reporter
+from kdgan.experiments.jobs import Brought, Job, Reporter
 from kdgan.methods import find, name_of
 from kdgan.references import find_object
 from kdgan.tasks.config import BASELINES, Config
@@ -117,14 +117,14 @@ class Divisions:
         self.execution = execution
         self._made: dict[tuple[object, int], Block | None] = {}
 
-    def bring(self, config: Config) -> Callable[[], None] | None:
+    def bring(self, config: Config) -> Brought | None:
         """What a process calls before such a run; None where it must read the data itself."""
         seed = config.data, config.seed
         if seed not in self._made:
             made = division_of(config, self.execution.data_dir)
             self._made = {**dict([*self._made.items()][1 - self.MOST :]), seed: made}
         found = self._made[seed]
-        return None if found is None else partial(remember, found)
+        return None if found is None else (remember, found)
 
 
 def _watched(

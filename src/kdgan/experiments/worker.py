@@ -179,7 +179,7 @@ def _begin(connection: Connection[Any, Any], threads: int, prepare: _Later) -> N
             if before is not None:
                 before()
             done = carried_out(work, arguments, inbox.report, inbox.stop)
-            done = done if done.error is not None else _sendable(done)
+            done = done if done.error is not None else sendable(done)
             sys.stdout.flush()
             with contextlib.suppress(OSError):  # the other process has ended
                 connection.send(done)
@@ -202,7 +202,8 @@ def carried_out(
         return Done(error=error)
 
 
-def _sendable(done: Done) -> Done:
+def sendable(done: Done) -> Done:
+    """The same, or what its value raises when it is sent."""
     try:
         with _as_run_error_only():
             ForkingPickler.dumps(done.value)

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,17 @@ class _Place:
     shape: tuple[int, ...]
     kind: Any
     is_array: bool
+
+
+class Shared(Protocol):
+    """A value that processes have together."""
+
+    def value(self) -> Any:
+        """The value.
+
+        Raises:
+            OSError: if it is not there any more.
+        """
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -81,11 +92,20 @@ class Block:
             memory = _opened(number, self.identity[2])
         finally:
             os.close(number)
+        return self.value_in(memory)
+
+    def value_in(self, memory: Tensor) -> Any:
+        """The value, with tensors and arrays that lie in a copy of the block's bytes `(N,)`."""
 
         def numbers(part: Any) -> Any:
             return _numbers(memory, part) if isinstance(part, _Place) else None
 
         return _mapped(self.rest, numbers, {})
+
+    def release(self) -> None:
+        """Gives the memory back to the machine: from now on `value` raises an OSError, except where it was asked for
+        before, of which nothing may be read any more."""
+        os.truncate(self.path, 0)
 
 
 def _opened(number: int, size: int) -> Tensor:

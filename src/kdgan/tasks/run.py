@@ -20,7 +20,7 @@ from kdgan.references import find_callable, find_object
 from kdgan.stored import read_json
 from kdgan.tasks.base import Task
 from kdgan.tasks.config import BASELINES, Config
-from kdgan.tasks.division import Block
+from kdgan.tasks.division import Block, Shared
 from kdgan.tasks.metrics import best
 from kdgan.training import checkpoint
 from kdgan.training.config import Training, bind_folder, check_kept, digest, own_folder
@@ -351,7 +351,7 @@ def division_of(config: Config, data_dir: Path | None) -> Block | None:
     return Block.of((_seed_of(config), kind.outline(data), kind.divide(config, data)))
 
 
-def remember(division: Block) -> None:
+def remember(division: Shared) -> None:
     """Takes what another process has made by `division_of`: each need not read the same files and hold a copy."""
     try:
         seed, *known = division.value()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -27,9 +28,12 @@ class Execution:
     Attributes:
         device: of the players.
         data_dir: folder with the files of mnist or cifar10; None downloads them once.
-        workers: processes at a time, where there are several runs; 0 for none but this one.
+        workers: processes at a time, where there are several runs; 0 for none but this one. Of a cluster no more than
+            its CPUs allow.
         threads: of each process.
         checkpoint_seconds: time between two checkpoints.
+        executor: of several runs: processes of this machine, or those of a Ray cluster.
+        address: of the cluster, HOST:PORT or auto; None starts one of this machine alone.
         progress: called with how far training is.
         stop: asked after every step; True saves and raises `Interrupted`.
     """
@@ -39,5 +43,7 @@ class Execution:
     workers: int = 1
     threads: int = 1
     checkpoint_seconds: float = 10.0
+    executor: Literal["processes", "ray"] = "processes"
+    address: str | None = None
     progress: Progress = unseen
     stop: Callable[[], bool] = _never

@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from kdgan.cli.compare import carry_out
+from kdgan.cli.executor import ExecutorOptions
 from kdgan.cli.options import MethodsOptions, TagsOptions, TrainingOptions
 from kdgan.cli.parsing import names_in
 from kdgan.errors import one_line, wrong
@@ -29,6 +30,7 @@ class CompareTags:
     )
     baselines: str = "knn,tprop,tfeat,rexmp"
     """Methods without a network, joined with commas; may be empty."""
+    executor: tyro.conf.OmitArgPrefixes[ExecutorOptions] = dataclasses.field(default_factory=ExecutorOptions)
     out: Path = Path("runs/tags")
     """Folder of the comparison."""
 
@@ -49,7 +51,9 @@ class CompareTags:
         if dataclasses.replace(data, no_text=False) == TagsOptions():
             data = dataclasses.replace(data, labels=200, unlabelled="rest", text_encoder="bag")
         variants = self.compared.variants(baselines, unlabelled=data.unlabelled == "rest")
-        execution = self.training.execution(None, self.compared.workers)
+        execution = self.executor.applied(
+            self.training.execution(None, self.compared.workers), self.compared.workers
+        )
         config = data.config(self.training, execution)
         if data.embeddings is not None:
             task = task_of(config, None)
