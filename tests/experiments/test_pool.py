@@ -1,10 +1,12 @@
 """Many jobs over a few processes: their order, what they say, what happens to those that fail."""
 
+import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from commands import wait_until
 from kdgan.errors import Interrupted, RunError, UsageError
 from kdgan.experiments.jobs import Job, Lost
 from kdgan.experiments.pool import run_jobs
-from kdgan.experiments.worker import Done
+from kdgan.experiments.worker import Done, carried_out
 from support import served
 
 pytestmark = pytest.mark.usefixtures("typed")  # quick workers
@@ -211,3 +213,25 @@ def test_workers_of_a_process_that_is_killed_save_and_end(tmp_path: Path) -> Non
     wait_until(lambda: all(map(ended, pids)))
     assert (tmp_path / "job.saved").exists()
     parent.join()
+
+
+class Circle:
+    """Refers to itself, as players and data of a run do."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_of_a_job_stays_when_it_has_ended() -> None:
+    left: list[weakref.ref[Circle]] = []
+
+    def work(report: Callable[[float], None], stop: Callable[[], bool]) -> None:
+        left.append(weakref.ref(Circle()))
+
+    gc.disable()
+    try:
+        for _ in range(2):
+            assert carried_out(work, (), lambda share: None, lambda: False).error is None
+    finally:
+        gc.enable()
+    assert [each() for each in left] == [None, None]

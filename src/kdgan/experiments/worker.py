@@ -4,6 +4,7 @@ to stop, or that the process that it works for has ended."""
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import signal
@@ -200,6 +201,9 @@ def carried_out(
             return Done(work(*arguments, report, stop))
     except (KdganError, OSError) as error:
         return Done(error=error)
+    finally:
+        # Players and data of a run refer to each other in circles, and would stay for as many runs as there are.
+        gc.collect()
 
 
 def sendable(done: Done) -> Done:

@@ -21,6 +21,7 @@ from kdgan.losses._numeric import (
     check_targets,
     classes_refused,
     filled,
+    has_impossible,
     log_accepted,
     over_labelled,
     widened,
@@ -199,6 +200,9 @@ def _score_function(
     if baseline and value.ndim and value.shape[-1] > 1:
         others = value.shape[-1] - 1
         advantage = value - (value.sum(-1, keepdim=True) - value) / others
-    log_p = (label * logits.log_softmax(-1).masked_fill(label == 0, 0)).sum(-1)
+    log_p = logits.log_softmax(-1)
+    if has_impossible(log_p):
+        log_p = log_p.masked_fill(label == 0, 0)
+    log_p = (label * log_p).sum(-1)
     # Forward this adds nothing to the sampled value; backward it is the score times the advantage.
     return value + (log_p - log_p.detach()) * advantage.detach()

@@ -24,6 +24,7 @@ from kdgan.losses._numeric import (
     check_targets,
     classes_refused,
     filled,
+    has_impossible,
     label_weights,
     over_labelled,
     widened,
@@ -102,9 +103,10 @@ def js(logits: Tensor, target_logits: Tensor, *, temperature: float = 1.0) -> Te
         UsageError: if the shapes differ or the temperature is not above 0.
     """
     log_p, log_q = _log_softmax_pair(logits, target_logits, temperature)
-    # A label that neither allows has a logarithm here whose gradient is a number, and a probability of 0 as before.
-    least = torch.finfo(log_p.dtype).min
-    log_p, log_q = log_p.clamp_min(least), log_q.clamp_min(least)
+    if has_impossible(log_p) or has_impossible(log_q):
+        # A label that neither allows has a logarithm here whose gradient is a number, and a probability of 0 as before.
+        least = torch.finfo(log_p.dtype).min
+        log_p, log_q = log_p.clamp_min(least), log_q.clamp_min(least)
     log_m = log_p.logaddexp(log_q) - _LOG_2
     return temperature**2 * 0.5 * (_kl(log_p, log_m) + _kl(log_q, log_m))
 
@@ -230,15 +232,18 @@ def _of_weights(logits: Tensor, targets: Tensor, smoothing: float, class_weights
         weights = (1 - smoothing) * weights + smoothing / logits.shape[-1]
     if class_weights is not None:
         weights = weights * class_weights
-    # What weighs nothing counts nothing, however impossible it is.
-    return -(weights * logits.log_softmax(-1).masked_fill(weights == 0, 0)).sum(-1)
+    log_p = logits.log_softmax(-1)
+    if has_impossible(log_p):
+        log_p = log_p.masked_fill(weights == 0, 0)  # what weighs nothing counts nothing
+    return -(weights * log_p).sum(-1)
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     # Both are finite for finite logits, so a probability that underflows to 0 contributes 0, not NaN.
     terms = F.kl_div(log_q, log_p, reduction="none", log_target=True)
-    # Nor does one that is 0 because its logit is -inf.
-    return terms.masked_fill(log_p == -math.inf, 0).sum(-1)
+    if has_impossible(log_p):
+        terms = terms.masked_fill(log_p == -math.inf, 0)  # nor does one that is 0 because its logit is -inf
+    return terms.sum(-1)
 
 
 def _log_softmax_pair(logits: Tensor, target_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
