@@ -254,9 +254,13 @@ def test_of_a_command_that_is_killed_jobs_save_and_nothing_is_left(tmp_path: Pat
     with nothing_left():
         parent = subprocess.Popen(
             [sys.executable, "-c", "import sys, pool_jobs; pool_jobs.with_ray(sys.argv[1])", tmp_path],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path / "home")},
         )
         wait_until(lambda: (tmp_path / "job").exists())
         parent.kill()
         parent.wait()
         wait_until(lambda: (tmp_path / "job.saved").exists())
+        wait_until(lambda: not [*tmp_path.glob(".*.ray.tmp")])  # the file that machines look for
+    assert not (
+        tmp_path / "home" / ".ray"
+    ).exists()  # a token of Ray's, with which other clusters would begin

@@ -135,6 +135,8 @@ def test_addresses() -> None:
         ("host:", "HOST:PORT"),
         (":6379", "HOST:PORT"),
         ("host:99999", "HOST:PORT"),
+        (f"{'a' * 300}:6379", "no Ray cluster listens", "ray start --head"),
+        ("\udcff:6379", "no Ray cluster listens", "ray start --head"),
         (f"127.0.0.1:{free}", "no Ray cluster listens", "refused", "ray start --head"),
     ):
         with refused(*parts):

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from kdgan.errors import KdganError
@@ -218,6 +219,21 @@ def _bytes_of(path: str, size: int) -> Any:
         os.close(number)
 
 
+def _serve(pipe: Connection[Any, Any], wishes: Wishes, prepare: Any) -> None:
+    """Joins the cluster, and has it carry out jobs until the pipe ends."""
+    with joined(wishes) as ray:
+        pipe.send(("joined",))
+        check(ray, wishes)
+        if isinstance(prepare, tuple):
+            function, path, size = prepare
+            prepare = Brought(function, [ray.put(_bytes_of(path, size))])
+            pipe.send(("stored", 0))
+        bridge = _Bridge(ray, pipe, wishes, replace(wishes.beginning, prepare=prepare))
+        bridge.carry_out()
+        for worker in bridge.workers:
+            ray.kill(worker.actor)
+
+
 def main() -> None:
     """The process: `python -m kdgan.experiments.ray_bridge NUMBER`, the number of its end of the pipe."""
     for number in SIGNALS:
@@ -225,17 +241,10 @@ def main() -> None:
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     try:
         wishes, prepare = pipe.recv()
-        with joined(wishes) as ray:
-            pipe.send(("joined",))
-            check(ray, wishes)
-            if isinstance(prepare, tuple):
-                function, path, size = prepare
-                prepare = Brought(function, [ray.put(_bytes_of(path, size))])
-                pipe.send(("stored", 0))
-            bridge = _Bridge(ray, pipe, wishes, replace(wishes.beginning, prepare=prepare))
-            bridge.carry_out()
-            for worker in bridge.workers:
-                ray.kill(worker.actor)
+        try:
+            _serve(pipe, wishes, prepare)
+        finally:  # the command does so, too, but where it was killed
+            Path(wishes.beginning.folder, wishes.beginning.name).unlink(missing_ok=True)
     except KdganError as error:
         with contextlib.suppress(OSError):
             pipe.send(("refused", str(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -51,8 +52,8 @@ def check_address(address: str) -> None:
         raise wrong(f"the address must be HOST:PORT of ray start --head, or auto, not {address!r:.60}")
     try:
         answers(address)
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # the latter for what can be no name of a machine
+        why = one_line(getattr(error, "strerror", None) or str(error))
         raise wrong(
             f"no Ray cluster listens at {address} ({why}): start one with ray start --head"
         ) from error
@@ -72,11 +73,14 @@ def joined(wishes: Wishes) -> Iterator[Any]:
         UsageError: if that cannot be.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if wishes.address is None:
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as other processes of this machine
+        # A token of its own, or Ray leaves one in the user's home; read when Ray is imported.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     ray = needed("ray", *EXTRA)
     options: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False}
     made = None
     if wishes.address is None:
-        os.environ.setdefault("RAY_worker_niceness", "0")  # as other processes of this machine
         made = tempfile.mkdtemp(prefix="kdgan-ray-", dir="/tmp")  # names of sockets must be short
         cores = (wishes.workers or 0) * wishes.beginning.threads
         options |= {"include_dashboard": False, "num_cpus": cores or os.cpu_count(), "_temp_dir": made}
@@ -92,8 +96,10 @@ def joined(wishes: Wishes) -> Iterator[Any]:
             raise wrong(
                 "this machine is in no Ray cluster: join one (ray start), or say HOST:PORT"
             ) from error
-        place = "of this machine" if wishes.address is None else f"at {wishes.address}"
-        raise wrong(f"cannot work with the Ray cluster {place}: {shortened(error)}") from error
+        place, token = "of this machine", ""
+        if wishes.address is not None:
+            place, token = f"at {wishes.address}", "; one that asks for a token needs RAY_AUTH_MODE=token"
+        raise wrong(f"cannot work with the Ray cluster {place}: {shortened(error)}{token}") from error
     finally:
         with contextlib.suppress(Exception):
             ray.shutdown()
