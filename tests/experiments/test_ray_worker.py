@@ -16,7 +16,7 @@ import torch
 import pool_jobs
 from kdgan.errors import Held, Interrupted, RunError, UsageError
 from kdgan.experiments import ray_worker
-from kdgan.experiments.ray_cluster import Wishes, check_address, machines
+from kdgan.experiments.ray_cluster import Wishes, check, check_address, machines
 from kdgan.experiments.ray_worker import Beginning, RayWorker, check_machine, versions
 from kdgan.experiments.worker import Done
 from support import refused
@@ -149,3 +149,11 @@ def test_nothing_heavy_is_imported_before_a_job() -> None:
     code = "import sys, kdgan.experiments.ray_bridge; assert not {'torch', 'ray', 'numpy'} & set(sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
+
+
+def test_a_run_that_has_no_room_anywhere_is_refused(beginning: Beginning) -> None:
+    many = Wishes("auto", None, False, replace(beginning, threads=64))
+    with refused("64 CPUs for a run", "threads"):
+        check(Nodes({"CPU": 2.0}), many)
+    with refused("1 CPUs and a GPU for a run", "device"):
+        check(Nodes({"CPU": 2.0}), Wishes("auto", None, True, replace(beginning, threads=1)))

@@ -125,7 +125,9 @@ def check(ray: Any, wishes: Wishes) -> None:
     found = machines(ray, wishes)
     if not found:
         gpu = " and a GPU" if wishes.gpu else ""
-        raise wrong(f"no machine of the Ray cluster has {wishes.beginning.threads} CPUs{gpu} for a run")
+        raise wrong(
+            f"no machine of the Ray cluster has {wishes.beginning.threads} CPUs{gpu} for a run: see threads and device"
+        )
     pinned = needed("ray.util.scheduling_strategies", *EXTRA).NodeAffinitySchedulingStrategy
     ask = ray.remote(num_cpus=0, max_retries=0)(Beginning.machine)
     try:
