@@ -92,7 +92,7 @@ class Devices:
             dist.all_gather(found, sent)
         if own.requires_grad:
             own = own.view_as(own)  # as others may use it beside this
-            own.register_hook(lambda slope: slope * self.world)
+            own.register_hook(lambda slope: slope * self.world)  # type: ignore[no-untyped-call]
         parts = [part[: self._size(rank, count)].to(own.device) for rank, part in enumerate(found)]
         return torch.cat([*parts[: self.rank], own, *parts[self.rank + 1 :]])
 
