@@ -1,5 +1,6 @@
 """What several processes compute together, and one alone, for tests."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,13 @@ CALLS: dict[str, dict[str, Any]] = {
     "plain": {},
     "hint": {"features": {"1": "inner.1"}},
     "relational": {"features": {"1": "inner.1"}, "feature_loss": "relational", "feature_weight": 0.1},
+    "whole": {
+        "method": "device_jobs:Whole",
+        "teacher": None,
+        "discriminator": None,
+        "teacher_trained": None,
+        "control": False,
+    },
     "asked": {"method": "distn", "teacher_trained": None, "control": False},
 }
 """Calls of `distill`; in the last the teacher is a function."""
@@ -208,6 +216,22 @@ def refuse_all(made: Any, folder: Path) -> None:
     (folder / f"{shared.rank}.txt").write_text("\n".join(said), encoding="utf-8")
 
 
+class Whole(Method):
+    """Has a penalty on weights, which is of no row, and asks its network as often as the global generators say."""
+
+    roles = trains = ("student",)
+    pretrained = ()
+
+    def step(self, batch: Batch, progress: float) -> Losses:
+        """One step of C."""
+        times = 1 + int(torch.rand(()).item() < 0.5) + random.randrange(2)
+        values = torch.stack([self.supervised(self.student(batch), batch) for _ in range(times)]).mean(0)
+        size = sum(weight.square().sum() for weight in self.student.module.parameters())
+        return self.student.learn(
+            {"label": (1.0, values), "size": (0.1, size * torch.ones(len(batch)))}, progress
+        )
+
+
 class Direct(Method):
     """Calls a network past its player."""
 
@@ -217,6 +241,28 @@ class Direct(Method):
         """One step of C."""
         values = self.supervised(self.student.module(batch.tensor), batch)
         return self.student.learn({"label": (1.0, values)}, progress)
+
+
+def draws_of(shared: Devices) -> None:
+    """Networks draw otherwise in each process, the same in the same step, and beside what everyone draws."""
+    torch.manual_seed(8)
+    found = []
+    for _ in range(2):
+        shared.draws(1, 4)
+        for _ in range(2):
+            with shared.drawing():
+                found.append(torch.rand(1 + shared.rank)[0].item())
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+    everywhere: list[Any] = [None] * shared.world
+    torch.distributed.all_gather_object(everywhere, found)
+    assert everywhere[0] != everywhere[1]
+    torch.manual_seed(8)
+    expected = torch.rand(1).item()
+    torch.manual_seed(8)
+    with shared.drawing():
+        torch.rand(3)
+    assert torch.rand(1).item() == expected
 
 
 def collect(folder: Path) -> None:
@@ -230,15 +276,16 @@ def collect(folder: Path) -> None:
     assert torch.equal(whole, every)
     (whole.square() * torch.arange(5.0)[:, None]).sum().backward()
     assert own.grad is not None
-    assert torch.equal(own.grad, (2 * every * torch.arange(5.0)[:, None])[shared.rows(5)])
+    # As often as there are processes, for the mean over them.
+    assert torch.equal(own.grad, 2 * (2 * every * torch.arange(5.0)[:, None])[shared.rows(5)])
 
     first, second, third = (nn.Parameter(torch.zeros(n)) for n in (2, 3, 1))
     first.grad = torch.full((2,), rank + 1.0)
     second.grad = torch.ones(3) if rank else None
-    shared.add_up([first, second, third])
-    assert first.grad.tolist() == [3, 3]
+    shared.average([first, second, third])
+    assert first.grad.tolist() == [1.5, 1.5]
     assert second.grad is not None
-    assert second.grad.tolist() == [1, 1, 1]
+    assert second.grad.tolist() == [0.5, 0.5, 0.5]
     assert third.grad is None
 
     # In the memory's order of its weights, which a fused optimizer trusts.
@@ -246,11 +293,11 @@ def collect(folder: Path) -> None:
     image.grad = torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last)
     lacking = nn.Parameter(image.detach().clone())
     lacking.grad = None if rank else image.grad.clone()
-    shared.add_up([image, lacking])
+    shared.average([image, lacking])
     assert lacking.grad is not None
     assert image.grad.stride() == lacking.grad.stride() == image.stride()
-    assert torch.equal(image.grad, 2 * torch.arange(24.0).view(2, 3, 2, 2))
-    assert torch.equal(lacking.grad, torch.arange(24.0).view(2, 3, 2, 2))
+    assert torch.equal(image.grad, torch.arange(24.0).view(2, 3, 2, 2))
+    assert torch.equal(lacking.grad, torch.arange(24.0).view(2, 3, 2, 2) / 2)
 
     assert not shared.anywhere(False)
     assert shared.anywhere(rank == 1)
@@ -261,12 +308,7 @@ def collect(folder: Path) -> None:
     nn.init.constant_(layer.weight, rank)
     shared.as_first([layer])
     assert not layer.weight.any()
-    before = torch.rand(1)
-    shared.draws(1, 4)
-    mine = torch.rand(1)
-    shared.draws(1, 4)
-    assert rank == 0 or torch.equal(mine, torch.rand(1))
-    assert not torch.equal(before, mine)
+    draws_of(shared)
 
     with shared_by(shared):
         assert at_first(lambda: (devices(), rank)) == (None, 0)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from commands import is_one_line
+from kdgan.errors import UsageError
 from kdgan.methods.sharing import Devices
 from kdgan.training import launch as launching
 from kdgan.training.launch import check_unwrapped, devices_of, launch
@@ -68,6 +69,27 @@ def test_a_scheduler_says_how_many_machines_there_are(monkeypatch: pytest.Monkey
     monkeypatch.setenv("SLURM_NNODES", "4")
     assert (launching._count(2), launching._machines(2)) == (2, 4)
     assert launching._machines(None) == 1  # one command within a job's script
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "value"),
+    [
+        (None, "LOCAL_WORLD_SIZE", ""),
+        (None, "LOCAL_WORLD_SIZE", "two"),
+        (None, "WORLD_SIZE", "0"),
+        (2, "SLURM_NNODES", "1-2"),
+    ],
+)
+def test_an_environment_that_is_half_set_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, count: int | None, name: str, value: str
+) -> None:
+    if count is None:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+        monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"the environment has {name}='{value}'"):
+        launch(count, "cpu")
 
 
 def test_what_is_no_fabric_for_this_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
@@ -268,7 +268,8 @@ class FeatureTerm:
         if len(self._seen["teacher"].passes) < pieces:
             player = self.players["teacher"]
             player.module.train(player.learns)
-            with torch.no_grad():
+            shared = devices()
+            with torch.no_grad(), nullcontext() if shared is None else shared.drawing():
                 forward("teacher", player.module, self._batch)
         values = self._values({role: self._features(role) for role in BOTH})
         return {TERM: (self.settings.weight, values)}

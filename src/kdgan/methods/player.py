@@ -169,7 +169,9 @@ class Player:
         shared = devices()
         if shared is None:
             return self._logits(batch)
-        return shared.gathered(self._logits(batch[shared.rows(len(batch))]), len(batch))
+        with shared.drawing():
+            own = self._logits(batch[shared.rows(len(batch))])
+        return shared.gathered(own, len(batch))
 
     def _logits(self, batch: Batch) -> Tensor:
         learns = self.learns
@@ -189,8 +191,8 @@ class Player:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Refuses, for the block, passes that several devices would make alike and whose gradients they would add up:
-        of a network that learns, with gradient, and not as this player."""
+        """Refuses, for the block, passes of which several devices would each make the whole, and draw otherwise: of a
+        network that learns, with gradient, and not as this player."""
 
         def check(module: nn.Module, given: Any) -> None:
             if torch.is_grad_enabled() and not self._called:
@@ -237,7 +239,7 @@ class Player:
             loss.backward(self._share)  # type: ignore[no-untyped-call]
             shared = devices()
             if shared is not None:
-                shared.add_up(parameters)
+                shared.average(parameters)
             if self.optimization.clip is not None:
                 nn.utils.clip_grad_norm_(parameters, self.optimization.clip)
             self.optimizer.step()

@@ -2,8 +2,9 @@
 
 A network is called with a process' own rows; then all processes have the logits of the whole batch. What follows is
 the same on each of them: samples, losses, counts and means are of the whole batch, whatever rows fall to whom, and no
-loss and no method knows of it. A backward pass reaches a process' own rows; the sum of the gradients over the
-processes is that of the whole batch.
+loss and no method knows of it. A backward pass reaches a process' own rows, and counts them as often as there are
+processes; the mean of the gradients over the processes is that of the whole batch. So what each process has as a whole,
+such as a penalty on weights, counts once, too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
-from kdgan.data.seeds import mixed, seed_everything
+from kdgan.data.seeds import mixed, seeded
 from kdgan.errors import KdganError, Lost, UsageError, one_line
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Devices:
         # Which no two processes need to be at the same place for; no public name gives the group's own.
         self._notes: Any = dist.distributed_c10d._get_default_store()
         self._note = f"kdgan/{next(_NUMBERS)}/{{}}"
+        self._drawn, self._calls = (0, 0), 0
 
     @property
     def is_first(self) -> bool:
@@ -75,7 +77,7 @@ class Devices:
         return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def gathered(self, own: Tensor, count: int) -> Tensor:
-        """Rows of all processes out of the rows of this one; gradient reaches these alone.
+        """Rows of all processes out of the rows of this one; gradient reaches these alone, once for each process.
 
         Args:
             own: `(n, ...)`, for `rows(count)`.
@@ -88,11 +90,14 @@ class Devices:
         found = [torch.empty_like(sent) for _ in range(self.world)]
         with self._together():
             dist.all_gather(found, sent)
+        if own.requires_grad:
+            own = own.view_as(own)  # as others may use it beside this
+            own.register_hook(lambda slope: slope * self.world)  # type: ignore[no-untyped-call]
         parts = [part[: self._size(rank, count)].to(own.device) for rank, part in enumerate(found)]
         return torch.cat([*parts[: self.rank], own, *parts[self.rank + 1 :]])
 
-    def add_up(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Makes the gradient of each parameter the sum over the processes; one that none of them has stays None."""
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Makes the gradient of each parameter the mean over the processes; one that none of them has stays None."""
         kinds: dict[tuple[torch.dtype, torch.device], list[nn.Parameter]] = {}
         for each in parameters:
             kinds.setdefault((each.dtype, each.device), []).append(each)
@@ -103,10 +108,10 @@ class Devices:
             total = torch.cat([there, *flat])
             with self._together():
                 dist.all_reduce(total)
-            counts, *sums = torch.split(total, [len(group), *(p.numel() for p in group)])
+            counts, *means = torch.split(total.div_(self.world), [len(group), *(p.numel() for p in group)])
             lacking = any(p.grad is None for p in group)
             known = counts.tolist() if lacking else [1.0] * len(group)
-            for parameter, count, found in zip(group, known, sums, strict=True):
+            for parameter, count, found in zip(group, known, means, strict=True):
                 if not count:
                     continue
                 if parameter.grad is None:
@@ -150,9 +155,16 @@ class Devices:
                     tensor.detach().copy_(sent)
 
     def draws(self, seed: int, step: int) -> None:
-        """Gives all but the first process other random numbers for a step: dropout must differ between rows."""
-        if self.rank:
-            seed_everything(mixed(seed, "rank", self.rank, step))
+        """What networks draw in a step follows from these and the process: dropout must differ between rows."""
+        self._drawn, self._calls = (seed, step), 0
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """The call of a network: what it draws is this process' own, and what a method draws outside of such blocks
+        stays the same in all of them."""
+        self._calls += 1
+        with seeded(mixed(*self._drawn, "rank", self.rank, self._calls), self.device):
+            yield
 
     def failed(self, error: BaseException) -> None:
         """Tells the others why this process ends, for the first to say."""

@@ -213,7 +213,7 @@ def _count(count: int | None) -> int | None:
         raise UsageError(f"--devices must be from 1 to {MOST_DEVICES:,}, not {count}")
     if not _by_torchrun():
         return count
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    here = _said("LOCAL_WORLD_SIZE")
     if count not in (None, here):
         raise UsageError(
             f"--devices {count}, but torchrun has started {here} processes on this machine: leave it out"
@@ -223,9 +223,20 @@ def _count(count: int | None) -> int | None:
 
 def _machines(count: int | None) -> int:
     if _by_torchrun():
-        return int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"])
+        return _said("WORLD_SIZE") // _said("LOCAL_WORLD_SIZE")
     # A script of Slurm has this, too, and is one process: whoever has started several says --devices.
-    return 1 if count is None else int(os.environ.get("SLURM_NNODES", "1"))
+    return 1 if count is None or "SLURM_NNODES" not in os.environ else _said("SLURM_NNODES")
+
+
+def _said(name: str) -> int:
+    """The count that whoever has started this process says in the environment."""
+    value = os.environ.get(name, "")
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise wrong(
+            f"the environment has {name}={value!r:.60}, where torchrun or Slurm gives a count: start by one of them "
+            "or unset its variables"
+        )
+    return int(value)
 
 
 def _kind(device: str, count: int) -> str:

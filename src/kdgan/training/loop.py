@@ -309,6 +309,9 @@ class Loop:
         shared = devices()
         if shared is not None:
             shared.as_first([player.module for player in self.method.players.values()])
+            # What a method draws must be the same in all processes.
+            random = shared.from_first(checkpoint.random_state(self.device))
+            checkpoint.restore_random_state(random, self.device)
         self._rewrite_metrics()
         return done
 
