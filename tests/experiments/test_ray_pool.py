@@ -200,12 +200,12 @@ def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
         give_back(schedule, name, *given)
 
     monkeypatch.setattr(pool._Schedule, "give_back", noted)
-    base = changed(DIGITS, steps=800, teacher_steps=100)
+    base = changed(DIGITS, steps=1500, teacher_steps=100)
     comparison = Comparison(base, {name: Variant(name) for name in ("supervised", "kdgan")}, range(2))
 
     def kill() -> None:
-        # Two runs are on their way, each on a machine of its own, and have saved their state.
-        wait_until(lambda: len([*(tmp_path / "ray").glob("runs/*/checkpoint.safetensors")]) >= 2)
+        # Both long runs are on their way, each on a machine of its own, and have saved their state.
+        wait_until(lambda: len([*(tmp_path / "ray").glob("runs/kdgan-*/checkpoint.safetensors")]) >= 2)
         machines.tell("kill")
 
     thread = threading.Thread(target=kill)

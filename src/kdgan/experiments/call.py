@@ -115,7 +115,7 @@ def compare(
     methods that have a use for it, and is refused where none has.
 
     `distill` alone has `optimizers`, `schedulers`, `features` with `feature_loss` and `feature_weight`, `keep`,
-    `patience` and `on_evaluation`.
+    `patience`, `on_evaluation` and `fabric`.
 
     Args:
         make_student: a function without arguments that gives a fresh student; torch's, numpy's and Python's

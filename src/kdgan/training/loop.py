@@ -177,6 +177,9 @@ class Loop:
                     self.seconds += now - began
                     self._save(done)
                     saved = began = time.perf_counter()
+                if ended or done == self.steps:
+                    # Where locks come late, as over a network, another process may have written between these lines.
+                    self._rewrite_metrics()
                 if ended:
                     return
             if stopping and done < self.steps:
