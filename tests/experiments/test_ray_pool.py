@@ -26,7 +26,6 @@ from found_runs import found_in
 from kdgan import Batch, Verdict, nets
 from kdgan import compare as compare_own
 from kdgan.errors import Interrupted, RunError
-from kdgan.experiments import pool
 from kdgan.experiments.comparison import compare
 from kdgan.experiments.jobs import Job
 from kdgan.experiments.pool import run_jobs
@@ -191,15 +190,9 @@ def test_a_folder_that_a_machine_does_not_see_is_refused(tmp_path: Path, machine
 
 
 def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
-    tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, machines: Machines
 ) -> None:
-    lost, give_back = [], pool._Schedule.give_back
-
-    def noted(schedule: Any, name: str, *given: Any) -> None:
-        lost.append(name)
-        give_back(schedule, name, *given)
-
-    monkeypatch.setattr(pool._Schedule, "give_back", noted)
+    """Whether a run is on that machine just then is chance; one that is lost for certain is in another test."""
     base = changed(DIGITS, steps=1500, teacher_steps=100)
     comparison = Comparison(base, {name: Variant(name) for name in ("supervised", "kdgan")}, range(2))
 
@@ -221,7 +214,6 @@ def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
     thread.join()
     assert found["ray"] == found["pool"]
     assert len(found["pool"]) == 16
-    assert lost
 
 
 def student() -> torch.nn.Module:
