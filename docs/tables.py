@@ -7,7 +7,6 @@ folder of a study (results/table1), a file of changes (results/changes/CELL.csv)
 
 import json
 import re
-import statistics
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from kdgan.methods import CONTROL
 from kdgan.paper.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "docs/scale.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "docs/scale.md")
 BLOCK = re.compile(r"(<!-- table: ([\w/.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -46,8 +45,6 @@ def table(what: str) -> str:
         return several_labels_table(ROOT / what)
     if name == "devices.json":
         return devices_table(ROOT / what)
-    if name == "peers.json":
-        return peers_table(ROOT / what)
     if name in STUDIES:
         return STUDIES[name].table(read_results(ROOT / what)).markdown()
     records = read_records(ROOT / what)
@@ -140,37 +137,6 @@ def devices_table(file: Path) -> str:
     headers = ("method", "losses of all players, largest relative difference", "weights, largest difference")
     note = f"{found['processes']} processes against one, {found['updates']} updates of batches of {found['batch']}."
     return f"{markdown(headers, rows, words=('method',))}\n{note}\n"
-
-
-def peers_table(file: Path) -> str:
-    """An epoch of distillation through several libraries, beside a bare loop of the same round."""
-    rows: dict[str, list[str]] = {}
-    settings = json.loads(file.read_text(encoding="utf-8"))["runs"]
-    for runs in settings.values():
-        of: dict[str, dict[int, dict[str, float]]] = {}
-        for run in runs:
-            of.setdefault(run["contender"], {})[run["seed"]] = run
-        bare = of["bare loop"]
-        for name, own in of.items():
-            ratios = [run["seconds"] / bare[seed]["seconds"] for seed, run in own.items() if "seconds" in run]
-            right, usual = ({seed: run["accuracy"] for seed, run in each.items()} for each in (own, bare))
-            cells = ["–", plus_minus(mean_interval(right.values())), "–"]
-            if ratios:
-                low, middle, high = statistics.quantiles(ratios, n=4)
-                cells[0] = f"{middle:.3f} ({low:.3f} to {high:.3f})"
-            if name not in ("bare loop", "teacher"):
-                cells[2] = plus_minus(paired_difference(right, usual), difference=True)
-            rows.setdefault(name, []).extend(cells)
-    headers = [
-        f"{setting}: {what}" for setting in settings for what in ("time", "accuracy", "to the bare loop")
-    ]
-    note = (
-        "Median ratio of CPU time to that of the bare loop of the same round, with its quartiles; accuracy on test "
-        "images in %, ± half of the 95 % interval; differences in points, paired by seed."
-    )
-    return (
-        f"{markdown(('', *headers), [[name, *cells] for name, cells in rows.items()], words=('',))}\n{note}\n"
-    )
 
 
 def several_labels_table(file: Path) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 import pool_jobs
 from commands import wait_until
 from kdgan.errors import Interrupted, RunError, UsageError
-from kdgan.experiments.jobs import Job, Lost
+from kdgan.experiments.jobs import Job, LostProcess
 from kdgan.experiments.pool import run_jobs
 from kdgan.experiments.worker import Done, carried_out
 from support import served
@@ -132,14 +132,14 @@ class Losing:
         self.given.append(job.name)
         self.busy, self.has_room = True, False
 
-    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | Lost]]:
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | LostProcess]]:
         if not self.busy:
             return
         name = self.given[-1]
         shares = self.heard[name].pop(0)
         yield from ((name, share) for share in shares)
         self.busy, self.has_room = False, True
-        yield name, Done(name) if 1.0 in shares else Lost(RunError(f"{name} is lost"))
+        yield name, Done(name) if 1.0 in shares else LostProcess(RunError(f"{name} is lost"))
 
 
 def test_a_job_that_is_lost_is_given_again_before_others() -> None:

@@ -39,7 +39,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostProcess:
     """The process that was at a job ended without a word.
 
     Attributes:
@@ -80,5 +80,5 @@ class Executor(Protocol):
     def stop(self) -> None:
         """Asks those that carry out a job to stop: it saves its state."""
 
-    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | Lost]]:
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | LostProcess]]:
         """What there is to say of jobs by their names within some seconds: how far they are, or what became of them."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kdgan.errors import Held, Interrupted, RunError
-from kdgan.experiments.jobs import Executor, Job, Lost
+from kdgan.experiments.jobs import Executor, Job, LostProcess
 from kdgan.experiments.processes import Processes
 from kdgan.experiments.worker import Done, carried_out
 from kdgan.interrupt import stop_on_signal
@@ -79,7 +79,7 @@ def run_jobs(
             while not stopping() and crew.has_room and (job := schedule.next()) is not None:
                 crew.give(job)
             for name, said in crew.hear(0.2):
-                if isinstance(said, Lost):
+                if isinstance(said, LostProcess):
                     schedule.give_back(name, said, crew.attempts)
                 elif not isinstance(said, Done):
                     schedule.gets_to(name, said)
@@ -149,7 +149,7 @@ class _Schedule:
             self.shares[name] = share
             self.lost.pop(name, None)
 
-    def give_back(self, name: str, lost: Lost, attempts: int) -> None:
+    def give_back(self, name: str, lost: LostProcess, attempts: int) -> None:
         """A job is to be given again, before all others: it goes on from its last checkpoint.
 
         Raises:

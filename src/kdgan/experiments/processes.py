@@ -9,7 +9,7 @@ from functools import partial
 from multiprocessing.connection import wait
 
 from kdgan.errors import RunError
-from kdgan.experiments.jobs import Job, Lost
+from kdgan.experiments.jobs import Job, LostProcess
 from kdgan.experiments.worker import Done, Killed, Worker
 
 
@@ -71,7 +71,7 @@ class Processes:
             for worker in self.workers:
                 worker.stop()
 
-    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | Lost]]:
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | LostProcess]]:
         """What those that are at a job say of it within some seconds."""
         at_work = {worker.connection: worker for worker in self._at_work}
         if not at_work:
@@ -87,4 +87,4 @@ class Processes:
                 worker.job = None
                 if not self.stopping:
                     why = "a worker process was killed, perhaps for lack of memory; fewer --workers need less"
-                    yield name, Lost(RunError(why))
+                    yield name, LostProcess(RunError(why))

@@ -20,7 +20,7 @@ from typing import Any
 
 from kdgan.errors import KdganError
 from kdgan.experiments.ray_cluster import Wishes, answers, check, joined, machines, shortened
-from kdgan.experiments.ray_worker import Beginning, Brought, RayWorker
+from kdgan.experiments.ray_worker import Beginning, RayWorker, StoredCall
 from kdgan.interrupt import SIGNALS
 
 SAVING = 60.0
@@ -59,7 +59,7 @@ class _Bridge:
     wishes: Wishes
     beginning: Beginning
     workers: list[_Worker] = field(default_factory=list)
-    queue: deque[tuple[str, bytes, Brought | None]] = field(default_factory=deque)
+    queue: deque[tuple[str, bytes, StoredCall | None]] = field(default_factory=deque)
     stored: dict[int, Any] = field(default_factory=dict)
     room: int = -1
     looked: float = -LOOKING
@@ -104,7 +104,7 @@ class _Bridge:
     def _obey(self, what: str, *given: Any) -> None:
         if what == "give":
             name, job, number, function = given
-            brought = None if number is None else Brought(function, [self.stored[number]])
+            brought = None if number is None else StoredCall(function, [self.stored[number]])
             self.queue.append((name, job, brought))
             self._assign()
         elif what == "store":
@@ -226,7 +226,7 @@ def _serve(pipe: Connection[Any, Any], wishes: Wishes, prepare: Any) -> None:
         check(ray, wishes)
         if isinstance(prepare, tuple):
             function, path, size = prepare
-            prepare = Brought(function, [ray.put(_bytes_of(path, size))])
+            prepare = StoredCall(function, [ray.put(_bytes_of(path, size))])
             pipe.send(("stored", 0))
         bridge = _Bridge(ray, pipe, wishes, replace(wishes.beginning, prepare=prepare))
         bridge.carry_out()

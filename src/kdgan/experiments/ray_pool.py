@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kdgan.errors import RunError, UsageError, wrong
-from kdgan.experiments.jobs import Job, Lost
+from kdgan.experiments.jobs import Job, LostProcess
 from kdgan.experiments.packing import packed
 from kdgan.experiments.ray_bridge import SAVING
 from kdgan.experiments.ray_cluster import EVERYTHING, Wishes
@@ -137,7 +137,7 @@ class RayPool:
             self.stopping = True
             self._say("stop")
 
-    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | Lost]]:
+    def hear(self, seconds: float) -> Iterator[tuple[str, float | Done | LostProcess]]:
         """What those that are at a job say of it within some seconds.
 
         Raises:
@@ -160,13 +160,13 @@ class RayPool:
                     "the connection to the Ray cluster is lost; the same command goes on from there"
                 ) from error
 
-    def _of_job(self, what: str, name: str, said: Any = None) -> tuple[str, float | Done | Lost]:
+    def _of_job(self, what: str, name: str, said: Any = None) -> tuple[str, float | Done | LostProcess]:
         if what == "share":
             return name, float(said)
         self.jobs.discard(name)
         if what == "lost":
             why = f"its process was killed {self.attempts} times, perhaps for lack of memory"
-            return name, Lost(RunError(f"{name}: {why}; fewer --workers need less"))
+            return name, LostProcess(RunError(f"{name}: {why}; fewer --workers need less"))
         done: Done = ForkingPickler.loads(said)
         return name, done
 

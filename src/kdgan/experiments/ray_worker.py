@@ -29,7 +29,7 @@ LAG = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class StoredCall:
     """A function, and a block of bytes that it is called with, as they are sent through Ray.
 
     Attributes:
@@ -94,7 +94,7 @@ class Beginning:
     name: str
     token: str
     versions: Mapping[str, str]
-    prepare: Brought | bytes | None
+    prepare: StoredCall | bytes | None
 
     def begin(self) -> None:
         """Makes the process ready.
@@ -109,7 +109,7 @@ class Beginning:
         from kdgan.training.devices import deterministic
 
         deterministic(self.threads)
-        if isinstance(self.prepare, Brought):
+        if isinstance(self.prepare, StoredCall):
             self.prepare()
         elif self.prepare is not None:
             ForkingPickler.loads(self.prepare)()
@@ -162,7 +162,7 @@ class RayWorker:
     def __init__(self, beginning: Beginning) -> None:
         self.beginning, self.failure = beginning, b""
         self.begun, self.stopped = threading.Event(), False
-        self.jobs: queue.SimpleQueue[tuple[bytes, Brought | None]] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[bytes, StoredCall | None]] = queue.SimpleQueue()
         self.news = threading.Condition()
         self.share: float | None = None
         self.done: bytes | None = None
@@ -173,7 +173,7 @@ class RayWorker:
         self.begun.wait()
         return self.failure
 
-    def give(self, job: bytes, brought: Brought | None) -> None:
+    def give(self, job: bytes, brought: StoredCall | None) -> None:
         """Gives it a job: its function and arguments, pickled; and what to call before."""
         self.jobs.put((job, brought))
 
@@ -204,7 +204,7 @@ class RayWorker:
                 self.done = done
                 self.news.notify_all()
 
-    def _carried_out(self, job: bytes, brought: Brought | None) -> Done:
+    def _carried_out(self, job: bytes, brought: StoredCall | None) -> Done:
         try:
             work, arguments = ForkingPickler.loads(job)
             if brought is not None:

@@ -34,7 +34,7 @@ def widened_pair(logits: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 def has_impossible(log_p: Tensor) -> bool:
     """Whether some logarithms of probabilities are -inf, as their logits are: 0 times that is no number.
 
-    A CPU looks, which costs a third of a needless operation in the graph; a GPU is not waited for, and says yes.
+    A CPU looks, which costs less than a needless operation in the graph; a GPU is not waited for, and says yes.
     """
     return log_p.is_cuda or (log_p.numel() > 0 and log_p.min().item() == -math.inf)
 

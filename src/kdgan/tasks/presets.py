@@ -63,7 +63,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "teacher": "lenet-32-64-128",
             "augment": "crop-flip",
             "batch": 32,
-            # In two parts a third of the memory of an update is spared, for a tenth of its time.
+            # The same update in two parts, for less memory (benchmarks/large_photos.py).
             "accumulate": 2,
             "steps": 2000,
         },
