@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kdgan.experiments import tables
 from kdgan.experiments.records import read_csv, read_records
-from kdgan.experiments.statistics import mean_interval, paired_difference, rows_of
+from kdgan.experiments.statistics import holm, mean_interval, paired_difference, rows_of
 from kdgan.experiments.study import read_results
 from kdgan.experiments.tables import markdown, plus_minus
 from kdgan.methods import CONTROL
@@ -143,23 +143,25 @@ def several_labels_table(file: Path) -> str:
     """Sigmoids beside a softmax over concepts of photos, each method beside its control, paired by seed."""
     rows = []
     for form, runs in json.loads(file.read_text(encoding="utf-8"))["runs"].items():
-        methods = dict.fromkeys(run["method"] for run in runs)
-        for method in methods:
-            row = [form, method]
-            for metric in ("concept_map", "photo_map"):
-                own, control = (
-                    {run["seed"]: run[metric] for run in runs if run["method"] == name}
-                    for name in (method, CONTROL)
-                )
-                to_control = (
-                    "–" if method == CONTROL else plus_minus(paired_difference(own, control), difference=True)
-                )
-                row += [plus_minus(mean_interval(own.values())), to_control]
-            rows.append(row)
+        methods = list(dict.fromkeys(run["method"] for run in runs))
+        cells: dict[str, list[str]] = {method: [] for method in methods}
+        for metric in ("concept_map", "photo_map"):
+            of = {
+                name: {run["seed"]: run[metric] for run in runs if run["method"] == name} for name in methods
+            }
+            others = [name for name in methods if name != CONTROL]
+            gains = dict(
+                zip(others, holm([paired_difference(of[name], of[CONTROL]) for name in others]), strict=True)
+            )
+            for name, values in of.items():
+                gain = plus_minus(gains[name], difference=True) if name in gains else "–"
+                cells[name] += [plus_minus(mean_interval(values.values())), gain]
+        rows += [[form, name, *cells[name]] for name in methods]
     headers = ("losses", "method", "concept MAP", "to control", "photo MAP", "to control")
     note = (
         "MAP in % on 2,000 test photos, over the photos of each of 24 concepts and over the concepts of each photo; ± "
-        "half of the 95 % interval over seeds; differences in points, paired by seed."
+        "half of the 95 % interval over seeds; differences in points, paired by seed, with intervals corrected for how "
+        "many are compared with the same control (Holm)."
     )
     return f"{markdown(headers, rows, words=('losses', 'method'))}\n{note}\n"
 
