@@ -20,12 +20,14 @@ import pytest
 import torch
 from rich.console import Console
 
+import patient_method
 import pool_jobs
 from commands import wait_until
 from found_runs import found_in
 from kdgan import Batch, Verdict, nets
 from kdgan import compare as compare_own
 from kdgan.errors import Interrupted, RunError
+from kdgan.experiments import pool
 from kdgan.experiments.comparison import compare
 from kdgan.experiments.jobs import Job
 from kdgan.experiments.pool import run_jobs
@@ -190,22 +192,31 @@ def test_a_folder_that_a_machine_does_not_see_is_refused(tmp_path: Path, machine
 
 
 def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
-    tmp_path: Path, machines: Machines
+    tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether a run is on that machine just then is chance; one that is lost for certain is in another test."""
-    base = changed(DIGITS, steps=1500, teacher_steps=100)
-    comparison = Comparison(base, {name: Variant(name) for name in ("supervised", "kdgan")}, range(2))
+    monkeypatch.chdir(tmp_path)
+    lost, give_back = [], pool._Schedule.give_back
+
+    def noted(schedule: Any, name: str, *given: Any) -> None:
+        lost.append(name)
+        give_back(schedule, name, *given)
+
+    monkeypatch.setattr(pool._Schedule, "give_back", noted)
+    variants = {"supervised": Variant("supervised"), "patient": Variant("patient_method:Patient")}
+    comparison = Comparison(changed(DIGITS, steps=100), variants, range(2))
 
     def kill() -> None:
-        # Both long runs are on their way, each on a machine of its own, and have saved their state.
-        wait_until(lambda: len([*(tmp_path / "ray").glob("runs/kdgan-*/checkpoint.safetensors")]) >= 2)
+        # Both runs that wait are half-way, each on a machine of its own, and have saved their state.
+        wait_until(lambda: len([*tmp_path.glob("waiting-*")]) == 2)
         machines.tell("kill")
+        wait_until(lambda: lost)
+        Path(patient_method.MET).touch()
 
     thread = threading.Thread(target=kill)
     thread.start()
     found = {}
     for name, execution in {
-        "ray": Execution(workers=1024, executor="ray", address=machines.address, checkpoint_seconds=0.2),
+        "ray": Execution(workers=1024, executor="ray", address=machines.address, checkpoint_seconds=0),
         "pool": Execution(workers=0),
     }.items():
         out = tmp_path / name
@@ -214,6 +225,8 @@ def test_a_study_of_which_a_machine_dies_ends_with_what_the_pool_finds(
     thread.join()
     assert found["ray"] == found["pool"]
     assert len(found["pool"]) == 16
+    assert len(lost) == 1
+    assert lost[0].startswith("patient seed ")
 
 
 def student() -> torch.nn.Module:
