@@ -13,10 +13,17 @@ from torch.utils.data import DataLoader, TensorDataset
 from kdgan.data import Batch
 from kdgan.data.semi import Semi
 from kdgan.data.stream import Stream
+from kdgan.losses import Bernoulli, Categorical
 from kdgan.nets import mlp
 from kdgan.training import self_training
 from kdgan.training.propagation import propagate
-from kdgan.training.self_training import going_on, last_stage, pseudo_labelled, takes_propagation
+from kdgan.training.self_training import (
+    going_on,
+    last_stage,
+    pseudo_labelled,
+    takes_propagation,
+    with_own_labels,
+)
 
 KNOWN, OTHERS = 9, 40
 
@@ -133,6 +140,47 @@ def test_going_on_marks_the_others_with_no_confidence(
     scale = len(marked) / len(chosen)
     torch.testing.assert_close(marked.confidence[chosen], scale * found.confidence)  # type: ignore
     assert torch.equal(marked.pseudo_labels[chosen], found.pseudo_labels)  # type: ignore[arg-type]
+
+
+def steep(teacher: nn.Sequential, share: float) -> Tensor:
+    """What the network says of the examples without a label, once it is as steep as to be sure of such a share."""
+    inputs = data().unlabelled.tensor  # type: ignore[union-attr]
+    for _ in range(60):
+        said = teacher(inputs).detach()
+        if (said.softmax(1).amax(1) >= 0.9).float().mean() >= share:
+            return said
+        with torch.no_grad():
+            teacher[-1].weight *= 1.2
+            teacher[-1].bias *= 1.2
+    raise AssertionError("never so sure")
+
+
+def test_own_labels_are_the_likeliest_where_it_is_sure(teacher: nn.Sequential) -> None:
+    said = steep(teacher, 0.4)
+    both = data()
+    told = with_own_labels(teacher, both, role="teacher", family=Categorical())
+    assert told.labelled is both.labelled
+    assert isinstance(told.unlabelled, Batch)
+    labels, confidence = told.unlabelled.pseudo_labels, told.unlabelled.confidence
+    assert labels is not None
+    assert confidence is not None
+    assert torch.equal(labels, F.one_hot(said.argmax(1), 3).float())
+    assert torch.equal(confidence, (said.softmax(1).amax(1) >= 0.9).float())
+    assert 0 < confidence.sum() < OTHERS
+
+
+def test_own_labels_that_are_each_on_or_off_are_hard_where_it_is_sure(teacher: nn.Sequential) -> None:
+    said = steep(teacher, 0.4).sigmoid()
+    told = with_own_labels(teacher, data(), role="teacher", family=Bernoulli())
+    assert isinstance(told.unlabelled, Batch)
+    labels, confidence = told.unlabelled.pseudo_labels, told.unlabelled.confidence
+    assert labels is not None
+    assert confidence is not None
+    sure = (said >= 0.9) | (said <= 0.1)
+    assert 0 < sure.sum() < sure.numel()
+    assert torch.equal(labels[sure], said[sure].round())
+    torch.testing.assert_close(labels[~sure], said[~sure])
+    assert torch.equal(confidence, torch.ones(OTHERS))
 
 
 class Halved:

@@ -12,6 +12,9 @@ from kdgan.data.batch import Batch
 from kdgan.methods.base import Method, Shared, check_range
 from kdgan.methods.player import Losses, Terms, evaluating, forward
 
+THRESHOLD = 0.9
+"""τ by default: how likely a label must be."""
+
 
 class FixMatch(Method):
     """Minimises −log p(y|x) on labelled examples and −log p(ŷ|x') on those without a label that it is sure of.
@@ -36,7 +39,7 @@ class FixMatch(Method):
         *,
         role: str = "teacher",
         views: Callable[[Batch, int], Batch] = lambda batch, step: batch,
-        threshold: float = 0.9,
+        threshold: float = THRESHOLD,
         **shared: Unpack[Shared],
     ) -> None:
         check_range("threshold", threshold, 0, 1)

@@ -12,7 +12,10 @@ from torch.nn.functional import one_hot
 from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
 from kdgan.data.semi import Semi
+from kdgan.losses import Family
+from kdgan.methods.fixmatch import THRESHOLD
 from kdgan.methods.sharing import at_first
+from kdgan.training.evaluate import logits_of
 from kdgan.training.propagation import features_of, last_layer, propagate
 
 ROUND = "self-training-{}"
@@ -96,6 +99,24 @@ def going_on(module: nn.Module, data: Semi, *, seed: int, role: str) -> Semi:
     labels = found.pseudo_labels.new_zeros(count, found.pseudo_labels.shape[1])
     confidence = found.confidence.new_zeros(count)
     labels[chosen], confidence[chosen] = found.pseudo_labels, found.confidence * (count / len(chosen))
+    return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
+
+
+def with_own_labels(module: nn.Module, data: Semi, *, role: str, family: Family) -> Semi:
+    """The data with pseudo-labels for a teacher that goes on learning what FixMatch taught it: what it says.
+
+    Of classes the likeliest, where it is as sure as FixMatch asks for; of labels that are each on or off all, hard
+    where it is that sure. Examples that are read anew in every pass stay without.
+    """
+    if not isinstance(data.unlabelled, Batch):
+        return data
+    said = family.probabilities(logits_of(module, data.unlabelled, role=role))
+    if family.name == "classes":
+        sure, label = said.max(1)
+        labels, confidence = one_hot(label, said.shape[1]).to(said), (sure >= THRESHOLD).to(said)
+    else:
+        decided = (said - 0.5).abs() >= THRESHOLD - 0.5
+        labels, confidence = torch.where(decided, said.round(), said), said.new_ones(len(said))
     return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
 
 

@@ -29,7 +29,14 @@ from kdgan.training.config import Training
 from kdgan.training.evaluate import logits_of
 from kdgan.training.execution import Execution
 from kdgan.training.loop import Loop
-from kdgan.training.self_training import ROUND, TEACHERS, going_on, pseudo_labelled, takes_propagation
+from kdgan.training.self_training import (
+    ROUND,
+    TEACHERS,
+    going_on,
+    pseudo_labelled,
+    takes_propagation,
+    with_own_labels,
+)
 
 Probe = Callable[[Method, Feed, int], dict[str, float]]
 """Looks at a method while it trains, changing nothing: given fresh batches and a seed it returns numbers by name."""
@@ -347,11 +354,13 @@ class Trainer:
         role = "teacher"
         teacher = self.method.players.get(role)
         learned = role in self.pretrained and self.self_trains(role)
-        if teacher is None or not teacher.learns or not learned or not self._propagates(role):
+        if teacher is None or not teacher.learns or not learned:
             return data
         assert isinstance(data, Semi)
-        seed = mixed(self.seed, role, "going on")
-        return going_on(teacher.module, data, seed=seed, role=role)
+        if self._propagates(role):
+            seed = mixed(self.seed, role, "going on")
+            return going_on(teacher.module, data, seed=seed, role=role)
+        return with_own_labels(teacher.module, data, role=role, family=self.family)
 
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
