@@ -7,6 +7,7 @@ folder of a study (results/table1), a file of changes (results/changes/CELL.csv)
 
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from kdgan.methods import CONTROL
 from kdgan.paper.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "docs/scale.md")
+DOCUMENTS = ("README.md", "results/README.md", "docs/findings.md", "docs/scale.md", "benchmarks/README.md")
 BLOCK = re.compile(r"(<!-- table: ([\w/.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -43,6 +44,8 @@ def table(what: str) -> str:
         return default_call_table(ROOT / what)
     if name.startswith("several_labels"):
         return several_labels_table(ROOT / what)
+    if name == "peers.json":
+        return peers_table(ROOT / what)
     if name == "devices.json":
         return devices_table(ROOT / what)
     if name in STUDIES:
@@ -137,6 +140,38 @@ def devices_table(file: Path) -> str:
     headers = ("method", "losses of all players, largest relative difference", "weights, largest difference")
     note = f"{found['processes']} processes against one, {found['updates']} updates of batches of {found['batch']}."
     return f"{markdown(headers, rows, words=('method',))}\n{note}\n"
+
+
+def peers_table(file: Path) -> str:
+    """Distillation through other libraries beside a bare loop: time, and accuracy of the student, paired by seed."""
+    parts = []
+    for setting, runs in json.loads(file.read_text(encoding="utf-8"))["runs"].items():
+        of = {run["contender"]: {} for run in runs}
+        for run in runs:
+            of[run["contender"]][run["seed"]] = run
+        names = [name for name in of if name not in ("teacher", "bare loop")]
+        right = {name: {seed: run["accuracy"] for seed, run in found.items()} for name, found in of.items()}
+        gains = holm([paired_difference(right[name], right["bare loop"]) for name in names])
+        rows = [
+            ["teacher", "", plus_minus(mean_interval(right["teacher"].values())), ""],
+            ["bare loop", "1", plus_minus(mean_interval(right["bare loop"].values())), ""],
+        ]
+        for name, gain in zip(names, gains, strict=True):
+            bare = of["bare loop"]
+            ratios = [run["seconds"] / bare[seed]["seconds"] for seed, run in of[name].items()]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            mean = plus_minus(mean_interval(right[name].values()))
+            rows.append(
+                [name, f"{middle:.3f} ({low:.3f} to {high:.3f})", mean, plus_minus(gain, difference=True)]
+            )
+        headers = (f"{setting} networks", "CPU time to a bare loop", "accuracy", "to the bare loop")
+        parts.append(markdown(headers, rows, words=headers[:1]))
+    note = (
+        "Time: the median of the ratios of a seed, with quartiles. Accuracy in % on test images, ± half of the 95 % "
+        "interval over five seeds; differences in points, paired by seed, with intervals corrected for how many are "
+        "compared (Holm)."
+    )
+    return "\n\n".join([*parts, f"{note}\n"])
 
 
 def several_labels_table(file: Path) -> str:

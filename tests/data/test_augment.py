@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kdgan.data import AffineElastic, Augmentation, CropFlip, Noise, Photographic, augmentation
@@ -170,6 +171,41 @@ def test_crop_flip_is_what_a_loop_over_images_gives(padding: int, flip: bool) ->
         torch.testing.assert_close(views[n], expected, atol=1e-6, rtol=0)
     if flip:
         assert {True, False} == set(mirrored)
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(2, False), (4, True), (6, True)])
+def test_a_crop_of_the_mirrored_surroundings_is_that_of_an_image_padded_so(padding: int, flip: bool) -> None:
+    given = images(12)
+    views = CropFlip(BLACK, padding=padding, flip=flip, reflect=True)(given, seeded(8))
+    wide = F.pad(given, (padding,) * 4, mode="reflect")
+    plain = CropFlip(BLACK, padding=0, flip=False)
+    assert torch.equal(plain(given, seeded()), given)
+    draws = seeded(8)
+    top, left = torch.randint(0, 2 * padding + 1, (2, 12, 1), generator=draws).flatten(1).tolist()
+    mirrored = (torch.rand(12, 1, generator=draws) < 0.5).flatten().tolist() if flip else [False] * 12
+    for n in range(12):
+        crop = wide[n, :, top[n] : top[n] + 9, left[n] : left[n] + 7]
+        assert torch.equal(views[n], crop.flip(2) if mirrored[n] else crop)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 5), (2, 3), (1, 1)])
+def test_surroundings_of_small_images_are_mirrored_again_and_again(height: int, width: int) -> None:
+    given = images(40, 1, height, width)
+    views = CropFlip(BLACK, padding=9, reflect=True)(given, seeded())
+    assert views.shape == given.shape
+    for view, image in zip(views, given, strict=True):
+        assert set(view.flatten().tolist()) <= set(image.flatten().tolist())
+
+
+def test_a_square_is_erased_as_often_as_is_said() -> None:
+    given = images(400, 3, 8, 8)
+    place = CropFlip(BLACK, padding=0, flip=False)
+    erased = [
+        Photographic(BLACK, place, light=0.0, erased=share, erasing=0.7)(given, seeded())
+        for share in (0.0, 0.9)
+    ]
+    changed = (erased[0] != erased[1]).flatten(1).any(1)
+    assert 0.6 < changed.float().mean() < 0.8
 
 
 def test_the_elastic_displacement_is_smooth_and_as_large_as_said() -> None:

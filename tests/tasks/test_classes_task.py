@@ -96,7 +96,7 @@ def test_all_but_the_student_see_privileged_columns(table: ClassesData, tmp_path
 
 
 def test_vectors_are_no_images(table: ClassesData) -> None:
-    for augment in ("affine", "elastic", "crop-flip", "photo", "mirror"):
+    for augment in ("affine", "elastic", "crop-flip", "photo", "photo-light", "mirror"):
         with refused(f"augmentation {augment!r} is for images", "use none or noise"):
             task_of(of_table(table, labels=40, augment=augment), None)
     assert task_of(of_table(table, labels=40, augment="noise"), None).augment is not None

@@ -169,7 +169,7 @@ class TrainingOptions:
     """Network of teacher and discriminator."""
     augment: Name = None
     """Augmentation for every method: none; affine, elastic, elastic-strong for drawings; crop-flip, photo (place, light
-    and an erased square) for photographs; noise for features and tables."""
+    and an erased square), photo-light (less of each) for photographs; noise for features and tables."""
     epsilon: Number = None
     """Largest adversarial perturbation of inputs, for every method, to where the student has more to learn: its root
     mean square, in standard deviations of the inputs. Default: 0."""

@@ -89,48 +89,63 @@ class CropFlip:
         background: value of the padding, `(C, 1, 1)`.
         padding: pixels added on each side before cropping.
         flip: whether to flip.
+        reflect: whether the padding mirrors the image, in place of the background.
     """
 
     background: Tensor
     padding: int = 4
     flip: bool = True
+    reflect: bool = False
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Other views of `images` `(B, C, H, W)`."""
         count, channels, height, width = images.shape
         device, p = images.device, self.padding
-        size = count, channels, height + 2 * p, width + 2 * p
-        padded = self.background.to(images).expand(size).clone()
-        padded[:, :, p : p + height, p : p + width] = images
         top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator, device=device)
         rows = top + torch.arange(height, device=device)
         columns = left + torch.arange(width, device=device)
         if self.flip:
             mirrored = torch.rand(count, 1, generator=generator, device=device) < 0.5
             columns = torch.where(mirrored, columns.flip(1), columns)
+        if self.reflect:
+            source = images
+            rows, columns = _reflected(rows - p, height), _reflected(columns - p, width)
+        else:
+            size = count, channels, height + 2 * p, width + 2 * p
+            source = self.background.to(images).expand(size).clone()
+            source[:, :, p : p + height, p : p + width] = images
         index = rows.view(count, 1, height, 1), columns.view(count, 1, 1, width)
         example = torch.arange(count, device=device).view(-1, 1, 1, 1)
-        return padded[example, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
+        return source[example, torch.arange(channels, device=device).view(1, -1, 1, 1), *index]
+
+
+def _reflected(places: Tensor, size: int) -> Tensor:
+    """Places outside of so many, thrown back from the first and the last."""
+    period = max(1, 2 * (size - 1))
+    places = places.remainder(period)
+    return torch.minimum(places, period - places).clamp_max(size - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Photographic:
     """Views of a photograph that show the same thing: place, mirror image, light, and an erased square.
 
-    Place as in `AffineElastic`; light as random brightness, contrast and saturation; the square as in cutout
+    Place as `place` says; light as random brightness, contrast and saturation; the square as in cutout
     (DeVries & Taylor, 2017), filled with the image's mean.
 
     Attributes:
         background: value of what comes in from outside the image, `(C, 1, 1)`.
-        place: how the image is moved.
+        place: how the image is moved; it need not mirror.
         light: largest change of brightness, in the units of the inputs, and of contrast and saturation, as a share.
         erased: side of the square, as a share of the image's; its centre may lie anywhere.
+        erasing: probability of a square.
     """
 
     background: Tensor
-    place: AffineElastic
+    place: AffineElastic | CropFlip
     light: float = 0.4
     erased: float = 0.5
+    erasing: float = 1.0
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Other views of `images` `(B, C, H, W)`."""
@@ -146,6 +161,9 @@ class Photographic:
         columns = torch.arange(width, device=images.device).view(1, 1, 1, -1)
         inside = ((rows + 0.5) / height - draw[4]).abs() < self.erased / 2
         inside = inside & (((columns + 0.5) / width - draw[5]).abs() < self.erased / 2)
+        if self.erasing < 1:
+            chance = torch.rand(count, 1, 1, 1, generator=generator, device=images.device)
+            inside = inside & (chance < self.erasing)
         return torch.where(inside, mean + brightness, views)
 
 
@@ -189,5 +207,8 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Augmentation | None]] = {
     "crop-flip": CropFlip,
     "photo": lambda background: Photographic(
         background, AffineElastic(background, rotation=15.0, shift=0.125, zoom=0.2, shear=0.1, elastic=0.0)
+    ),
+    "photo-light": lambda background: Photographic(
+        background, CropFlip(background, flip=False, reflect=True), light=0.2, erased=0.375, erasing=0.7
     ),
 }
