@@ -6,7 +6,8 @@
 starts from a cell of Table 1 or 2 with the frozen settings of the method, changes what follows as name=value, and adds
 a row to --csv, in the columns of results/changes. With classes it measures on all of the training part that has no
 label there, tens of thousands of images, as a difference of a tenth of a point drowns in a validation set of 5,000;
---images takes fewer, where a network is slow and differences are large.
+--images takes fewer, where a network is slow and differences are large. Where those without a label are learned from,
+it measures on validation images.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from kdgan.data import Batch
 from kdgan.data.split import balanced_order, scaled
 from kdgan.errors import UsageError
 from kdgan.experiments.variants import Comparison
-from kdgan.paper.cells import CLASSES, PHOTOS, cell
+from kdgan.paper.cells import CLASSES, PHOTOS, REST, cell
 from kdgan.paper.studies import TABLE_1, TABLE_2
 from kdgan.tasks.classes import Classes
 from kdgan.tasks.config import BASELINES, Config
@@ -55,7 +56,7 @@ def configuration(given: argparse.Namespace) -> Config:
 
 def judged(run: NetworkRun, config: Config, images: int | None) -> Batch:
     """What the players are measured on."""
-    if not isinstance(run.task, Classes):
+    if not isinstance(run.task, Classes) or run.task.unlabelled is not None:
         return run.validation
     source = data_of(config, run.execution.data_dir)
     rest = balanced_order(source.train.targets, config.seed)[len(run.task.train) :]
@@ -66,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cell", choices=(*CLASSES, *PHOTOS))
+    parser.add_argument("cell", choices=(*CLASSES, *REST, *PHOTOS))
     parser.add_argument("method", choices=TABLE_1)
     parser.add_argument("changes", nargs="*", metavar="name=value")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="from 100, as seeds below are reported")

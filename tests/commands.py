@@ -49,6 +49,7 @@ WRONG_FOR_BOTH = [
     ("--lr nan", "lr"),
     ("--weight-decay -1", "weight_decay"),
     ("--epsilon -1", "epsilon"),
+    ("--mixup -1", "mixup"),
     ("--teacher-every 0", "teacher_every"),
     ("--evaluations 0", "evaluations"),
     ("--student perceptron", "perceptron"),

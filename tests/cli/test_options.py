@@ -71,7 +71,7 @@ def test_what_is_not_given_comes_from_the_preset() -> None:
 def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
     given = {
         **{"steps": 7, "teacher_steps": 5, "batch": 3, "lr": 0.25, "teacher_lr": 0.125, "weight_decay": 2.0},
-        **{"student_pretraining": 0.5, "epsilon": 0.75, "teacher_every": 3, "evaluations": 4},
+        **{"student_pretraining": 0.5, "epsilon": 0.75, "mixup": 0.5, "teacher_every": 3, "evaluations": 4},
         **{"self_training": "fixmatch", "rounds": 2, "round_steps": 9},
         **{"labelled_share": 0.5, "clip": 1.5, "accumulate": 2, "precision": "bfloat16"},
     }

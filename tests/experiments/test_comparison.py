@@ -288,7 +288,9 @@ def test_a_page_says_what_was_compared() -> None:
     assert said["Command"] == "kdgan compare --seeds 3"
     assert "Adversarial perturbation" not in said
     assert "Other players learn" not in said
-    said = facts(comparison_of(["mimic"], epsilon=0.1, teacher_every=4, teacher_steps=None), Execution(), "")
+    changes = {"epsilon": 0.1, "mixup": 0.5, "teacher_every": 4, "teacher_steps": None}
+    said = facts(comparison_of(["mimic"], **changes), Execution(), "")
+    assert said["Mixed examples"] == "mixup, shares from Beta(0.5, 0.5), for every method"
     assert said["Adversarial perturbation"] == "epsilon 0.1, for every method"
     assert "4 updates" in said["Other players learn"]
     assert said["Updates in pretraining teacher and discriminator"].startswith("20 each")

@@ -102,6 +102,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--teacher-lr": tuple(value for value in REAL if value not in ("0", "1e-999")),
     "--weight-decay": tuple(value for value in REAL if value not in ("0", "1e-999")),
     "--epsilon": tuple(value for value in REAL if value not in ("0", "1e-999")),
+    "--mixup": tuple(value for value in REAL if value not in ("0", "1e-999")),
     "--student-pretraining": ("1", "-1", "nan", "inf", "x", "2", ""),
     "--checkpoint-seconds": ("-1", "nan", "inf", "x", ""),
     "--student": NETWORKS,

@@ -76,6 +76,7 @@ def test_counts_are_whole_numbers_of_at_least_one(name: str) -> None:
         "smoothing",
         "student_pretraining",
         "epsilon",
+        "mixup",
         "clip",
     ],
 )
@@ -110,6 +111,7 @@ MATTERS: dict[str, set[str]] = {
         "steps",
         "evaluations",
         "epsilon",
+        "mixup",
         "lr",
     },
     "teacher": {
@@ -135,6 +137,7 @@ OTHER: dict[str, Any] = {
     "smoothing": 0.5,
     "student_pretraining": 0.5,
     "epsilon": 0.5,
+    "mixup": 0.5,
     "teacher_every": 5,
     "labelled_share": 0.5,
     "self_training": "none",

@@ -173,6 +173,8 @@ class TrainingOptions:
     epsilon: Number = None
     """Largest adversarial perturbation of inputs, for every method, to where the student has more to learn: its root
     mean square, in standard deviations of the inputs. Default: 0."""
+    mixup: Number = None
+    """Mixing of examples, for every method: α of Beta(α, α), from which come the shares of two. Default: 0, none."""
     teacher_every: Count = None
     """Teacher, peer and discriminator learn in the first of so many updates, which saves most of the time of codis,
     nagan and kdgan. Default: 1."""
@@ -278,6 +280,7 @@ _TRAINED = (
     "teacher",
     "augment",
     "epsilon",
+    "mixup",
     "teacher_every",
     "labelled_share",
     "self_training",

@@ -10,6 +10,7 @@ from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, TensorFeed
 from kdgan.data.join import join, without_labels
+from kdgan.data.mixup import Mixed, Mixup
 from kdgan.data.seeds import mixed
 from kdgan.data.stream import LoaderFeed, Stream
 
@@ -49,6 +50,7 @@ def make_feed(
     device: torch.device,
     augment: Augmentation | None = None,
     share: float = 0.25,
+    mixup: Mixup | None = None,
 ) -> Feed:
     """The feed of a loop.
 
@@ -59,12 +61,16 @@ def make_feed(
         device: where batches go.
         augment: other views of a batch of inputs, or None.
         share: of labelled examples in a batch, where there are others.
+        mixup: how examples are mixed, those with labels among themselves and the others likewise; None mixes none.
     """
     if isinstance(data, Semi):
-        return SemiFeed(data, size, seed=seed, device=device, augment=augment, share=share)
+        return SemiFeed(data, size, seed=seed, device=device, augment=augment, share=share, mixup=mixup)
+    feed: Feed
     if isinstance(data, Batch):
-        return TensorFeed(data.to(device), size, seed=seed, augment=augment)
-    return LoaderFeed(data, size, seed=seed, device=device, augment=augment)
+        feed = TensorFeed(data.to(device), size, seed=seed, augment=augment)
+    else:
+        feed = LoaderFeed(data, size, seed=seed, device=device, augment=augment)
+    return feed if mixup is None else Mixed(feed, mixup, seed=seed)
 
 
 def sizes_of(data: Semi, size: int, share: float) -> tuple[int, int]:
@@ -100,6 +106,7 @@ class SemiFeed:
         device: where batches go.
         augment: other views of a batch of inputs, or None.
         share: of labelled ones in a batch, see `sizes_of`.
+        mixup: how examples are mixed; None mixes none.
     """
 
     def __init__(
@@ -111,15 +118,19 @@ class SemiFeed:
         device: torch.device,
         augment: Augmentation | None = None,
         share: float = 0.25,
+        mixup: Mixup | None = None,
     ) -> None:
         known, others = sizes_of(data, size, share)
-        self.labelled = make_feed(data.labelled, known, seed=seed, device=device, augment=augment)
+        self.labelled = make_feed(
+            data.labelled, known, seed=seed, device=device, augment=augment, mixup=mixup
+        )
         self.unlabelled = make_feed(
             data.unlabelled,
             others,
             seed=mixed(seed, "unlabelled"),
             device=device,
             augment=augment,
+            mixup=mixup,
         )
 
     def __call__(self, step: int) -> Batch:

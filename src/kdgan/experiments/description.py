@@ -161,6 +161,10 @@ def facts_of(
     departures = {}
     if training.epsilon:
         departures["Adversarial perturbation"] = f"epsilon {training.epsilon:g}, for every method"
+    if training.mixup:
+        departures["Mixed examples"] = (
+            f"mixup, shares from Beta({training.mixup:g}, {training.mixup:g}), for every method"
+        )
     if training.teacher_every > 1:
         departures["Other players learn"] = (
             f"in the first of every {training.teacher_every} updates of the student"

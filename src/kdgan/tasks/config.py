@@ -159,9 +159,9 @@ class TagsData:
 
 
 Data: TypeAlias = ClassesData | TagsData
-_UNSAID: Mapping[str, Any] = {"wrong_labels": 0.0}
-"""Fields of data that came later than runs which are kept, and what they are where plain values do not have them: so
-these runs keep their names."""
+_UNSAID: Mapping[str, Mapping[str, Any]] = {"data": {"wrong_labels": 0.0}, "training": {"mixup": 0.0}}
+"""Fields that came later than runs which are kept, and what they are where plain values do not have them: so these runs
+keep their names."""
 _OF_UNLABELLED = ("self_training", "rounds", "round_steps")
 """Fields of training that plain values have only where there are examples without labels."""
 KINDS: Mapping[str, type[Data]] = {kind.kind: kind for kind in (ClassesData, TagsData)}
@@ -233,16 +233,16 @@ class Config:
         }
         values = {**asdict(self), "hyper": {**defaults, **given}}
         known = plain(values)
-        data = {
-            name: value
-            for name, value in known["data"].items()
-            if name not in _UNSAID or value != _UNSAID[name]
-        }
-        known = {**known, "data": {"kind": self.data.kind, **data}}
+        for part, unsaid in _UNSAID.items():
+            known[part] = {
+                name: value
+                for name, value in known[part].items()
+                if name not in unsaid or value != unsaid[name]
+            }
         if self.data.unlabelled is None:
             for name in _OF_UNLABELLED:
                 del known["training"][name]
-        return known
+        return {**known, "data": {"kind": self.data.kind, **known["data"]}}
 
     def identity(self) -> dict[str, Any]:
         """The same with a hash of each object of one's own: other code under the same name is another run."""
@@ -305,11 +305,10 @@ def from_plain(values: Mapping[str, Any]) -> Config:
     if kind is None or not isinstance(training, dict):
         raise UsageError(f"{_NONE}: there is no kind of data, or no training")
     data = {name: value for name, value in given.pop("data").items() if name != "kind"}
-    if data.get("unlabelled") is None:
-        given["training"] = {**{name: getattr(Training(), name) for name in _OF_UNLABELLED}, **training}
-        training = given["training"]
-    unsaid = {each.name: _UNSAID[each.name] for each in fields(kind) if each.name in _UNSAID}
-    data = {**unsaid, **data}
+    without = _OF_UNLABELLED if data.get("unlabelled") is None else ()
+    usual = {name: getattr(Training(), name) for name in without}
+    given["training"] = training = {**_UNSAID["training"], **usual, **training}
+    data = {**{name: value for name, value in _UNSAID["data"].items() if hasattr(kind, name)}, **data}
     # A field that is missing would have a default that the run may not have had.
     for of, there in ((Config, {*given, "data"}), (kind, {*data}), (Training, {*training})):
         odd = sorted(there ^ {each.name for each in fields(of)})

@@ -22,7 +22,7 @@ from kdgan.stored import read_json
 from kdgan.training.devices import Precision
 
 SelfTraining = Literal["propagation", "fixmatch", "none"]
-MOST_UPDATES, MOST_AT_ONCE = 10**9, 10**6
+MOST_UPDATES, MOST_AT_ONCE, MOST_MIXUP = 10**9, 10**6, 1000
 """Bounds that nobody meets who means what is written: they keep a slip of the keyboard from filling the memory."""
 _FINGERPRINT = re.compile(r"\b[0-9a-f]{16,64}\b")
 
@@ -43,6 +43,8 @@ class Training:
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
             method's own, see `student_share`.
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
+        mixup: α of Beta(α, α), from which come the shares in which examples of a batch are mixed for the method, see
+            `kdgan.data.mixup.Mixed`; 0 mixes none. Pretraining of T, of D and of a peer has them as they are.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
@@ -72,6 +74,7 @@ class Training:
     smoothing: float = 0.1
     student_pretraining: float | None = None
     epsilon: float = 0.0
+    mixup: float = 0.0
     teacher_every: int = 1
     labelled_share: float = 0.25
     self_training: SelfTraining = "propagation"
@@ -96,7 +99,15 @@ class Training:
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
         rates = ("lr", "teacher_lr", "pretraining_lr", "weight_decay")
-        for name in (*rates, "smoothing", "student_pretraining", "epsilon", "labelled_share", "clip"):
+        for name in (
+            *rates,
+            "smoothing",
+            "student_pretraining",
+            "epsilon",
+            "mixup",
+            "labelled_share",
+            "clip",
+        ):
             value = getattr(self, name)
             if name in ("pretraining_lr", "student_pretraining", "clip") and value is None:
                 continue
@@ -106,6 +117,7 @@ class Training:
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise UsageError(f"{name} must be in [0, 1), not {getattr(self, name)}")
         check_range("epsilon", self.epsilon, 0)
+        check_range("mixup", self.mixup, 0, MOST_MIXUP)
         if not 0 < self.labelled_share < 1:
             raise UsageError(f"labelled_share must be above 0 and below 1, not {self.labelled_share}")
         if self.self_training not in get_args(SelfTraining):
@@ -168,7 +180,7 @@ class Training:
             unlabelled: whether there are examples without labels.
         """
         shared = ("batch", "weight_decay", "precision", "clip", "accumulate")
-        own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
+        own = ("steps", "evaluations", "epsilon", "mixup") if role == "student" else ("smoothing",)
         share = {"share": self.student_share(method)} if role == "student" else {}
         return {
             "role": role,

@@ -15,7 +15,8 @@ from torch import nn
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed, Views, later
-from kdgan.data.seeds import mixed, seed_everything
+from kdgan.data.mixup import Mixup
+from kdgan.data.seeds import mixed, seed_everything, seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
 from kdgan.files import locked
@@ -243,7 +244,7 @@ class Trainer:
             epsilon=training.epsilon if is_student else 0.0,
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
-        feed = self.feed(self._seed_of(role), labelled_part(self.data))
+        feed = self.feed(self._seed_of(role), labelled_part(self.data), mixup=is_student)
         steps = training.pretraining_steps(role, self.kind)
         more = training.rounds * training.round_updates if self.self_trains(role) else 0
         loop = self._loop(role, method, feed, steps, folder, total=steps + more)
@@ -337,7 +338,7 @@ class Trainer:
         """
         early = first.steps if first else 0
         before = first.history if first else []
-        feed = self.feed(self.seed, self._with_logits(self._going_on(self.data)))
+        feed = self.feed(self.seed, self._with_logits(self._going_on(self.data)), mixup=True)
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
@@ -365,7 +366,8 @@ class Trainer:
     def _with_logits(self, data: Examples) -> Examples:
         """The data with what a teacher says of them that stays as it is, where they come again and again."""
         teacher = self.method.players.get("teacher")
-        if teacher is None or teacher.learns or self.augment is not None or self.method.features is not None:
+        is_new = self.augment is not None or self.training.mixup > 0
+        if teacher is None or teacher.learns or is_new or self.method.features is not None:
             return data  # every view is new, or features are taken, and the teacher must look
         if isinstance(data, Semi):
             return Semi(
@@ -384,7 +386,7 @@ class Trainer:
         found = {} if measure is None else measure()
         if self.probe is not None:
             # What is measured must not change what is trained, so it gets batches of its own.
-            found |= self.probe(self.method, self.feed(self.seed + 1), self.seed)
+            found |= self.probe(self.method, self.feed(self.seed + 1, mixup=True), self.seed)
         return found
 
     def batches_read(self) -> dict[int, int]:
@@ -404,8 +406,13 @@ class Trainer:
     def _seed_of_fixmatch(self, role: str) -> int:
         return mixed(self.seed, role, "self-training")
 
-    def feed(self, seed: int, data: Examples | None = None, *, plain: bool = False) -> Feed:
-        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are."""
+    def feed(
+        self, seed: int, data: Examples | None = None, *, plain: bool = False, mixup: bool = False
+    ) -> Feed:
+        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are.
+
+        Examples are mixed where `mixup` says so and the settings do.
+        """
         return make_feed(
             self.data if data is None else data,
             self.training.batch,
@@ -413,7 +420,19 @@ class Trainer:
             device=self.execution.device,
             augment=None if plain else self.augment,
             share=self.training.labelled_share,
+            mixup=self._mixup if mixup else None,
         )
+
+    @property
+    def _mixup(self) -> Mixup | None:
+        """How examples are mixed, if they are."""
+        if not self.training.mixup:
+            return None
+        known = labelled_part(self.data)
+        sample = known[:1] if isinstance(known, Batch) else known.like
+        assert sample is not None
+        with seeded(self.seed, self.execution.device):  # a network of one's own may draw whatever its mode
+            return Mixup(self.training.mixup, logits_of(self.modules["student"], sample).shape[1])
 
     def _loop(
         self,

@@ -1,0 +1,100 @@
+"""Mixed examples: mixup (Zhang et al., 2018), whose labels a teacher gives as well as for any others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdgan.data.batch import NO_LABEL, Batch
+from kdgan.data.batch import labelled as labelled_of
+from kdgan.data.feed import Feed
+from kdgan.data.forms import Form, Pieces, mapped
+from kdgan.data.seeds import mixed
+from kdgan.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Mixup:
+    """How examples are mixed.
+
+    Attributes:
+        alpha: α > 0 of the shares' Beta(α, α); 1 draws all shares alike, less keeps more of one of both.
+        classes: K, where targets are class indices.
+    """
+
+    alpha: float
+    classes: int
+
+
+class Mixed:
+    """Batches in which each example is mixed with its neighbour, in shares λ and 1 − λ with λ ~ Beta(α, α).
+
+    Inputs, privileged information, labels and pseudo-labels are mixed alike: labels become weights. An example
+    that is mixed with one without a label has none. Examples and shares depend on the seed and the step alone.
+
+    Args:
+        feed: the batches.
+        how: they are mixed.
+        seed: of the shares.
+    """
+
+    def __init__(self, feed: Feed, how: Mixup, *, seed: int) -> None:
+        self.feed, self.how, self.seed = feed, how, seed
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of that step.
+
+        Raises:
+            UsageError: for inputs or privileged information that are not real numbers in one form, and for a teacher of
+                whom there are logits alone.
+        """
+        batch = self.feed(step)
+        if batch.recorded:
+            raise UsageError(
+                "mixup needs a teacher that can be asked about mixed examples, and there are its logits alone: leave "
+                "mixup 0"
+            )
+        alpha, generator = self.how.alpha, np.random.default_rng(mixed(self.seed, "mixup", step))
+        draws = generator.beta(alpha, alpha, len(batch))
+        share = torch.from_numpy(draws).to(device=batch.device, dtype=torch.float32)
+        targets = _mixed(self._weights(batch.targets), share)
+        known, labels, sure = batch.privileged, batch.pseudo_labels, batch.confidence
+        return batch._with(
+            inputs=_mixed_form(batch.inputs, share, "inputs"),
+            targets=targets,
+            privileged=None if known is None else _mixed_form(known, share, "privileged information"),
+            labelled=None if batch.labelled is None else labelled_of(targets),
+            pseudo_labels=None if labels is None else _mixed(labels, share),
+            confidence=None if sure is None else _mixed(sure, share),
+            teacher_logits=None,
+            teacher_saw=None,
+            places=None,
+        )
+
+    def _weights(self, targets: Tensor) -> Tensor:
+        """Targets as weights of labels, NaN where there is none."""
+        if targets.is_floating_point():
+            return targets
+        none = (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
+        found = F.one_hot(targets.masked_fill(none, 0), self.how.classes).to(torch.get_default_dtype())
+        return found.masked_fill(none[:, None], float("nan"))
+
+
+def _mixed_form(form: Form, share: Tensor, what: str) -> Form:
+    def each(leaf: Tensor) -> Tensor:
+        if not leaf.is_floating_point():
+            raise UsageError(f"{what}: mixup mixes real numbers, not {leaf.dtype}: leave mixup 0")
+        return _mixed(leaf, share)
+
+    if isinstance(form, Pieces):
+        raise UsageError(f"{what}: mixup mixes examples of one size, not of several: leave mixup 0")
+    return mapped(each, form)
+
+
+def _mixed(rows: Tensor, share: Tensor) -> Tensor:
+    share = share.to(rows.dtype).view(-1, *[1] * (rows.ndim - 1))
+    return torch.lerp(rows.roll(1, 0), rows, share)
