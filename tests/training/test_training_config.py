@@ -115,6 +115,7 @@ MATTERS: dict[str, set[str]] = {
         "lr",
     },
     "teacher": {
+        "mixup",
         "clip",
         "accumulate",
         "batch",

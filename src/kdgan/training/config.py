@@ -43,8 +43,8 @@ class Training:
         student_pretraining: share of `steps` in which C is trained on the labels before a game begins; None for the
             method's own, see `student_share`.
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
-        mixup: α of Beta(α, α), from which come the shares in which examples of a batch are mixed for the method, see
-            `kdgan.data.mixup.Mixed`; 0 mixes none. Pretraining of T, of D and of a peer has them as they are.
+        mixup: α of Beta(α, α), from which come the shares in which examples of a batch are mixed, see
+            `kdgan.data.mixup.Mixed`; 0 mixes none.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
@@ -179,8 +179,8 @@ class Training:
             method: that it is for.
             unlabelled: whether there are examples without labels.
         """
-        shared = ("batch", "weight_decay", "precision", "clip", "accumulate")
-        own = ("steps", "evaluations", "epsilon", "mixup") if role == "student" else ("smoothing",)
+        shared = ("batch", "mixup", "weight_decay", "precision", "clip", "accumulate")
+        own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
         share = {"share": self.student_share(method)} if role == "student" else {}
         return {
             "role": role,

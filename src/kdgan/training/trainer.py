@@ -244,7 +244,7 @@ class Trainer:
             epsilon=training.epsilon if is_student else 0.0,
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
-        feed = self.feed(self._seed_of(role), labelled_part(self.data), mixup=is_student)
+        feed = self.feed(self._seed_of(role), labelled_part(self.data))
         steps = training.pretraining_steps(role, self.kind)
         more = training.rounds * training.round_updates if self.self_trains(role) else 0
         loop = self._loop(role, method, feed, steps, folder, total=steps + more)
@@ -338,7 +338,7 @@ class Trainer:
         """
         early = first.steps if first else 0
         before = first.history if first else []
-        feed = self.feed(self.seed, self._with_logits(self._going_on(self.data)), mixup=True)
+        feed = self.feed(self.seed, self._with_logits(self._going_on(self.data)))
         steps = self.training.steps - early
         loop = self._loop(self.name, self.method, lambda step: feed(step + early), steps, folder)
         loop.evaluate, loop.evaluations = self._look, self.training.evaluations
@@ -386,7 +386,7 @@ class Trainer:
         found = {} if measure is None else measure()
         if self.probe is not None:
             # What is measured must not change what is trained, so it gets batches of its own.
-            found |= self.probe(self.method, self.feed(self.seed + 1, mixup=True), self.seed)
+            found |= self.probe(self.method, self.feed(self.seed + 1), self.seed)
         return found
 
     def batches_read(self) -> dict[int, int]:
@@ -406,13 +406,8 @@ class Trainer:
     def _seed_of_fixmatch(self, role: str) -> int:
         return mixed(self.seed, role, "self-training")
 
-    def feed(
-        self, seed: int, data: Examples | None = None, *, plain: bool = False, mixup: bool = False
-    ) -> Feed:
-        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are.
-
-        Examples are mixed where `mixup` says so and the settings do.
-        """
+    def feed(self, seed: int, data: Examples | None = None, *, plain: bool = False) -> Feed:
+        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are."""
         return make_feed(
             self.data if data is None else data,
             self.training.batch,
@@ -420,7 +415,7 @@ class Trainer:
             device=self.execution.device,
             augment=None if plain else self.augment,
             share=self.training.labelled_share,
-            mixup=self._mixup if mixup else None,
+            mixup=None if plain else self._mixup,
         )
 
     @property
