@@ -1,9 +1,9 @@
 """One epoch of distillation through `distill`, torchdistill, KD_Lib and Lightning, each beside a bare loop.
 
-All do the same work in one process on one thread: the same student and frozen teacher, batches of 128, AdamW (fused),
-0.1 of the cross entropy and 0.9 of the divergence from the teacher at temperature 4, and the teacher is asked for every
-batch. Nobody evaluates but on 128 examples, which two of them ask for. The bare loop and `distill` are given tensors,
-the others a DataLoader over these, and `distill` this, too. A row says what `distill` does by itself: without
+All do the same work in one process on one thread: the same student and frozen teacher, batches of 128, AdamW (fused) at
+one rate, 0.1 of the cross entropy and 0.9 of the divergence from the teacher at temperature 4, and the teacher is asked
+for every batch. Nobody evaluates but on 128 examples, which two of them ask for. The bare loop and `distill` are given
+tensors, the others a DataLoader over these, and `distill` this, too. A row says what `distill` does by itself: without
 augmentation it asks a frozen teacher once, ahead.
 
 A round is a seed: a student and a teacher of its own, the latter trained for one epoch on the labels, and all of them
@@ -32,7 +32,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -64,9 +64,9 @@ def kd_loss(student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
     return (1 - WEIGHT) * F.cross_entropy(student, targets) + WEIGHT * TEMPERATURE**2 * soft
 
 
-def optimizer_of(student: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of all of them."""
-    return torch.optim.AdamW(student.parameters(), lr=LR, weight_decay=0.0, fused=True)
+def optimizer_of(weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of all of them; the rate stays."""
+    return torch.optim.AdamW(weights, lr=LR, weight_decay=0.0, fused=True)
 
 
 def loader_of(data: Batch) -> DataLoader[Any]:
@@ -77,7 +77,7 @@ def loader_of(data: Batch) -> DataLoader[Any]:
 def bare(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
     """The loop that one would write by hand."""
     x, y = data.tensor, data.targets
-    optimizer = optimizer_of(student)
+    optimizer = optimizer_of(student.parameters())
     student.train()
     order = torch.randperm(len(x))
     for start in range(0, len(x) - BATCH + 1, BATCH):
@@ -93,7 +93,7 @@ def bare(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
 
 def through_distill(student: nn.Module, teacher: nn.Module, data: Batch, **more: Any) -> None:
     """`distill`, with a trained teacher that is kept as it is."""
-    training = Training(steps=len(data) // BATCH, batch=BATCH, lr=LR, evaluations=1)
+    training = Training(steps=len(data) // BATCH, batch=BATCH, evaluations=1)
     train = more.pop("train", data)
     distill(
         student,
@@ -104,6 +104,7 @@ def through_distill(student: nn.Module, teacher: nn.Module, data: Batch, **more:
         hyper={"temperature": TEMPERATURE, "weight": WEIGHT},
         training=training,
         teacher_trained=True,
+        optimizers={"student": optimizer_of},
         control=False,
         device="cpu",
         progress=False,
@@ -188,7 +189,7 @@ def kd_lib(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
         loader_of(data),
         some,
         None,
-        optimizer_of(student),
+        optimizer_of(student.parameters()),
         Divergence(),
         TEMPERATURE,
         WEIGHT,
@@ -220,7 +221,7 @@ def lightning(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
             return kd_loss(self.student(images), told, targets)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return optimizer_of(self.student)
+            return optimizer_of(self.student.parameters())
 
     trainer = pl.Trainer(
         max_epochs=1,
@@ -267,7 +268,7 @@ def players(setting: str, data: Batch, seed: int) -> tuple[nn.Module, nn.Module]
     """A student, and a teacher that was trained for one epoch."""
     torch.manual_seed(seed)
     student, teacher = SETTINGS[setting]()
-    optimizer = optimizer_of(teacher)
+    optimizer = optimizer_of(teacher.parameters())
     for start in range(0, len(data) - BATCH + 1, BATCH):
         part = data[start : start + BATCH]
         optimizer.zero_grad()
