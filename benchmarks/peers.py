@@ -93,8 +93,8 @@ def bare(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
 
 def through_distill(student: nn.Module, teacher: nn.Module, data: Batch, **more: Any) -> None:
     """`distill`, with a trained teacher that is kept as it is."""
-    training = Training(steps=len(data) // BATCH, batch=BATCH, evaluations=1)
-    train = more.pop("train", data)
+    training = Training(steps=len(data) // BATCH, batch=BATCH, lr=LR, evaluations=1)
+    train, optimizers = more.pop("train", data), more.pop("optimizers", {"student": optimizer_of})
     distill(
         student,
         teacher,
@@ -104,7 +104,7 @@ def through_distill(student: nn.Module, teacher: nn.Module, data: Batch, **more:
         hyper={"temperature": TEMPERATURE, "weight": WEIGHT},
         training=training,
         teacher_trained=True,
-        optimizers={"student": optimizer_of},
+        optimizers=optimizers,
         control=False,
         device="cpu",
         progress=False,
@@ -120,6 +120,11 @@ def asking(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
 def from_loader(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
     """The same over a DataLoader, which is read anew, so that the teacher must look at each."""
     through_distill(student, teacher, data, train=loader_of(data))
+
+
+def scheduled(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
+    """With its own warm-up and cosine in place of one rate."""
+    through_distill(student, teacher, data, optimizers=None)
 
 
 def torchdistill(student: nn.Module, teacher: nn.Module, data: Batch) -> None:
@@ -239,6 +244,7 @@ CONTENDERS: dict[str, Callable[[nn.Module, nn.Module, Batch], None]] = {
     "distill": asking,
     "distill, DataLoader": from_loader,
     "distill, teacher ahead": through_distill,
+    "distill, teacher ahead, own schedule": scheduled,
     "torchdistill": torchdistill,
     "KD_Lib": kd_lib,
     "Lightning": lightning,
@@ -307,7 +313,7 @@ def measure(setting: str, names: list[str], data: Batch, test: Batch, rounds: in
         low, middle, high = statistics.quantiles(ratios, n=4)
         right, base = ({seed: each["accuracy"] for seed, each in of.items()} for of in (own, bare_))
         print(
-            f"{setting:6} {name:23} ratio {middle:.3f} (quartiles {low:.3f} to {high:.3f}, {rounds} rounds), "
+            f"{setting:6} {name:36} ratio {middle:.3f} (quartiles {low:.3f} to {high:.3f}, {rounds} rounds), "
             f"accuracy {plus_minus(mean_interval(right.values()))}, to the bare loop "
             f"{plus_minus(paired_difference(right, base), difference=True)}",
             flush=True,
