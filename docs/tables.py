@@ -165,10 +165,10 @@ def peers_table(file: Path) -> str:
                 [name, f"{middle:.3f} ({low:.3f} to {high:.3f})", mean, plus_minus(gain, difference=True)]
             )
         headers = (f"{setting} networks", "CPU time to a bare loop", "accuracy", "to the bare loop")
-        parts.append(markdown(headers, rows, words=headers[:1]))
+        parts.append(markdown(headers, rows, words=headers[:1]).rstrip())
     note = (
         "Time: the median of the ratios of a seed, with quartiles. Accuracy in % on test images, ± half of the 95 % "
-        "interval over five seeds; differences in points, paired by seed, with intervals corrected for how many are "
+        "interval over seeds; differences in points, paired by seed, with intervals corrected for how many are "
         "compared (Holm)."
     )
     return "\n\n".join([*parts, f"{note}\n"])

@@ -102,7 +102,7 @@ def test_one_that_is_mixed_with_one_without_a_label_has_none(soft: bool) -> None
 
 
 def test_pseudo_labels_and_their_confidence_are_mixed() -> None:
-    labels, confidence = torch.rand(COUNT, CLASSES), torch.rand(COUNT)
+    labels, confidence = torch.rand(COUNT, CLASSES), torch.rand(COUNT) * torch.tensor([1, 1, 1, 1, 1, 0])
     batch = examples(targets=torch.full((COUNT,), -1), pseudo_labels=labels, confidence=confidence)
     found = mix(batch)
     share = shares(batch, found)
@@ -110,9 +110,10 @@ def test_pseudo_labels_and_their_confidence_are_mixed() -> None:
     assert found.confidence is not None
     expected = share[:, None] * labels + (1 - share)[:, None] * labels.roll(1, 0)
     torch.testing.assert_close(found.pseudo_labels, expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(
-        found.confidence, share * confidence + (1 - share) * confidence.roll(1), atol=1e-4, rtol=1e-4
-    )
+    # One of which nobody is sure leaves nothing that counts in either of its mixtures.
+    expected = confidence**share * confidence.roll(1) ** (1 - share)
+    torch.testing.assert_close(found.confidence, expected, atol=1e-4, rtol=1e-4)
+    assert (found.confidence == 0).tolist() == [True, False, False, False, False, True]
 
 
 def test_half_precision_stays_so() -> None:

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdgan.data.batch import NO_LABEL, Batch
-from kdgan.data.batch import labelled as labelled_of
+from kdgan.data.batch import Batch
 from kdgan.data.feed import Feed
 from kdgan.data.forms import Form, Pieces, mapped
 from kdgan.data.seeds import mixed
@@ -34,7 +33,8 @@ class Mixed:
     """Batches in which each example is mixed with its neighbour, in shares λ and 1 − λ with λ ~ Beta(α, α).
 
     Inputs, privileged information, labels and pseudo-labels are mixed alike: labels become weights. An example
-    that is mixed with one without a label has none. Examples and shares depend on the seed and the step alone.
+    that is mixed with one without a label has none, and a pseudo-label that of one without confidence gets none:
+    confidence is the geometric mean in those shares. Examples and shares depend on the seed and the step alone.
 
     Args:
         feed: the batches.
@@ -61,27 +61,27 @@ class Mixed:
         alpha, generator = self.how.alpha, np.random.default_rng(mixed(self.seed, "mixup", step))
         draws = generator.beta(alpha, alpha, len(batch))
         share = torch.from_numpy(draws).to(device=batch.device, dtype=torch.float32)
-        targets = _mixed(self._weights(batch.targets), share)
+        marks = batch.labelled
         known, labels, sure = batch.privileged, batch.pseudo_labels, batch.confidence
         return batch._with(
             inputs=_mixed_form(batch.inputs, share, "inputs"),
-            targets=targets,
+            targets=_mixed(self._weights(batch), share),
             privileged=None if known is None else _mixed_form(known, share, "privileged information"),
-            labelled=None if batch.labelled is None else labelled_of(targets),
+            labelled=None if marks is None else marks & marks.roll(1),
             pseudo_labels=None if labels is None else _mixed(labels, share),
-            confidence=None if sure is None else _mixed(sure, share),
+            confidence=None if sure is None else sure.pow(share) * sure.roll(1).pow(1 - share),
             teacher_logits=None,
             teacher_saw=None,
             places=None,
         )
 
-    def _weights(self, targets: Tensor) -> Tensor:
+    def _weights(self, batch: Batch) -> Tensor:
         """Targets as weights of labels, NaN where there is none."""
+        targets = batch.targets
         if targets.is_floating_point():
             return targets
-        none = (targets == NO_LABEL[0]) | (targets == NO_LABEL[1])
-        found = F.one_hot(targets.masked_fill(none, 0), self.how.classes).to(torch.get_default_dtype())
-        return found.masked_fill(none[:, None], float("nan"))
+        found = F.one_hot(targets.clamp_min(0), self.how.classes).to(torch.get_default_dtype())
+        return found if batch.labelled is None else found.masked_fill(~batch.labelled[:, None], float("nan"))
 
 
 def _mixed_form(form: Form, share: Tensor, what: str) -> Form:

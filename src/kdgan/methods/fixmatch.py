@@ -9,11 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
+from kdgan.losses import Family
 from kdgan.methods.base import Method, Shared, check_range
 from kdgan.methods.player import Losses, Terms, evaluating, forward
 
 THRESHOLD = 0.9
 """τ by default: how likely a label must be."""
+
+
+def own_labels(
+    family: Family, said: Tensor, threshold: float = THRESHOLD, *, undecided: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """What a network that says so takes examples for, and of which it is sure.
+
+    Args:
+        family: classes, or labels that are each on or off.
+        said: its probabilities, `(B, K)`.
+        threshold: τ ∈ [0, 1].
+        undecided: of labels that are each on or off, what takes the place of those that it is unsure of, `(B, K)`; by
+            default what it says.
+
+    Returns:
+        The likeliest class `(B,)`, and whether it is as likely as τ; or all labels `(B, K)`, hard where they are, and
+        True.
+    """
+    if family.name == "classes":
+        sure, label = said.max(-1)
+        return label, sure >= threshold
+    decided = (said - 0.5).abs() >= threshold - 0.5
+    labels = torch.where(decided, (said > 0.5).to(said.dtype), said if undecided is None else undecided)
+    return labels, torch.ones(len(said), dtype=torch.bool, device=said.device)
 
 
 class FixMatch(Method):
@@ -59,20 +84,13 @@ class FixMatch(Method):
         terms = {"label": (1.0, self.supervised(logits, batch))}
         if batch.labelled is None:
             return terms
-        others = ~batch.labelled
-        if self.family.name == "classes":
-            sure, label = guess.max(-1)
-            counts = (sure >= self.threshold) & others
-            # Of all examples without a label: those that it is unsure of count 0, rather than leave more to others.
-            share = counts.sum() / others.sum().clamp_min(1)
-            values = type(self.family)().supervised(logits, label, labelled=counts) * share
-        else:
-            # Each label by itself: an undecided one is what the network says it is now, and so teaches nothing.
-            decided = (guess - 0.5).abs() >= self.threshold - 0.5
-            now = self.family.probabilities(logits.detach())
-            targets = torch.where(decided, (guess > 0.5).to(guess.dtype), now)
-            values = type(self.family)().supervised(logits, targets, labelled=others)
-        return {**terms, "own": (1.0, values)}
+        # A label by itself that is undecided is what the network says of the view, and so teaches nothing.
+        now = self.family.probabilities(logits.detach())
+        targets, sure = own_labels(self.family, guess, self.threshold, undecided=now)
+        counts, others = sure & ~batch.labelled, ~batch.labelled
+        values = type(self.family)().supervised(logits, targets, labelled=counts)
+        # Of all examples without a label: those that it is unsure of count 0, rather than leave more to others.
+        return {**terms, "own": (1.0, values * (counts.sum() / others.sum().clamp_min(1)))}
 
     def _guess(self, batch: Batch) -> Tensor:
         """What it says of the batch as it is, without gradient and without noise of its layers."""

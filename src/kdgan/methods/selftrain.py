@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Unpack
 
-import torch
 from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.methods.base import RATES, Method, Shared, Signals, check_range
+from kdgan.methods.fixmatch import own_labels
 from kdgan.methods.player import Terms
 
 
@@ -69,15 +69,9 @@ class SelfTrain(Method):
     def _own(self, logits: Tensor, labelled: Tensor) -> Tensor:
         """−log p of the labels that C is sure of, `(B,)`, so that its mean is that over examples without a label."""
         guess = self.family.probabilities(logits.detach())
-        if self.family.name == "classes":
-            sure, label = guess.max(-1)
-            counts = (sure >= self.threshold) & ~labelled
-            targets = label
-        else:
-            # Each label by itself: one that is undecided is what C says it is, and so teaches nothing.
-            decided = (guess - 0.5).abs() >= self.threshold - 0.5
-            targets = torch.where(decided, (guess > 0.5).to(guess.dtype), guess)
-            counts = ~labelled
+        # A label by itself that is undecided is what C says it is, and so teaches nothing.
+        targets, sure = own_labels(self.family, guess, self.threshold)
+        counts = sure & ~labelled
         values = type(self.family)().supervised(logits, targets, labelled=counts)
         # Of all examples without a label: those that it is unsure of count 0, rather than leave more to the others.
         return values * (counts.sum() / (~labelled).sum().clamp_min(1))

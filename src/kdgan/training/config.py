@@ -98,16 +98,8 @@ class Training:
             most = MOST_AT_ONCE if name in ("batch", "accumulate", "evaluations") else MOST_UPDATES
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
-        rates = ("lr", "teacher_lr", "pretraining_lr", "weight_decay")
-        for name in (
-            *rates,
-            "smoothing",
-            "student_pretraining",
-            "epsilon",
-            "mixup",
-            "labelled_share",
-            "clip",
-        ):
+        real = ("lr", "teacher_lr", "pretraining_lr", "weight_decay", "epsilon", "mixup", "clip")
+        for name in (*real, "smoothing", "student_pretraining", "labelled_share"):
             value = getattr(self, name)
             if name in ("pretraining_lr", "student_pretraining", "clip") and value is None:
                 continue

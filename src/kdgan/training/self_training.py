@@ -13,7 +13,7 @@ from kdgan.data.batch import Batch
 from kdgan.data.seeds import mixed, seeded
 from kdgan.data.semi import Semi
 from kdgan.losses import Family
-from kdgan.methods.fixmatch import THRESHOLD
+from kdgan.methods.fixmatch import own_labels
 from kdgan.methods.sharing import at_first
 from kdgan.training.evaluate import logits_of
 from kdgan.training.propagation import features_of, last_layer, propagate
@@ -111,13 +111,10 @@ def with_own_labels(module: nn.Module, data: Semi, *, role: str, family: Family)
     if not isinstance(data.unlabelled, Batch):
         return data
     said = family.probabilities(logits_of(module, data.unlabelled, role=role))
-    if family.name == "classes":
-        sure, label = said.max(1)
-        labels, confidence = one_hot(label, said.shape[1]).to(said), (sure >= THRESHOLD).to(said)
-    else:
-        decided = (said - 0.5).abs() >= THRESHOLD - 0.5
-        labels, confidence = torch.where(decided, said.round(), said), said.new_ones(len(said))
-    return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=confidence))
+    labels, sure = own_labels(family, said)
+    if labels.ndim == 1:
+        labels = one_hot(labels, said.shape[1]).to(said)
+    return Semi(data.labelled, replace(data.unlabelled, pseudo_labels=labels, confidence=sure.to(said)))
 
 
 def last_stage(folder: Path) -> Path:
