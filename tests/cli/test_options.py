@@ -98,7 +98,7 @@ def test_changes_are_what_was_given_and_no_more() -> None:
 def test_every_setting_of_training_has_an_option_or_is_meant_for_studies() -> None:
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     settings = {field.name for field in dataclasses.fields(Training)}
-    assert settings - options == {"pretraining_lr", "smoothing"}
+    assert settings - options == {"pretraining_lr", "pretraining_mixup", "smoothing"}
     known = settings | {field.name for field in dataclasses.fields(Config)}
     assert options - known == {"device", "threads", "checkpoint_seconds"}
 

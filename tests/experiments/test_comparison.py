@@ -291,6 +291,12 @@ def test_a_page_says_what_was_compared() -> None:
     changes = {"epsilon": 0.1, "mixup": 0.5, "teacher_every": 4, "teacher_steps": None}
     said = facts(comparison_of(["mimic"], **changes), Execution(), "")
     assert said["Mixed examples"] == "mixup, shares from Beta(0.5, 0.5), for every method"
+    first = facts(comparison_of(["mimic"], pretraining_mixup=0.5), Execution(), "")["Mixed examples"]
+    assert "Beta(0.5, 0.5) in the pretraining" in first
+    assert "none after it" in first
+    later = facts(comparison_of(["mimic"], mixup=0.25, pretraining_mixup=0.0), Execution(), "")
+    assert "none in the pretraining" in later["Mixed examples"]
+    assert "Beta(0.25" in later["Mixed examples"]
     assert said["Adversarial perturbation"] == "epsilon 0.1, for every method"
     assert "4 updates" in said["Other players learn"]
     assert said["Updates in pretraining teacher and discriminator"].startswith("20 each")

@@ -39,6 +39,7 @@ UNUSUAL = Training(
     student_pretraining=0.3,
     epsilon=0.05,
     mixup=0.3,
+    pretraining_mixup=0.7,
     teacher_every=3,
     labelled_share=0.4,
     self_training="fixmatch",
@@ -80,7 +81,7 @@ def test_the_one_call_trains_what_a_run_trains_bit_for_bit(
 def test_so_it_does_with_weights_of_labels_and_text_that_the_student_does_not_see(
     tmp_path: Path, method: str
 ) -> None:
-    training = replace(UNUSUAL, mixup=0.0)  # texts are numbers of words
+    training = replace(UNUSUAL, mixup=0.0, pretraining_mixup=0.0)  # texts are numbers of words
     same_through_both(changed(TAGS, method=method, training=training, augment="noise", dropout=0.2), tmp_path)
 
 
@@ -292,6 +293,24 @@ def test_a_teacher_is_the_same_for_every_method_of_a_seed() -> None:
 
     assert torch.equal(taught("distn", 1), taught("mimic", 1))
     assert not torch.equal(taught("distn", 1), taught("distn", 2))
+
+
+@pytest.mark.parametrize("data", ["labelled", "unlabelled"])
+def test_t_may_learn_from_mixtures_and_the_student_after_it_from_none(data: str) -> None:
+    def taught(**mixtures: float | None) -> tuple[Tensor, Tensor]:
+        given = {"labelled": DATA, "unlabelled": SEMI}[data]
+        training = replace(ROUNDS, **mixtures)
+        after = {method: trained(method, data=given, training=training)[1] for method in ("mimic", "noisy")}
+        return weights(after["mimic"]["teacher"]), weights(after["noisy"]["student"])
+
+    plain, all_mixed = taught(), taught(mixup=0.5)
+    first = taught(pretraining_mixup=0.5)
+    later = taught(mixup=0.5, pretraining_mixup=0.0)
+    assert torch.equal(first[0], all_mixed[0])
+    assert torch.equal(later[0], plain[0])
+    assert not torch.equal(plain[0], all_mixed[0])
+    assert not torch.equal(plain[1], later[1])
+    assert not torch.equal(first[1], all_mixed[1])
 
 
 def test_a_loader_gives_batches_of_its_own() -> None:

@@ -54,6 +54,13 @@ def test_every_role_has_its_rates() -> None:
         assert training.pretraining_optimization(role).weight_decay == 0.5
 
 
+def test_the_pretraining_of_t_and_d_has_mixtures_of_its_own() -> None:
+    for given, expected in ((None, 0.5), (0.0, 0.0), (0.25, 0.25)):
+        assert Training(mixup=0.5, pretraining_mixup=given).first_mixup == expected
+    with refused("pretraining_mixup", "-0.1"):
+        Training(pretraining_mixup=-0.1)
+
+
 @pytest.mark.parametrize(
     "name", ["steps", "batch", "teacher_steps", "evaluations", "teacher_every", "accumulate"]
 )
@@ -77,6 +84,7 @@ def test_counts_are_whole_numbers_of_at_least_one(name: str) -> None:
         "student_pretraining",
         "epsilon",
         "mixup",
+        "pretraining_mixup",
         "clip",
     ],
 )
@@ -84,7 +92,7 @@ def test_rates_and_shares_are_numbers(name: str) -> None:
     for value in (True, "0.1", [0.1]):
         with refused(name, "must be a number", repr(value)):
             Training(**{name: value})
-    if name not in ("pretraining_lr", "student_pretraining", "clip"):
+    if name not in ("pretraining_lr", "pretraining_mixup", "student_pretraining", "clip"):
         with refused(name, "must be a number", "None"):
             Training(**{name: None})
 
@@ -115,7 +123,7 @@ MATTERS: dict[str, set[str]] = {
         "lr",
     },
     "teacher": {
-        "mixup",
+        "pretraining_mixup",
         "clip",
         "accumulate",
         "batch",
@@ -139,6 +147,7 @@ OTHER: dict[str, Any] = {
     "student_pretraining": 0.5,
     "epsilon": 0.5,
     "mixup": 0.5,
+    "pretraining_mixup": 0.25,
     "teacher_every": 5,
     "labelled_share": 0.5,
     "self_training": "none",
@@ -158,7 +167,9 @@ def test_runs_share_a_player_unless_they_differ_in_what_it_depends_on(
     role: str, name: str, unlabelled: bool
 ) -> None:
     assert set(OTHER) == {field.name for field in fields(Training)}
-    base = Training(steps=50, teacher_steps=20, pretraining_lr=0.1, student_pretraining=0.2)
+    base = Training(
+        steps=50, teacher_steps=20, pretraining_lr=0.1, pretraining_mixup=0.1, student_pretraining=0.2
+    )
     kind = find("codis3" if role == "peer" else "kdgan")
     one, other = (
         each.pretraining(role, kind, unlabelled=unlabelled)

@@ -161,10 +161,8 @@ def facts_of(
     departures = {}
     if training.epsilon:
         departures["Adversarial perturbation"] = f"epsilon {training.epsilon:g}, for every method"
-    if training.mixup:
-        departures["Mixed examples"] = (
-            f"mixup, shares from Beta({training.mixup:g}, {training.mixup:g}), for every method"
-        )
+    if training.mixup or training.first_mixup:
+        departures["Mixed examples"] = _mixtures(training)
     if training.teacher_every > 1:
         departures["Other players learn"] = (
             f"in the first of every {training.teacher_every} updates of the student"
@@ -193,3 +191,13 @@ def facts_of(
         "Device": f"{execution.device}, {training.precision}",
         "Versions": f"kdgan {version('kdgan')}, torch {torch.__version__}",
     }
+
+
+def _mixtures(training: Training) -> str:
+    """How examples are mixed, for the student's updates and in the pretraining of the others."""
+    later, first = training.mixup, training.first_mixup
+    if later == first:
+        return f"mixup, shares from Beta({later:g}, {later:g}), for every method"
+    own = f"shares from Beta({first:g}, {first:g})" if first else "none"
+    with_it = f"; after it from Beta({later:g}, {later:g})" if later else ", none after it"
+    return f"mixup, {own} in the pretraining of the teacher and the discriminator{with_it}, for every method"

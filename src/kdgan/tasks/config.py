@@ -159,7 +159,10 @@ class TagsData:
 
 
 Data: TypeAlias = ClassesData | TagsData
-_UNSAID: Mapping[str, Mapping[str, Any]] = {"data": {"wrong_labels": 0.0}, "training": {"mixup": 0.0}}
+_UNSAID: Mapping[str, Mapping[str, Any]] = {
+    "data": {"wrong_labels": 0.0},
+    "training": {"mixup": 0.0, "pretraining_mixup": None},
+}
 """Fields that came later than runs which are kept, and what they are where plain values do not have them: so these runs
 keep their names."""
 _OF_UNLABELLED = ("self_training", "rounds", "round_steps")

@@ -45,6 +45,8 @@ class Training:
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
         mixup: α of Beta(α, α), from which come the shares in which examples of a batch are mixed, see
             `kdgan.data.mixup.Mixed`; 0 mixes none. Labels then are weights `(B, K)`, for a loss of one's own, too.
+        pretraining_mixup: the same in the pretraining of T, of a peer and of D, self-training included; None for
+            `mixup`.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
@@ -75,6 +77,7 @@ class Training:
     student_pretraining: float | None = None
     epsilon: float = 0.0
     mixup: float = 0.0
+    pretraining_mixup: float | None = None
     teacher_every: int = 1
     labelled_share: float = 0.25
     self_training: SelfTraining = "propagation"
@@ -98,10 +101,11 @@ class Training:
             most = MOST_AT_ONCE if name in ("batch", "accumulate", "evaluations") else MOST_UPDATES
             if value > most:
                 raise UsageError(f"{name} must be at most {most:,}, not {value!r}")
-        real = ("lr", "teacher_lr", "pretraining_lr", "weight_decay", "epsilon", "mixup", "clip")
-        for name in (*real, "smoothing", "student_pretraining", "labelled_share"):
+        real = ("lr", "teacher_lr", "weight_decay", "epsilon", "mixup", "smoothing", "labelled_share")
+        optional = ("pretraining_lr", "pretraining_mixup", "student_pretraining", "clip")
+        for name in (*real, *optional):
             value = getattr(self, name)
-            if name in ("pretraining_lr", "student_pretraining", "clip") and value is None:
+            if name in optional and value is None:
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise wrong(f"{name} must be a number, not {value!r:.60}")
@@ -110,6 +114,7 @@ class Training:
                 raise UsageError(f"{name} must be in [0, 1), not {getattr(self, name)}")
         check_range("epsilon", self.epsilon, 0)
         check_range("mixup", self.mixup, 0, MOST_MIXUP)
+        check_range("pretraining_mixup", self.first_mixup, 0, MOST_MIXUP)
         if not 0 < self.labelled_share < 1:
             raise UsageError(f"labelled_share must be above 0 and below 1, not {self.labelled_share}")
         if self.self_training not in get_args(SelfTraining):
@@ -135,6 +140,11 @@ class Training:
     def first_lr(self) -> float:
         """Highest learning rate in the pretraining of T, and of D."""
         return self.lr if self.pretraining_lr is None else self.pretraining_lr
+
+    @property
+    def first_mixup(self) -> float:
+        """`mixup` in the pretraining of T, and of D."""
+        return self.mixup if self.pretraining_mixup is None else self.pretraining_mixup
 
     def optimization(self, role: str) -> Optimization:
         """Optimization of a player in the method itself."""
@@ -171,13 +181,14 @@ class Training:
             method: that it is for.
             unlabelled: whether there are examples without labels.
         """
-        shared = ("batch", "mixup", "weight_decay", "precision", "clip", "accumulate")
+        shared = ("batch", "weight_decay", "precision", "clip", "accumulate")
         own = ("steps", "evaluations", "epsilon") if role == "student" else ("smoothing",)
         share = {"share": self.student_share(method)} if role == "student" else {}
         return {
             "role": role,
             "updates": self.pretraining_steps(role, method),
             "rate": self.pretraining_optimization(role).lr,
+            "mixup": self.mixup if role == "student" else self.first_mixup,
             **{name: getattr(self, name) for name in (*shared, *own)},
             **share,
             **(self._of_self_training if unlabelled and role in ("teacher", "peer") else {}),

@@ -244,7 +244,8 @@ class Trainer:
             epsilon=training.epsilon if is_student else 0.0,
         )
         # The student's pretraining is the beginning of its run; the others have their own order and views.
-        feed = self.feed(self._seed_of(role), labelled_part(self.data))
+        mixup = training.mixup if is_student else training.first_mixup
+        feed = self.feed(self._seed_of(role), labelled_part(self.data), mixup=mixup)
         steps = training.pretraining_steps(role, self.kind)
         more = training.rounds * training.round_updates if self.self_trains(role) else 0
         loop = self._loop(role, method, feed, steps, folder, total=steps + more)
@@ -327,7 +328,7 @@ class Trainer:
         module.load_state_dict(before)
         found, _ = pseudo_labelled(module, data, seed=seed, role=role)
         module.load_state_dict(now)
-        return self.feed(seed, Semi(data.labelled, found))
+        return self.feed(seed, Semi(data.labelled, found), mixup=self.training.first_mixup)
 
     def play(self, folder: Path | None = None, first: Loop | None = None) -> Loop:
         """The method itself, over players that are pretrained.
@@ -406,8 +407,17 @@ class Trainer:
     def _seed_of_fixmatch(self, role: str) -> int:
         return mixed(self.seed, role, "self-training")
 
-    def feed(self, seed: int, data: Examples | None = None, *, plain: bool = False) -> Feed:
-        """The batches of that seed, of all that the method learns from or of some of it; plain ones as they are."""
+    def feed(
+        self, seed: int, data: Examples | None = None, *, plain: bool = False, mixup: float | None = None
+    ) -> Feed:
+        """The batches of that seed, of all that the method learns from or of some of it.
+
+        Args:
+            seed: of their order, views and mixtures.
+            data: None for all that the method learns from.
+            plain: as they are: neither other views nor mixtures.
+            mixup: in place of that of the method itself.
+        """
         return make_feed(
             self.data if data is None else data,
             self.training.batch,
@@ -415,19 +425,18 @@ class Trainer:
             device=self.execution.device,
             augment=None if plain else self.augment,
             share=self.training.labelled_share,
-            mixup=None if plain else self._mixup,
+            mixup=None if plain else self._mixup(self.training.mixup if mixup is None else mixup),
         )
 
-    @property
-    def _mixup(self) -> Mixup | None:
+    def _mixup(self, alpha: float) -> Mixup | None:
         """How examples are mixed, if they are."""
-        if not self.training.mixup:
+        if not alpha:
             return None
         known = labelled_part(self.data)
         sample = known[:1] if isinstance(known, Batch) else known.like
         assert sample is not None
         with seeded(self.seed, self.execution.device):  # a network of one's own may draw whatever its mode
-            return Mixup(self.training.mixup, logits_of(self.modules["student"], sample).shape[1])
+            return Mixup(alpha, logits_of(self.modules["student"], sample).shape[1])
 
     def _loop(
         self,
