@@ -566,7 +566,9 @@ def test_what_an_own_loss_raises_is_one_line() -> None:
     def broken(logits: Tensor, targets: Tensor) -> Tensor:
         raise KeyError("a\nb")
 
-    with pytest.raises(RunError, match=r"supervised loss .*broken fails with KeyError") as caught:
+    with pytest.raises(
+        RunError, match=r"supervised loss .*broken, called with float32 \(.*, fails with KeyError"
+    ) as caught:
         Categorical(loss=broken).supervised(torch.zeros(3, 4), torch.zeros(3))
     assert len(str(caught.value).splitlines()) == 1
 

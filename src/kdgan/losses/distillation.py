@@ -197,7 +197,12 @@ def own_values(loss: Loss, logits: Tensor, other: Tensor, what: str) -> Tensor:
     except KdganError:
         raise
     except (Exception, SystemExit) as error:
-        raise failed(error, f"{what} {getattr(loss, '__qualname__', type(loss).__qualname__)}") from error
+        name = getattr(loss, "__qualname__", type(loss).__qualname__)
+        # Labels that are weights, as under mixup, are what a loss of class indices fails of.
+        given = " and ".join(
+            f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}" for each in (logits, other)
+        )
+        raise failed(error, f"{what} {name}, called with {given},") from error
     if not isinstance(values, Tensor) or values.shape != logits.shape[:-1]:
         found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise UsageError(f"a {what} must give one value per example, {tuple(logits.shape[:-1])}, not {found}")
