@@ -2,17 +2,19 @@
 
     python benchmarks/cell_cost.py cifar10-500 --data-dir DIR --out results/cell_cost.json
 
-makes some updates of each as the cell does, on the device that there is, and multiplies by how many the cell has. The
-arithmetic of an update (floating-point operations of products and convolutions, and operations of torch, each at least
-a kernel on a GPU) does not depend on the device, so that it bounds the time on another, too: arithmetic over what that
-sustains, or operations times what a launch costs, whichever is more. Evaluations, the reading of data and the graph of
-propagated labels are left out. --out gets the cell beside those that are in it.
+makes some updates of each as the cell does, on the device that there is, and multiplies by how many the cell has. It
+takes the difference of two lengths, so that what begins a piece of work is left out, as are evaluations, the reading of
+data and the graph of propagated labels. The arithmetic of an update (floating-point operations of products and
+convolutions, and operations of torch, each at least a kernel on a GPU) does not depend on the device, so that it bounds
+the time on another, too: arithmetic over what that sustains, or operations times what a launch costs, the more.
+--out gets the cell beside those that are in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from kdgan.tasks.config import Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import NetworkRun
 from kdgan.training import Execution
+from kdgan.training.self_training import TEACHERS
 
 FREE = (
     "view",
@@ -68,7 +71,12 @@ class Operations(TorchDispatchMode):
 def parts(config: Config, updates: int, execution: Execution) -> dict[str, Any]:
     """What trains each player beforehand, and then the method, for so many updates; nothing is measured."""
     training = replace(
-        config.training, steps=updates, teacher_steps=updates, evaluations=1, self_training="none"
+        config.training,
+        steps=updates,
+        teacher_steps=updates,
+        student_pretraining=0.0,
+        evaluations=1,
+        self_training="none",
     )
     run = NetworkRun(replace(config, training=training), execution)
     trainer = run.trainer
@@ -77,16 +85,26 @@ def parts(config: Config, updates: int, execution: Execution) -> dict[str, Any]:
     return {**{role: partial(trainer.pretrain, role) for role in others}, trainer.name: trainer.play}
 
 
-def updates_of(what: str, config: Config, *, unlabelled: bool) -> int:
-    """How many updates the cell has of a player beforehand, or of the method."""
+def updates_of(what: str, config: Config) -> int:
+    """How many updates the cell has of a player beforehand, or of the method.
+
+    Of the latter's some may be of C on the labels alone, in methods that pretrain it, which is less work.
+    """
     training = config.training
     if what == config.method:
         return training.steps
-    rounds = unlabelled and what in ("teacher", "peer") and training.self_training != "none"
+    rounds = config.data.unlabelled is not None and what in TEACHERS and training.self_training != "none"
     return training.teacher_updates + (training.rounds * training.round_updates if rounds else 0)
 
 
-def measured(work: Any, execution: Execution) -> float:
+def counted(work: Callable[[], object]) -> tuple[int, int]:
+    """Operations of a piece of work, and its arithmetic."""
+    with Operations() as found:
+        work()
+    return found.count, found.arithmetic
+
+
+def timed(work: Callable[[], object], execution: Execution) -> float:
     """Seconds of a piece of work."""
     began = time.perf_counter()
     work()
@@ -99,29 +117,27 @@ def costs(config: Config, done: set[str], updates: int, execution: Execution) ->
     """The rows of a method: those of players that methods share, unless another had them, and its own."""
     few = 2 * config.training.teacher_every
     updates += -updates % few
+    begun, counting, warm, timing = (
+        parts(config, count, execution) for count in (few, 2 * few, few, few + updates)
+    )
     found = []
-    counted, warm, timed = (parts(config, count, execution) for count in (few, few, few + updates))
-    for what, work in counted.items():
-        with Operations() as operations:
-            work()
-        # What begins a piece of work is in both, and drops out.
-        seconds = -measured(warm[what], execution) + measured(timed[what], execution)
+    for what, work in begun.items():
+        differences = zip(counted(work), counted(counting[what]), strict=True)
+        operations, arithmetic = ((more - less) / few for less, more in differences)
+        seconds = -timed(warm[what], execution) + timed(timing[what], execution)
         if what not in done:
             done.add(what)
             row = {
                 "what": what,
-                "updates": updates_of(what, config, unlabelled=config.data.unlabelled is not None),
-                "operations": operations.count / few,
-                "gflop": operations.arithmetic / few / 1e9,
+                "updates": updates_of(what, config),
+                "operations": operations,
+                "gflop": arithmetic / 1e9,
                 "ms": 1000 * seconds / updates,
                 "images_a_second": config.training.batch * updates / seconds,
             }
             found.append(row)
-            print(
-                *(f"{value:.3f}" if isinstance(value, float) else value for value in row.values()),
-                sep="\t",
-                flush=True,
-            )
+            shown = (f"{value:.3f}" if isinstance(value, float) else value for value in row.values())
+            print(*shown, sep="\t", flush=True)
     return found
 
 
@@ -130,7 +146,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cell", choices=(*CLASSES, *REST))
-    parser.add_argument("--methods", nargs="+", default=TABLE_1, choices=TABLE_1)
+    parser.add_argument("--methods", nargs="+", default=TABLE_1, choices=(*TABLE_1, "selftrain"))
     parser.add_argument("--updates", type=int, default=20, help="that are timed, of each")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--device", default="cpu")

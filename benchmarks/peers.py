@@ -45,7 +45,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from kdgan import Batch, Training, distill, nets
 from kdgan.data import load
-from kdgan.experiments.statistics import mean_interval, paired_difference
+from kdgan.experiments.statistics import holm, mean_interval, paired_difference
 from kdgan.experiments.tables import plus_minus
 from kdgan.files import write_json
 
@@ -306,16 +306,19 @@ def measure(setting: str, names: list[str], data: Batch, test: Batch, rounds: in
                 )
         if number:
             found.append({"contender": "teacher", "seed": number, "accuracy": accuracy(teacher, test)})
-    bare_ = {each["seed"]: each for each in found if each["contender"] == "bare loop"}
-    for name in names:
-        own = {each["seed"]: each for each in found if each["contender"] == name}
-        ratios = [own[seed]["seconds"] / bare_[seed]["seconds"] for seed in own]
+    seconds, right = (
+        {name: {each["seed"]: each[what] for each in found if each["contender"] == name} for name in names}
+        for what in ("seconds", "accuracy")
+    )
+    others = [name for name in names if name != "bare loop"]
+    gains = holm([paired_difference(right[name], right["bare loop"]) for name in others])
+    for name, gain in zip(others, gains, strict=True):
+        ratios = [seconds[name][seed] / bare for seed, bare in seconds["bare loop"].items()]
         low, middle, high = statistics.quantiles(ratios, n=4)
-        right, base = ({seed: each["accuracy"] for seed, each in of.items()} for of in (own, bare_))
         print(
             f"{setting:6} {name:36} ratio {middle:.3f} (quartiles {low:.3f} to {high:.3f}, {rounds} rounds), "
-            f"accuracy {plus_minus(mean_interval(right.values()))}, to the bare loop "
-            f"{plus_minus(paired_difference(right, base), difference=True)}",
+            f"accuracy {plus_minus(mean_interval(right[name].values()))}, to the bare loop "
+            f"{plus_minus(gain, difference=True)}, corrected for {len(others)} (Holm)",
             flush=True,
         )
     return found
@@ -341,7 +344,8 @@ def main() -> None:
     names = [name for name in CONTENDERS if name == "bare loop" or name in given.contenders]
     found = {setting: measure(setting, names, data, test, given.rounds) for setting in given.settings}
     if given.out is not None:
-        write_json(given.out, {"examples": given.examples, "runs": found})
+        of = "random tensors" if given.data_dir is None else "MNIST"
+        write_json(given.out, {"data": of, "examples": given.examples, "runs": found})
 
 
 if __name__ == "__main__":

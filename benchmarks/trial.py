@@ -3,7 +3,7 @@
     python benchmarks/trial.py mnist-10000 codis --data-dir DIR steps=10000 teacher_lr=0.0005
     python benchmarks/trial.py popular kdgan --table flickr.parquet --text-encoder bag beta=1
 
-starts from a cell of Table 1 or 2 with the frozen settings of the method, changes what follows as name=value, and adds
+starts from a cell of Table 1, Table 2 or study "unlabelled" with the frozen settings of the method, changes what follows as name=value, and adds
 a row to --csv, in the columns of results/changes. With classes it measures on all of the training part that has no
 label there, tens of thousands of images, as a difference of a tenth of a point drowns in a validation set of 5,000;
 --images takes fewer, where a network is slow and differences are large. Where those without a label are learned from,
@@ -86,8 +86,8 @@ def main() -> None:
     methods = [method for method in TABLE_2 if method not in BASELINES]
     if given.cell in PHOTOS and (given.table is None or given.method not in methods):
         parser.error(f"{given.cell} needs --table, and a method of {', '.join(methods)}")
-    if given.images is not None and given.images < 1:
-        parser.error("--images must be at least 1")
+    if given.images is not None and (given.images < 1 or given.cell not in CLASSES):
+        parser.error("--images must be at least 1, and is for the cells of Table 1 with classes")
     torch.set_num_threads(1)
     try:
         config = configuration(given)

@@ -105,7 +105,7 @@ def changes_table(file: Path) -> str:
     note = (
         "In % and points, paired by seed; ± half of the 95 % interval; validation data of seeds from 100."
         if usual is not None
-        else "In %; validation data of seeds from 100."
+        else "In %; ± half of the 95 % interval, where there are several seeds; validation data of seeds from 100."
     )
     text = markdown(headers[:shown], [row[:shown] for row in rows], words=("change",))
     return f"{text}\n{note}\n"

@@ -86,13 +86,19 @@ def test_weights_of_labels_and_bits_are_mixed_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_one_that_is_mixed_with_one_without_a_label_has_none(soft: bool) -> None:
+def test_no_label_is_lost_among_examples_without_one(soft: bool) -> None:
     targets = torch.tensor([0, -1, 2, 1, -1, -1])
     if soft:
         targets = torch.where(targets[:, None] < 0, torch.tensor(float("nan")), torch.eye(CLASSES)[targets])
-    found = mix(examples(targets=targets))
+    batch = examples(targets=targets)
+    found = mix(batch)
     assert found.labelled is not None
-    assert found.labelled.tolist() == [False, False, False, True, False, False]
+    assert found.labelled.tolist() == [True, False, True, True, False, False]
+    # Each with the one of its kind before it.
+    other = batch.tensor[[3, 5, 0, 2, 1, 4]]
+    share = ((found.tensor - other) / (batch.tensor - other)).mean(1, keepdim=True)
+    torch.testing.assert_close(found.tensor, share * batch.tensor + (1 - share) * other, atol=1e-4, rtol=1e-4)
+    assert torch.allclose(found.targets[found.labelled].sum(1), torch.ones(3))
     logits = torch.randn(COUNT, CLASSES, requires_grad=True)
     values = cross_entropy(logits, found.targets, labelled=found.labelled)
     assert values.isfinite().all()
@@ -101,8 +107,15 @@ def test_one_that_is_mixed_with_one_without_a_label_has_none(soft: bool) -> None
     assert logits.grad[~found.labelled].abs().sum() == 0
 
 
+def test_the_only_one_of_its_kind_stays_as_it_is() -> None:
+    batch = examples(targets=torch.tensor([-1, -1, 2, -1, -1, -1]))
+    found = mix(batch)
+    assert torch.allclose(found.tensor[2], batch.tensor[2])
+    assert found.targets[2].tolist() == [0, 0, 1]
+
+
 def test_pseudo_labels_and_their_confidence_are_mixed() -> None:
-    labels, confidence = torch.rand(COUNT, CLASSES), torch.rand(COUNT) * torch.tensor([1, 1, 1, 1, 1, 0])
+    labels, confidence = torch.rand(COUNT, CLASSES), torch.rand(COUNT)
     batch = examples(targets=torch.full((COUNT,), -1), pseudo_labels=labels, confidence=confidence)
     found = mix(batch)
     share = shares(batch, found)
@@ -110,10 +123,18 @@ def test_pseudo_labels_and_their_confidence_are_mixed() -> None:
     assert found.confidence is not None
     expected = share[:, None] * labels + (1 - share)[:, None] * labels.roll(1, 0)
     torch.testing.assert_close(found.pseudo_labels, expected, atol=1e-4, rtol=1e-4)
-    # One of which nobody is sure leaves nothing that counts in either of its mixtures.
     expected = confidence**share * confidence.roll(1) ** (1 - share)
     torch.testing.assert_close(found.confidence, expected, atol=1e-4, rtol=1e-4)
-    assert (found.confidence == 0).tolist() == [True, False, False, False, False, True]
+
+
+def test_those_without_a_pseudo_label_that_counts_take_none_from_the_others() -> None:
+    count = 4000
+    sure = torch.where(torch.rand(count) < 0.3, 2.5, 0.0)
+    targets = torch.full((count,), -1)
+    labels = torch.rand(count, CLASSES)
+    found = mix(examples(count, targets=targets, pseudo_labels=labels, confidence=sure))
+    assert found.confidence is not None
+    torch.testing.assert_close(found.confidence, sure)
 
 
 def test_half_precision_stays_so() -> None:

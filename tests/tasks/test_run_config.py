@@ -251,6 +251,17 @@ def test_wrong_labels_are_said_only_where_there_are_some() -> None:
         from_plain({**TAGS.plain(), "data": {**TAGS.plain()["data"], "wrong_labels": 0.0}})
 
 
+@pytest.mark.parametrize(("name", "usual"), [("mixup", 0.0), ("pretraining_mixup", None)])
+def test_mixtures_are_said_only_where_there_are_some(name: str, usual: float | None) -> None:
+    assert name not in DIGITS.plain()["training"]
+    assert from_plain(json.loads(json.dumps(DIGITS.plain()))).training == DIGITS.training
+    assert changed(DIGITS, **{name: usual}).name == DIGITS.name
+    some = changed(DIGITS, **{name: 0.5})
+    assert some.plain()["training"][name] == 0.5
+    assert from_plain(json.loads(json.dumps(some.plain()))).training == some.training
+    assert some.name != DIGITS.name
+
+
 def test_what_results_call_the_data() -> None:
     assert ClassesData("digits", wrong_labels=0.07).title == "digits, 7 % wrong labels"
     assert DIGITS.data.title == "digits"

@@ -17,6 +17,7 @@ from kdgan.data.seeds import mixed
 from kdgan.data.semi import Semi, make_feed
 from kdgan.data.stream import Stream
 from kdgan.errors import Interrupted, RunError
+from kdgan.losses import Bernoulli
 from kdgan.methods import METHODS, FixMatch, Losses, Method, pretraining
 from kdgan.tasks import Config
 from kdgan.tasks.classes import Classes
@@ -349,11 +350,40 @@ def test_a_probe_looks_and_changes_nothing() -> None:
     assert not torch.equal(first, trainer.feed(0, DATA)(0).inputs)
 
 
-def test_folders_keep_what_is_trained_and_a_stopped_training_goes_on(tmp_path: Path) -> None:
+def test_labels_here_and_there_in_a_loader_are_mixed_among_themselves() -> None:
+    counts: list[int] = []
+
+    class Counted(METHODS["mimic"]):  # type: ignore[misc, valid-type]
+        def step(self, batch: Batch, progress: float) -> Any:
+            assert batch.labelled is not None
+            counts.append(int(batch.labelled.sum()))
+            assert bool((batch.targets[batch.labelled].sum(1) - 1).abs().max() < 1e-5)
+            return super().step(batch, progress)
+
+    targets = DATA.targets.masked_fill(torch.arange(len(DATA)) % 3 > 0, -1)
+    data = Stream(DataLoader(TensorDataset(DATA.inputs, targets), batch_size=12), like=DATA[:1])
+    mixup = replace(QUICK, mixup=0.5)
+    trained(Counted, data=data, training=mixup, trained=("teacher",))
+    assert set(counts) <= {2, 4}
+
+
+def test_labels_each_on_or_off_are_mixed() -> None:
+    bits = (torch.arange(len(DATA))[:, None] % torch.tensor([2, 3, 5]) == 0).float()
+    data, given = replace(DATA, targets=bits), {"family": Bernoulli()}
+    plain, other = (
+        trained("kdgan", data=data, training=replace(QUICK, mixup=alpha), **given)[1]["student"]
+        for alpha in (0.0, 0.5)
+    )
+    assert weights(other).isfinite().all()
+    assert not torch.equal(weights(plain), weights(other))
+
+
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
+def test_folders_keep_what_is_trained_and_a_stopped_training_goes_on(tmp_path: Path, mixup: float) -> None:
     def folder_of(what: str) -> Path:
         return tmp_path / what
 
-    training = replace(QUICK, student_pretraining=0.4)
+    training = replace(QUICK, student_pretraining=0.4, mixup=mixup)
     measure = {"measure": lambda: {"a": 1.0}}
     whole, undisturbed = trained("kdgan", training=training, **measure)
     asked, stops = iter(range(10_000)), 0

@@ -30,11 +30,12 @@ class Mixup:
 
 
 class Mixed:
-    """Batches in which each example is mixed with its neighbour, in shares λ and 1 − λ with λ ~ Beta(α, α).
+    """Batches in which each example is mixed with one of its kind, in shares λ and 1 − λ with λ ~ Beta(α, α).
 
-    Inputs, privileged information, labels and pseudo-labels are mixed alike: labels become weights. An example
-    that is mixed with one without a label has none, and a pseudo-label that of one without confidence gets none:
-    confidence is the geometric mean in those shares. Examples and shares depend on the seed and the step alone.
+    Inputs, privileged information, labels and pseudo-labels are mixed alike: labels become weights. Of one kind are
+    examples with a label, those with a pseudo-label that counts, and the others: a mixture of two kinds would have
+    neither, so that few labels among many examples would all but vanish. The confidence of a mixture is the geometric
+    mean in those shares. Examples and shares depend on the seed and the step alone.
 
     Args:
         feed: the batches.
@@ -61,15 +62,15 @@ class Mixed:
         alpha, generator = self.how.alpha, np.random.default_rng(mixed(self.seed, "mixup", step))
         draws = generator.beta(alpha, alpha, len(batch))
         share = torch.from_numpy(draws).to(device=batch.device, dtype=torch.float32)
-        marks = batch.labelled
+        other = _partners(batch)
         known, labels, sure = batch.privileged, batch.pseudo_labels, batch.confidence
         return batch._with(
-            inputs=_mixed_form(batch.inputs, share, "inputs"),
-            targets=_mixed(self._weights(batch), share),
-            privileged=None if known is None else _mixed_form(known, share, "privileged information"),
-            labelled=None if marks is None else marks & marks.roll(1),
-            pseudo_labels=None if labels is None else _mixed(labels, share),
-            confidence=None if sure is None else sure.pow(share) * sure.roll(1).pow(1 - share),
+            inputs=_mixed_form(batch.inputs, other, share, "inputs"),
+            targets=_mixed(self._weights(batch), other, share),
+            privileged=None if known is None else _mixed_form(known, other, share, "privileged information"),
+            labelled=batch.labelled,
+            pseudo_labels=None if labels is None else _mixed(labels, other, share),
+            confidence=None if sure is None else sure.pow(share) * sure[other].pow(1 - share),
             teacher_logits=None,
             teacher_saw=None,
             places=None,
@@ -84,17 +85,32 @@ class Mixed:
         return found if batch.labelled is None else found.masked_fill(~batch.labelled[:, None], float("nan"))
 
 
-def _mixed_form(form: Form, share: Tensor, what: str) -> Form:
+def _partners(batch: Batch) -> Tensor:
+    """The place `(B,)` of what each example is mixed with: the one of its kind before it, of the first the last."""
+    places = torch.arange(len(batch), device=batch.device)
+    kind = torch.zeros_like(places)
+    if batch.labelled is not None:
+        kind += 2 * batch.labelled
+    if batch.confidence is not None:
+        kind += batch.confidence > 0
+    kinds, order = kind.sort(stable=True)
+    begins = kinds != kinds.roll(1)
+    begins[:1] = True
+    before = torch.where(begins, torch.searchsorted(kinds, kinds, right=True) - 1, places - 1)
+    return torch.empty_like(places).scatter_(0, order, order[before])
+
+
+def _mixed_form(form: Form, other: Tensor, share: Tensor, what: str) -> Form:
     def each(leaf: Tensor) -> Tensor:
         if not leaf.is_floating_point():
             raise UsageError(f"{what}: mixup mixes real numbers, not {leaf.dtype}: leave mixup 0")
-        return _mixed(leaf, share)
+        return _mixed(leaf, other, share)
 
     if isinstance(form, Pieces):
         raise UsageError(f"{what}: mixup mixes examples of one size, not of several: leave mixup 0")
     return mapped(each, form)
 
 
-def _mixed(rows: Tensor, share: Tensor) -> Tensor:
+def _mixed(rows: Tensor, other: Tensor, share: Tensor) -> Tensor:
     share = share.to(rows.dtype).view(-1, *[1] * (rows.ndim - 1))
-    return torch.lerp(rows.roll(1, 0), rows, share)
+    return torch.lerp(rows[other], rows, share)

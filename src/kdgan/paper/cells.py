@@ -88,7 +88,7 @@ REST: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "mnist-100-rest": {**_REST, "labels": 100},
         # So many labels alone bring T nearly as far as rounds do, so that it has to be better to begin with: wider,
-        # trained for longer, and on mixtures, of which its student learns less than of images as they are
+        # trained for longer, and on mixtures, from which its student seemed to learn less than from images as they are
         # (results/changes/mnist-1000-rest.csv).
         "mnist-1000-rest": {
             **_REST,

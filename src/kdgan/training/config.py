@@ -45,8 +45,8 @@ class Training:
         epsilon: how far inputs may be moved to where the student has more to learn, see `kdgan.methods.Shared`.
         mixup: α of Beta(α, α), from which come the shares in which examples of a batch are mixed, see
             `kdgan.data.mixup.Mixed`; 0 mixes none. Labels then are weights `(B, K)`, for a loss of one's own, too.
-        pretraining_mixup: the same in the pretraining of T, of a peer and of D, self-training included; None for
-            `mixup`.
+        pretraining_mixup: the same in the pretraining of T, of a peer and of D, rounds of propagated labels included;
+            None for `mixup`. FixMatch mixes nothing.
         teacher_every: all players but C learn in the first of so many updates, see `kdgan.methods.Shared`.
         labelled_share: share of labelled examples in a batch, where there are others without labels.
         self_training: how T, and a peer, once trained on the labels, learn from examples without labels, where there
