@@ -3,11 +3,11 @@
     python benchmarks/trial.py mnist-10000 codis --data-dir DIR steps=10000 teacher_lr=0.0005
     python benchmarks/trial.py popular kdgan --table flickr.parquet --text-encoder bag beta=1
 
-starts from a cell of Table 1, Table 2 or study "unlabelled" with the frozen settings of the method, changes what follows
-as name=value, and adds a row to --csv, in the columns of results/changes. With classes it measures on all of the
-training part that has no label there, tens of thousands of images, as a difference of a tenth of a point drowns in a
-validation set of 5,000; --images takes fewer, where a network is slow and differences are large. Where those without a
-label are learned from, it measures on validation images.
+starts from a cell of Table 1, Table 2 or study "unlabelled" with the frozen settings of the method, changes what
+follows as name=value, and adds a row to --csv, in the columns of results/changes. With classes it measures on all of
+the training part that has no label there, tens of thousands of images, as a difference of a tenth of a point drowns
+in a validation set of 5,000; --images takes fewer, where a network is slow and differences are large. Where those
+without a label are learned from, it measures on validation images.
 """
 
 import argparse
