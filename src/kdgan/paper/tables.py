@@ -148,6 +148,7 @@ UNLABELLED: dict[str, Any] = {
         Column("accuracy or MAP", lambda row: plus_minus(row.mean(_first(row)))),
         _beyond("supervised", "it − supervised"),
         _beyond("selftrain", "it − selftrain"),
+        _beyond("distn", "it − distn"),
         _beyond("distn: T sees the photo alone", "it − T sees the photo alone"),
         Column("teacher", _teacher),
         tables.seconds(),
