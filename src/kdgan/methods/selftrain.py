@@ -19,7 +19,8 @@ class SelfTrain(Method):
     p̂ is what C said itself, without gradient, of the same examples, where it is sure enough: its likeliest label for
     one of K classes (Lee, 2013); each label of several, where its probability is that far from undecided. It is the
     control of every method that learns from unlabelled examples: what they bring without a teacher. On batches in which
-    all examples have a label it is plain training. Of mixtures (`mixup`) C is seldom that sure, and learns little from them.
+    all examples have a label it is plain training. Of mixtures (`mixup`) C is seldom that sure, and learns little
+    from them.
 
     Args:
         student: C.
