@@ -1,12 +1,13 @@
 """Cost of a cell of Table 1 or of study "unlabelled": updates, arithmetic and time of every player and method.
 
-    python benchmarks/cell_cost.py cifar10-500 --data-dir DIR --out results/cell_cost.json
+    python benchmarks/cell_cost.py cifar10-500 --data-dir DIR --out cell_cost.json
 
-makes some updates of each as the cell does, on the device that there is, and multiplies by how many the cell has. It
-takes the difference of two lengths, so that what begins a piece of work is left out, as are evaluations, the reading of
-data and the graph of propagated labels. The arithmetic of an update (floating-point operations of products and
-convolutions, and operations of torch, each at least a kernel on a GPU) does not depend on the device, so that it bounds
-the time on another, too: arithmetic over what that sustains, or operations times what a launch costs, the more.
+takes the cell with what follows changed as name=value, as `benchmarks/trial.py` does. It makes some updates of each as
+the cell does, on the device that there is, and multiplies by how many the cell has. It takes the difference of two
+lengths, so that what begins a piece of work is left out, as are evaluations, the reading of data and the graph of
+propagated labels. The arithmetic of an update (floating-point operations of products and convolutions, and operations
+of torch, each at least a kernel on a GPU) does not depend on the device, so that it bounds the time on another, too:
+arithmetic over what that sustains, or operations times what a launch costs, the more.
 --out gets the cell beside those that are in it.
 """
 
@@ -34,7 +35,9 @@ from kdgan.tasks.config import Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import NetworkRun
 from kdgan.training import Execution
+from kdgan.training.devices import find_device
 from kdgan.training.self_training import TEACHERS
+from trial import changes
 
 FREE = (
     "view",
@@ -122,22 +125,23 @@ def costs(config: Config, done: set[str], updates: int, execution: Execution) ->
     )
     found = []
     for what, work in begun.items():
+        if what in done:
+            continue
+        done.add(what)
         differences = zip(counted(work), counted(counting[what]), strict=True)
         operations, arithmetic = ((more - less) / few for less, more in differences)
         seconds = -timed(warm[what], execution) + timed(timing[what], execution)
-        if what not in done:
-            done.add(what)
-            row = {
-                "what": what,
-                "updates": updates_of(what, config),
-                "operations": operations,
-                "gflop": arithmetic / 1e9,
-                "ms": 1000 * seconds / updates,
-                "images_a_second": config.training.batch * updates / seconds,
-            }
-            found.append(row)
-            shown = (f"{value:.3f}" if isinstance(value, float) else value for value in row.values())
-            print(*shown, sep="\t", flush=True)
+        row = {
+            "what": what,
+            "updates": updates_of(what, config),
+            "operations": operations,
+            "gflop": arithmetic / 1e9,
+            "ms": 1000 * seconds / updates,
+            "images_a_second": config.training.batch * updates / seconds,
+        }
+        found.append(row)
+        shown = (f"{value:.3f}" if isinstance(value, float) else value for value in row.values())
+        print(*shown, sep="\t", flush=True)
     return found
 
 
@@ -146,25 +150,29 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cell", choices=(*CLASSES, *REST))
+    parser.add_argument("changes", nargs="*", metavar="name=value")
     parser.add_argument("--methods", nargs="+", default=TABLE_1, choices=(*TABLE_1, "selftrain"))
     parser.add_argument("--updates", type=int, default=20, help="that are timed, of each")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.updates < 1:
         parser.error("--updates must be at least 1")
     torch.set_num_threads(given.threads)
     try:
-        execution = Execution(device=torch.device(given.device), data_dir=given.data_dir)
-        base = cell(given.cell)
+        device = find_device(given.device)
+        execution = Execution(device=device, data_dir=given.data_dir)
+        base = cell(given.cell, changes=changes(given.changes))
         variants = {name: base.variant(name) for name in given.methods}
         runs = Comparison(base.base, variants, [FIRST_SEED]).runs()
         done: set[str] = set()
         rows = [row for run in runs.values() for row in costs(run, done, given.updates, execution)]
     except UsageError as error:
         parser.error(str(error))
+    except TypeError as error:
+        parser.error(f"{error}: name=value is of a field of kdgan.tasks.Config or kdgan.training.Training")
     seconds = sum(row["updates"] * row["ms"] / 1000 for row in rows)
     arithmetic = sum(row["updates"] * row["gflop"] for row in rows)
     operations = sum(row["updates"] * row["operations"] for row in rows)
@@ -173,10 +181,8 @@ def main() -> None:
     )
     if given.out:
         before = read_json(given.out) if given.out.exists() else {}
-        device = (
-            f"{execution.device}, {given.threads} threads" if execution.device.type == "cpu" else given.device
-        )
-        made = {"device": device, "batch": base.base.training.batch, "rows": rows}
+        where = f"cpu, {given.threads} threads" if device.type == "cpu" else given.device
+        made = {"changes": given.changes, "device": where, "batch": base.base.training.batch, "rows": rows}
         write_json(given.out, {**before, given.cell: made})
 
 

@@ -92,8 +92,10 @@ def main() -> None:
     try:
         config = configuration(given)
         run = NetworkRun(config, Execution(data_dir=given.data_dir))
-    except (UsageError, TypeError) as error:
+    except UsageError as error:
         parser.error(str(error))
+    except TypeError as error:
+        parser.error(f"{error}: name=value is of a field of kdgan.tasks.Config or kdgan.training.Training")
     outcome = run.train(given.out / "runs" / config.name, given.out / "pretrained")
     data = judged(run, config, given.images)
     primary = run.task.metrics[0]
