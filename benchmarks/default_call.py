@@ -18,6 +18,7 @@ from torch import nn
 
 from kdgan import Batch, distill, nets
 from kdgan.data import load
+from kdgan.data.join import without_labels
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Case:
         train: the labelled examples.
         test: others.
         trained: whether the teacher is.
+        unlabelled: further ones without labels, or None.
     """
 
     student: nn.Module
@@ -37,6 +39,7 @@ class Case:
     train: Batch
     test: Batch
     trained: bool = False
+    unlabelled: Batch | None = None
 
 
 def fitted(module: nn.Module, data: Batch, *, updates: int = 2000) -> nn.Module:
@@ -51,9 +54,17 @@ def fitted(module: nn.Module, data: Batch, *, updates: int = 2000) -> nn.Module:
 
 
 def table(
-    read: Callable[..., tuple[np.ndarray, np.ndarray]], seen: list[int] | None, labels: int, seed: int
+    read: Callable[..., tuple[np.ndarray, np.ndarray]],
+    seen: list[int] | None,
+    labels: int,
+    seed: int,
+    *,
+    unlabelled: bool = False,
 ) -> Case:
-    """A bundled table, stratified; the student sees some of the columns only, the teacher the others too."""
+    """A bundled table, stratified; the student sees some of the columns only, the teacher the others too.
+
+    Half of what has no label is learned from as such, or nothing.
+    """
     x, y = read(return_X_y=True)
     if read is datasets.load_diabetes:  # a number, so: above the median or not
         y = (y > np.median(y)).astype(int)
@@ -70,7 +81,9 @@ def table(
     classes, width = int(y.max()) + 1, len(columns)
     privileged = {"privileged": len(others)} if others else {}
     teacher = nets.build("mlp-64", (width,), classes, **privileged)
-    return Case(nets.build("mlp-8", (width,), classes), teacher, part(train), part(test))
+    student, others_of = nets.build("mlp-8", (width,), classes), len(test) // 2 if unlabelled else 0
+    free = without_labels(part(test[:others_of])) if unlabelled else None
+    return Case(student, teacher, part(train), part(test[others_of:]), unlabelled=free)
 
 
 def made_up(seed: int) -> Case:
@@ -83,8 +96,10 @@ def made_up(seed: int) -> Case:
     return Case(nets.mlp(20, [16], 4), teacher, data[20_000:20_100], data[20_100:], trained=True)
 
 
-def images(name: str, labels: int, taught: int, seed: int, data_dir: Path | None) -> Case:
-    """Images, a small MLP and a LeNet that has seen `taught` of them, or none yet."""
+def images(
+    name: str, labels: int, taught: int, seed: int, data_dir: Path | None, *, unlabelled: int = 0
+) -> Case:
+    """Images, a small MLP and a LeNet that has seen `taught` of them, or none yet; so many more have no label."""
     source = load(name, data_dir=None if name == "digits" else data_dir)
     order = torch.randperm(len(source.train), generator=torch.Generator().manual_seed(seed))
     inputs = source.train.inputs[order].float() / 255
@@ -93,10 +108,12 @@ def images(name: str, labels: int, taught: int, seed: int, data_dir: Path | None
     shape = tuple(whole.inputs.shape[1:])
     small, large = ("mlp-32", "lenet-16-32-128") if name == "digits" else ("mlp-800-800", "lenet-20-50-500")
     student, teacher = nets.build(small, shape, 10), nets.build(large, shape, 10)
-    test = whole[labels + taught :][:5000]
+    rest = whole[labels + taught :]
     if taught:
         fitted(teacher, whole[labels : labels + taught])
-    return Case(student, teacher, whole[:labels], test, trained=bool(taught))
+    free = without_labels(rest[:unlabelled]) if unlabelled else None
+    test = rest[unlabelled : unlabelled + 5000]
+    return Case(student, teacher, whole[:labels], test, trained=bool(taught), unlabelled=free)
 
 
 CASES: dict[str, tuple[int | None, Callable[[int, Path | None], Case]]] = {
@@ -118,6 +135,26 @@ CASES: dict[str, tuple[int | None, Callable[[int, Path | None], Case]]] = {
     "digits, 100 labels, T of 800": (None, lambda seed, where: images("digits", 100, 800, seed, where)),
     "MNIST, 100 labels": (1500, lambda seed, where: images("mnist", 100, 0, seed, where)),
     "MNIST, 100 labels, T of 10,000": (1500, lambda seed, where: images("mnist", 100, 10_000, seed, where)),
+    "breast cancer, 60 labels, 254 unlabelled": (
+        None,
+        lambda seed, _: table(datasets.load_breast_cancer, None, 60, seed, unlabelled=True),
+    ),
+    "wine, 30 labels, 74 unlabelled, 4 columns and 9 for T": (
+        None,
+        lambda seed, _: table(datasets.load_wine, list(range(4)), 30, seed, unlabelled=True),
+    ),
+    "diabetes, 100 labels, 171 unlabelled, 4 columns and 6 for T": (
+        None,
+        lambda seed, _: table(datasets.load_diabetes, [0, 1, 2, 3], 100, seed, unlabelled=True),
+    ),
+    "digits, 100 labels, 800 unlabelled": (
+        None,
+        lambda seed, where: images("digits", 100, 0, seed, where, unlabelled=800),
+    ),
+    "MNIST, 100 labels, 5,000 unlabelled": (
+        1500,
+        lambda seed, where: images("mnist", 100, 0, seed, where, unlabelled=5000),
+    ),
 }
 """By name the updates of the student, None for the default, and what gives the case of a seed."""
 
@@ -128,6 +165,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/default_call.json"))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="from 100 for looks, in a file of their own"
+    )
     parser.add_argument("--methods", nargs="*", default=["default", "distn", "kdgan"])
     parser.add_argument("--cases", default="", help="only cases whose name has this in it")
     given = parser.parse_args()
@@ -143,18 +183,20 @@ def main() -> None:
                 done = of_case.setdefault(method, [])
                 if len(done) > seed:
                     continue
-                torch.manual_seed(seed)
-                case = make(seed, given.data_dir)
+                chosen = given.first_seed + seed
+                torch.manual_seed(chosen)
+                case = make(chosen, given.data_dir)
                 metrics = distill(
                     case.student,
                     case.teacher,
                     case.train,
                     case.test,
+                    unlabelled=case.unlabelled,
                     method=None if method == "default" else method,
                     steps=steps,
                     teacher_trained=case.trained,
                     control=method == given.methods[0],
-                    seed=seed,
+                    seed=chosen,
                     progress=False,
                 ).report.metrics
                 done.append(round(metrics["student"]["accuracy"], 2))

@@ -5,7 +5,8 @@
 The student sees features of a photo, teacher and discriminator its owner's tags, too. 1,000 photos are labelled
 (`--labelled`), others for each seed; of the rest there are features and tags without labels. A photo with m concepts
 is m bits for the sigmoids, and weighs each of them 1/m for the softmax. Both are judged by the same: `photo_map` (MAP,
-the ranking of the concepts of each photo) and `concept_map` (the ranking of photos, mean over concepts).
+the ranking of the concepts of each photo) and `concept_map` (the ranking of photos by a concept's probability, mean
+over concepts).
 
 The settings are those of the best student of the sigmoids (results/several_labels_looks.json) on validation photos of
 seeds 100 to 102 (`--validation --first-seed 100 --seeds 3`), among two learning rates, two weight decays, noise or
@@ -72,7 +73,15 @@ def concept_map(logits: Tensor, targets: Tensor) -> float:
     return bits_average_precision(logits.cpu(), (targets > 0).double().cpu())
 
 
-METRICS = {"photo_map": photo_map, "concept_map": concept_map}
+def concept_map_of_shares(logits: Tensor, targets: Tensor) -> float:
+    """The same for a softmax, whose logits may differ by any constant between photos: by its probabilities."""
+    return concept_map(logits.double().log_softmax(-1), targets)
+
+
+METRICS = {
+    "sigmoid": {"photo_map": photo_map, "concept_map": concept_map},
+    "softmax": {"photo_map": photo_map, "concept_map": concept_map_of_shares},
+}
 
 
 def main() -> None:
@@ -120,7 +129,7 @@ def compared(form: str, seed: int, given: argparse.Namespace) -> list[dict[str, 
         augment=Noise(given.noise) if given.noise else None,
         task="classes" if form == "softmax" else "multilabel",
         labelled_share=given.labelled_share,
-        metrics=METRICS,
+        metrics=METRICS[form],
         seeds=[seed],
         training=kdgan.Training(
             steps=given.steps,
@@ -139,7 +148,11 @@ def compared(form: str, seed: int, given: argparse.Namespace) -> list[dict[str, 
         title=f"Flickr concepts, {form}",
     )
     return [
-        {"method": record.method, "seed": record.seed, **{name: record.metrics[name] for name in METRICS}}
+        {
+            "method": record.method,
+            "seed": record.seed,
+            **{name: record.metrics[name] for name in METRICS[form]},
+        }
         for record in verdict.records
     ]
 
@@ -147,7 +160,7 @@ def compared(form: str, seed: int, given: argparse.Namespace) -> list[dict[str, 
 def show(form: str, runs: list[dict[str, Any]]) -> None:
     """Prints each method beside the control, paired by seed, corrected for how many are compared (Holm)."""
     methods = [name for name in dict.fromkeys(run["method"] for run in runs) if name != CONTROL]
-    for metric in METRICS:
+    for metric in METRICS[form]:
         of = {
             name: {run["seed"]: run[metric] for run in runs if run["method"] == name}
             for name in (CONTROL, *methods)

@@ -13,6 +13,7 @@ without a label are learned from, it measures on validation images.
 import argparse
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from kdgan.data import Batch
 from kdgan.data.split import balanced_order, scaled
 from kdgan.errors import UsageError
 from kdgan.experiments.variants import Comparison
-from kdgan.paper.cells import CLASSES, PHOTOS, REST, cell
+from kdgan.paper.cells import CLASSES, PHOTOS, PHOTOS_REST, REST, cell, of_photos
 from kdgan.paper.studies import TABLE_1, TABLE_2
 from kdgan.tasks.classes import Classes
 from kdgan.tasks.config import BASELINES, Config
 from kdgan.tasks.presets import FIRST_SEED
 from kdgan.tasks.run import NetworkRun, data_of
 from kdgan.training import Execution
+from kdgan.training.devices import slow_in
 
 COLUMNS = ("change", "seed", "validation_accuracy", "teacher_validation_accuracy", "seconds")
 
@@ -49,6 +51,8 @@ def configuration(given: argparse.Namespace) -> Config:
     """The run's."""
     photos = {"source": str(given.table), "text_encoder": given.text_encoder} if given.table else None
     base = cell(given.cell, photos)
+    if given.method == "selftrain" and base.base.data.unlabelled is None:
+        raise UsageError(f"selftrain learns from examples without a label, of which {given.cell} has none")
     variant = base.variant(given.method).changed({"evaluations": 1, **changes(given.changes)})
     runs = Comparison(base.base, {given.method: variant}, [given.seed]).runs()
     return runs[given.method, given.seed]
@@ -67,8 +71,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cell", choices=(*CLASSES, *REST, *PHOTOS))
-    parser.add_argument("method", choices=TABLE_1)
+    parser.add_argument("cell", choices=(*CLASSES, *REST, *PHOTOS, *PHOTOS_REST))
+    parser.add_argument("method", choices=(*TABLE_1, "selftrain"))
     parser.add_argument("changes", nargs="*", metavar="name=value")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="from 100, as seeds below are reported")
     parser.add_argument("--name", help="of the row; what is changed by default")
@@ -83,14 +87,16 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     if given.seed < FIRST_SEED:
         parser.error(f"seeds below {FIRST_SEED} are reported and decide nothing")
-    methods = [method for method in TABLE_2 if method not in BASELINES]
-    if given.cell in PHOTOS and (given.table is None or given.method not in methods):
+    methods = [method for method in (*TABLE_2, "selftrain") if method not in BASELINES]
+    if of_photos(given.cell) and (given.table is None or given.method not in methods):
         parser.error(f"{given.cell} needs --table, and a method of {', '.join(methods)}")
     if given.images is not None and (given.images < 1 or given.cell not in CLASSES):
         parser.error("--images must be at least 1, and is for the cells of Table 1 with classes")
     torch.set_num_threads(1)
     try:
         config = configuration(given)
+        if note := slow_in(config.training.precision, torch.device("cpu")):
+            print(f"{note}, with precision=float32", file=sys.stderr)
         run = NetworkRun(config, Execution(data_dir=given.data_dir))
     except UsageError as error:
         parser.error(str(error))

@@ -10,6 +10,7 @@ import torch
 from hypothesis import settings
 
 from kdgan.cli import main
+from kdgan.training import devices
 from support import served, without_progress
 
 settings.register_profile("kdgan")  # machines are shared: how long an example takes says nothing
@@ -20,6 +21,15 @@ settings.load_profile("kdgan")
 def one_thread() -> None:
     """Tests may run in several processes at a time, on machines with few cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def processor_with_bfloat16() -> Iterator[None]:
+    """Precisions do not follow from the machine that tests run on."""
+    with pytest.MonkeyPatch.context() as patch:
+        asked = devices.has_bfloat16
+        patch.setattr(devices, "has_bfloat16", lambda device: device.type == "cpu" or asked(device))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -725,6 +725,8 @@ def test_the_default_is_a_game_unless_a_trained_teacher_is_kept() -> None:
     assert named(teacher_trained=True, teacher_lr=1e-4) == "kdgan"
     assert named(teacher_trained=True, discriminator=big(2)) == "kdgan"
     assert named(teacher_trained=True, hyper={"beta": 1.0}) == "kdgan"
+    assert named(teacher_trained=False, unlabelled=TRAIN.tensor) == "distn"
+    assert named(teacher_trained=False, unlabelled=TRAIN.tensor, hyper={"beta": 1.0}) == "kdgan"
 
 
 def test_a_report_knows_of_no_teacher_where_there_is_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from kdgan.training.callbacks import Callback, as_one
 from kdgan.training.check import check_choices
 from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, whole_seed
-from kdgan.training.devices import find_device
+from kdgan.training.devices import find_device, slow_in
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
 from kdgan.training.faces import networks
@@ -180,7 +181,8 @@ def distill(
             supervised, the control, learns from them: whoever follows the teacher follows it on them, too.
         method: distn, mimic, noisy, codis, codis3, nagan or kdgan, or a subclass of `kdgan.methods.Method`;
             supervised and selftrain train without the teacher. Default: kdgan, or distn where nothing is given but a
-            trained teacher: it is kept as it is, and a game in which it cannot learn is no better (docs/findings.md).
+            trained teacher, which is kept as it is, or where there are examples without labels: there the game is no
+            better (docs/findings.md).
         discriminator: for nagan and kdgan; a freshly initialised copy of the teacher's form by default.
         steps: updates of the student. Default: 30 passes, at least 3,000 and at most 20,000.
         epochs: passes, in place of steps: updates that see so many times as many examples as there are, those without
@@ -309,6 +311,8 @@ def distill(
         evaluations=evaluations,
         eval_batch=eval_batch,
     ).checked(where)
+    if note := slow_in(given.training.precision, where):
+        warnings.warn(note, stacklevel=2)
     first = shared is None or shared.is_first
     bars = training_bars() if progress and first else nullcontext(Shown())
     with shared_by(shared), apart(where, seed, modules), bars as shown:

@@ -15,6 +15,7 @@ from kdgan.experiments.study import read_results
 from kdgan.paper.cells import cell
 from kdgan.paper.studies import ABLATIONS, GAME, ORACLE, PLAYED, STUDIES, TABLE_1, TABLE_2
 from kdgan.paper.variance import MEASURED
+from kdgan.training import devices
 
 TINY = [
     *("--steps", "4", "--teacher-steps", "4", "--batch", "8", "--evaluations", "2"),
@@ -157,6 +158,32 @@ def test_seeds_may_begin_anywhere(typed: Command, data_dir: Path, tmp_path: Path
     assert typed("reproduce", "figure3a", *rest)[0] == 0
     records = read_records(tmp_path / "results" / "figure3a" / "mnist-100.csv")
     assert {record.seed for record in records} == {7}
+
+
+@pytest.mark.parametrize("asked", ["auto", "bfloat16"])
+def test_a_processor_without_bfloat16_takes_float32_and_says_so(
+    typed: Command, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: False)
+    rest = [
+        "--cells",
+        "mnist-100",
+        "--variants",
+        "nagan",
+        *TINY,
+        "--data-dir",
+        data_dir,
+        "--precision",
+        asked,
+    ]
+    code, _, errors = typed(
+        "reproduce", "figure3a", *rest, "--out", tmp_path / "o", "--results", tmp_path / "r"
+    )
+    assert code == 0
+    described = json_in(tmp_path / "r" / "figure3a" / "mnist-100.json")
+    assert described["base"]["training"]["precision"] == {"auto": "float32"}.get(asked, asked)
+    parts = ("mnist-100", "float32") if asked == "auto" else ("tens of times", "float32")
+    assert is_one_line(errors, "no instructions", *parts)
 
 
 def test_what_failed_is_told_and_the_rest_is_kept(typed: Command, data_dir: Path, tmp_path: Path) -> None:

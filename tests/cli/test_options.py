@@ -71,7 +71,7 @@ def test_what_is_not_given_comes_from_the_preset() -> None:
 def test_what_is_given_is_in_the_configuration_of_any_task() -> None:
     given = {
         **{"steps": 7, "teacher_steps": 5, "batch": 3, "lr": 0.25, "teacher_lr": 0.125, "weight_decay": 2.0},
-        **{"student_pretraining": 0.5, "epsilon": 0.75, "mixup": 0.5, "teacher_every": 3, "evaluations": 4},
+        **{"student_pretraining": 0.5, "epsilon": 0.75, "teacher_every": 3, "evaluations": 4},
         **{"self_training": "fixmatch", "rounds": 2, "round_steps": 9},
         **{"labelled_share": 0.5, "clip": 1.5, "accumulate": 2, "precision": "bfloat16"},
     }
@@ -183,11 +183,16 @@ def test_photos_without_tags_and_without_text() -> None:
 
 def test_settings_that_nobody_uses_are_refused() -> None:
     every, share = TrainingOptions(teacher_every=4), TrainingOptions(labelled_share=0.5)
-    every.check_use(["knn", "distn", "codis"], False)
-    share.check_use(["supervised", "distn"], True)
-    TrainingOptions().check_use(["knn"], False)
+
+    def of(options: TrainingOptions, unlabelled: bool) -> Config:
+        data = ClassesOptions(labels=60, unlabelled="rest" if unlabelled else "none")
+        return data.config(options, options.execution())
+
+    every.check_use(["knn", "distn", "codis"], of(every, False))
+    share.check_use(["supervised", "distn"], of(share, True))
+    TrainingOptions().check_use(["knn"], of(TrainingOptions(), False))
     itself = TrainingOptions(self_training="none")
-    itself.check_use(["supervised", "selftrain", "distn"], True)
+    itself.check_use(["supervised", "selftrain", "distn"], of(itself, True))
     for options, methods, unlabelled, said in (
         (every, ["knn", "supervised", "distn"], True, "--teacher-every: there is no method to use it"),
         (share, ["supervised"], True, "--labelled-share: there is no method to use it"),
@@ -203,7 +208,18 @@ def test_settings_that_nobody_uses_are_refused() -> None:
         (TrainingOptions(round_steps=2), ["distn"], False, "--round-steps: there is no example without"),
     ):
         with refused(said, "leave it out"):
-            options.check_use(methods, unlabelled)
+            options.check_use(methods, of(options, unlabelled))
+    rounds = TrainingOptions(rounds=2)
+    photos = TagsOptions(labels=30, unlabelled="rest").config(rounds, rounds.execution())
+    with refused("--rounds", "photos with tags", "leave it out"):
+        rounds.check_use(["distn"], photos)
+
+
+def test_texts_cannot_be_mixed() -> None:
+    options = TrainingOptions(mixup=0.5)
+    assert ClassesOptions(labels=50).config(options, options.execution()).training.mixup == 0.5
+    with refused("mixup", "photos with tags"):
+        TagsOptions().config(options, options.execution())
 
 
 def test_commands_refuse_settings_that_nobody_uses(typed: Command, tmp_path: Path) -> None:

@@ -47,6 +47,16 @@ def displacements(change: AffineElastic, count: int, side: int) -> Tensor:
 EVERY = [name for name in AUGMENTATIONS if name != "none"]
 
 
+@pytest.mark.parametrize(("side", "padding"), [(8, 1), (28, 3), (32, 4), (224, 4)])
+def test_images_are_shifted_by_an_eighth_of_their_side_at_most(side: int, padding: int) -> None:
+    given = torch.rand(3, 1, side, side)
+    black = torch.zeros(1, 1, 1)
+    usual, said = CropFlip(black), CropFlip(black, padding=padding)
+    assert torch.equal(
+        usual(given, torch.Generator().manual_seed(5)), said(given, torch.Generator().manual_seed(5))
+    )
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_views_have_the_form_of_the_images(name: str) -> None:
     change = augmentation(name, torch.tensor([0.5, -1.0]).view(2, 1, 1))

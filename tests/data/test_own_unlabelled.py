@@ -17,7 +17,7 @@ from support import refused
 
 CPU = torch.device("cpu")
 X, Y = torch.arange(6.0).unsqueeze(1), torch.arange(6) % 3
-MORE = torch.arange(100.0, 109.0).unsqueeze(1)
+MORE = torch.arange(10.0, 19.0).unsqueeze(1)
 
 
 class Items(Dataset[Any]):
@@ -56,7 +56,7 @@ TENSOR: dict[str, Any] = {
     "labelled": (MORE, torch.full((9,), 77)),
     "triple": (MORE, torch.full((9,), 77), None),
     "Batch": Batch(MORE, torch.full((9,), 77)),
-    "labelled by half": [(x, None if x > 104 else 5) for x in MORE],
+    "labelled by half": [(x, None if x > 14 else 5) for x in MORE],
     "TensorDataset": TensorDataset(MORE),
     "labelled TensorDataset": TensorDataset(MORE, torch.full((9,), 77)),
     "Dataset": Items(lambda x: x),
@@ -87,7 +87,7 @@ def look(data: Any, known: Any = None) -> None:
         batch = feed(step)
         assert batch.labelled is not None
         found = torch.tensor(numbers(batch))
-        assert torch.equal(batch.labelled, found < 100)
+        assert torch.equal(batch.labelled, found < 10)
         assert batch.labelled[0]
         assert torch.equal(batch.labelled, batch.labelled.sort(descending=True).values)
         assert torch.equal(batch.targets[batch.labelled], Y[found[batch.labelled].long()])
@@ -169,7 +169,7 @@ def test_privileged_information(form: str) -> None:
 def test_examples_of_train_that_have_none() -> None:
     mixed = torch.cat([X, MORE]), torch.cat([Y, torch.full((9,), -1)])
     look(training_data(mixed))
-    look(training_data([(x, None if x >= 100 else int(y)) for x, y in zip(*mixed, strict=True)]))
+    look(training_data([(x, None if x >= 10 else int(y)) for x, y in zip(*mixed, strict=True)]))
     both = training_data((torch.cat([X, MORE[:4]]), torch.cat([Y, torch.full((4,), -1)])), MORE[4:])
     look(both)
     assert isinstance(both, Semi)
@@ -197,7 +197,7 @@ def test_a_stream_without_a_length() -> None:
         ((MORE, MORE, MORE), ("as privileged information", "but train none")),
         (MORE.flatten(), ("() of torch.float32 as inputs",)),
         (MORE[:0], ("unlabelled has no examples",)),
-        (MORE.where(MORE != 103, float("nan")), ("unlabelled: inputs of example 3 hold NaN",)),
+        (MORE.where(MORE != 13, float("nan")), ("unlabelled: inputs of example 3 hold NaN",)),
         (["text", "more"], ("unlabelled", "str")),
         (DataLoader(TensorDataset(MORE.double()), 4), ("of torch.float64 as inputs",)),
         (Items(lambda x: torch.zeros(int(x) % 3 + 1)), ("examples", "differ in size", "collate_fn")),
@@ -215,6 +215,6 @@ def test_privileged_information_that_is_missing() -> None:
     with refused("as privileged information, but train (1,) of torch.float32"):
         training_data((X, Y, X * 10), (MORE, torch.full((9,), 77)))  # labels are no privileged information
     with refused("unlabelled: inputs of example 1 hold NaN", "(batch 3 of pass 1)"):
-        spoilt = MORE.where(MORE != 109 - 4, np.nan)
+        spoilt = MORE.where(MORE != 15, np.nan)
         feed = make_feed(training_data((X, Y), DataLoader(TensorDataset(spoilt), 2)), 8, seed=0, device=CPU)
         feed(2)

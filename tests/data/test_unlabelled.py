@@ -209,6 +209,61 @@ def test_arrays_and_known_files_may_stand_beside_one_another(tmp_path: Path) -> 
     assert unlabelled(load(own, unlabelled=npz(tmp_path / "v.npz", x=VECTORS[:1], y=LABELS[:1]))) == [6, 0]
 
 
+def test_examples_in_other_units_are_refused(tmp_path: Path) -> None:
+    shares = np.random.default_rng(0).random((20, 4)).astype(np.float32)
+    own = npz(tmp_path / "own.npz", x=shares, y=np.arange(20) % 2)
+    with refused("bytes.npz", "in size", "own.npz", "the same units"):
+        load(own, unlabelled=npz(tmp_path / "bytes.npz", x=shares * 255))
+    odd = shares.copy()
+    odd[:, 0] *= 1e6
+    assert load(own, unlabelled=npz(tmp_path / "odd.npz", x=odd)).unlabelled is not None
+    grey = (16 * np.random.default_rng(1).random((20, 8, 8))).astype(np.uint8)
+    pictures = npz(tmp_path / "grey.npz", x=grey, y=np.arange(20) % 2)
+    with refused("bright.npz", "the same units"):
+        load(pictures, unlabelled=npz(tmp_path / "bright.npz", x=grey * 16))
+
+
+def test_test_examples_among_those_without_labels_are_told(tmp_path: Path) -> None:
+    shares = np.random.default_rng(0).random((40, 4)).astype(np.float32)
+    own = npz(tmp_path / "own.npz", x=shares, y=np.arange(40) % 2)
+    tested = load(own).test
+    more = npz(tmp_path / "more.npz", x=np.concatenate([shares[:3], tested.tensor.numpy()]))
+    notes = load(own, unlabelled=more).notes
+    assert f"{len(tested)} of {len(tested)} test examples are among those of more.npz, too" in notes
+
+
+def test_no_table_can_be_read_below_a_bundled_one(tmp_path: Path) -> None:
+    with refused("breast-cancer is a bundled table", "'rest'"):
+        load("breast-cancer", unlabelled=npz(tmp_path / "more.npz", x=np.zeros((3, 30))))
+
+
+@pytest.mark.parametrize(
+    ("labelled", "more", "parts"),
+    [
+        (["2024-01-15", "2024-02-16", "2024-03-17"], ["01/15/2024", "02/20/2024"], ("dates", "01/15/2024")),
+        (["57", "60", "61"], ["57 kg", "60 kg", "70 kg", "71 kg"], ("numbers", "57 kg")),
+        (["yes", "no", "no"], ["maybe", "perhaps"], ("truth values", "maybe")),
+    ],
+)
+def test_a_table_without_labels_does_not_change_how_columns_are_read(
+    tmp_path: Path, labelled: list[str], more: list[str], parts: tuple[str, ...]
+) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    lines = [f"{value},{row % 2},{row / 7}" for row, value in enumerate(labelled * 4)]
+    own.write_text("\n".join(["c,y,z", *lines]) + "\n")
+    other.write_text("\n".join(["c,z", *(f"{value},{row / 3}" for row, value in enumerate(more))]) + "\n")
+    with refused("column 'c'", "other.csv", *parts):
+        load(own, target="y", unlabelled=other)
+
+
+def test_categories_of_which_none_has_a_label_are_told(tmp_path: Path) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    own.write_text("c,y\n" + "".join(f"{'abc'[row % 3]},{row % 2}\n" for row in range(12)))
+    other.write_text("c\nA\nB\nC\n")
+    notes = load(own, target="y", unlabelled=other).notes
+    assert any("c: no value of other.csv is among those with labels" in note for note in notes)
+
+
 def test_examples_of_another_form_are_refused(tmp_path: Path) -> None:
     own = npz(tmp_path / "own.npz", x=VECTORS, y=LABELS, privileged=VECTORS)
     for arrays, parts in (

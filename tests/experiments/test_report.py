@@ -202,8 +202,8 @@ def test_outcome_ahead() -> None:
         in text
     )
     assert (
-        "kdgan is 2.00 points above the best baseline, codis; the paired 95 % interval, +1.91 to +2.09"
-        in text
+        "kdgan is 2.00 points above the best baseline, codis; the paired 95 % interval (Holm, of 2), +1.91 to "
+        "+2.09" in text
     )
     assert "excludes zero, so it is ahead." in text
     assert "kdgan is 12.00 points above the control" in text

@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from kdgan.training.devices import computing_alike, deterministic, find_device, precision_on
+from kdgan.training import devices
+from kdgan.training.devices import computing_alike, deterministic, find_device, precision_on, slow_in
 from support import refused
 
 
@@ -19,6 +20,17 @@ def test_devices() -> None:
 
 def test_a_cpu_computes_in_full_precision() -> None:
     assert precision_on(torch.device("cpu")) == "float32"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bfloat16_without_instructions_for_it_is_said_to_be_slow(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: there)
+    cpu = torch.device("cpu")
+    assert slow_in("float32", cpu) is None
+    note = slow_in("bfloat16", cpu)
+    assert note is None if there else "no instructions for bfloat16" in str(note)
 
 
 def test_a_deterministic_process(monkeypatch: pytest.MonkeyPatch) -> None:

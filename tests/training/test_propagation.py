@@ -13,6 +13,7 @@ from kdgan.errors import Diverged
 from kdgan.nets import ImageText, TextEncoder, WithPrivileged, build, mlp, normed, projected
 from kdgan.training.evaluate import logits_of
 from kdgan.training.propagation import features_of, last_layer, propagate
+from support import refused
 
 COUNT, KNOWN = 60, 12
 
@@ -221,6 +222,48 @@ class Prototypes(nn.Module):
         return -torch.cdist(inputs, self.centres)
 
 
+class Sorted(nn.Module):
+    """Examples in an order of its own, as networks for texts sort them by length, and back again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        order = inputs.sum(1).argsort()
+        return self.layer(inputs[order])[order.argsort()]
+
+
+class Experts(nn.Module):
+    """One of two layers for each example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(6, 3), nn.Linear(6, 3)])
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first = inputs[:, 0] > 0
+        found = inputs.new_zeros(len(inputs), 3)
+        for layer, there in zip(self.layers, (first, ~first), strict=True):
+            found[there] = layer(inputs[there])
+        return found
+
+
+class Careful(nn.Module):
+    """A layer that is called by name, and whose inputs are written over afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.body(inputs)
+        logits = self.head(input=hidden.clone() if self.training else hidden)
+        with torch.no_grad():
+            hidden.zero_()
+        return logits
+
+
 class Named(nn.Module):
     """Logits within a mapping."""
 
@@ -234,7 +277,15 @@ class Named(nn.Module):
 
 @pytest.mark.parametrize(
     "module",
-    [Scaled(), Twice(), Prototypes(), nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)), nn.Bilinear(6, 2, 3)],
+    [
+        Scaled(),
+        Twice(),
+        Prototypes(),
+        Sorted(),
+        Experts(),
+        nn.Sequential(nn.Linear(6, 3), nn.LogSoftmax(1)),
+        nn.Bilinear(6, 2, 3),
+    ],
 )
 def test_other_networks_have_none(module: nn.Module) -> None:
     assert last_layer(module, rows(8, 6, privileged=2 if isinstance(module, nn.Bilinear) else 0)) is None
@@ -244,6 +295,20 @@ def test_logits_within_an_output_have_one() -> None:
     module = Named()
     assert last_layer(module, rows(8, 6)) is module.head
     check_head(module, rows(10, 6))
+
+
+def test_features_are_those_that_the_layer_saw() -> None:
+    module, batch = Careful(), rows(20, 6)
+    layer = last_layer(module, batch[:8])
+    assert layer is module.head
+    expected = F.normalize(module.body(batch.tensor).detach(), dim=1)
+    torch.testing.assert_close(features_of(module, module.head, batch), expected)
+
+
+def test_a_layer_that_some_examples_pass_by_is_told() -> None:
+    with refused("not every example", "fixmatch"):
+        module = Experts()
+        features_of(module, module.layers[0], rows(20, 6))
 
 
 def test_a_student_does_not_see_what_is_privileged() -> None:

@@ -21,7 +21,9 @@ from kdgan.training.self_training import (
     going_on,
     last_stage,
     pseudo_labelled,
+    put_weights,
     takes_propagation,
+    weights_of,
     with_own_labels,
 )
 
@@ -257,3 +259,21 @@ def test_the_last_round_is_what_a_player_became(tmp_path: Path) -> None:
         assert last_stage(tmp_path) != folder / "checkpoint.safetensors"  # nothing is there yet
         (folder / "checkpoint.safetensors").touch()
         assert last_stage(tmp_path) == folder / "checkpoint.safetensors"
+    odd = tmp_path / "self-training-x"
+    odd.mkdir()
+    (odd / "checkpoint.safetensors").touch()
+    assert last_stage(tmp_path) == folder / "checkpoint.safetensors"
+
+
+def test_weights_are_put_back_whatever_a_network_keeps_of_itself() -> None:
+    class Adapter(nn.Linear):
+        def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            return {}
+
+    module = Adapter(3, 2)
+    before = weights_of(module)
+    with torch.no_grad():
+        module.weight.zero_()
+    put_weights(module, before)
+    assert torch.equal(module.weight, before[0])
+    assert module.weight.abs().sum() > 0

@@ -71,7 +71,7 @@ def carry_out(
     from kdgan.experiments.variants import Comparison
     from kdgan.training.display import console
 
-    training.check_use([each.method for each in variants.values()], config.data.unlabelled is not None)
+    training.check_use([each.method for each in variants.values()], config)
     comparison = Comparison(config, variants, range(seeds))
     compared = compare(comparison, execution, out, console=console(), command=command_line())
     print(one_line(f"report: {out / 'report.html'}   results: {out / 'results.csv'}"))  # noqa: T201

@@ -18,6 +18,7 @@ from kdgan.cli.parsing import by_name, method_names, names_in, settings_of
 from kdgan.errors import RunError, UsageError, printable
 
 if TYPE_CHECKING:
+    from kdgan.experiments.study import Cell
     from kdgan.experiments.variants import Variant
     from kdgan.methods import Method
     from kdgan.tasks.config import Config
@@ -94,9 +95,10 @@ class TagsOptions:
     count: Count = None
     """Number of tags. Default: 200, and 12 for generated scenes."""
     labels: Count = None
-    """Training photos whose tags are known. Default: all."""
+    """Training photos whose tags are known. Default: all; of the scenes, without any option of data, 200."""
     unlabelled: Annotated[Literal["rest", "none"] | None, _optional("rest|none")] = None
-    """rest: learn from the others, too, with their text but without their tags. Default: none."""
+    """rest: learn from the others, too, with their text but without their tags. Default: none; of the scenes, without
+    any option of data, rest."""
     no_text: bool = False
     """Hide the texts: teacher and discriminator are the same networks, on the photo alone."""
     text_encoder: Literal["lstm", "bag"] = "lstm"
@@ -169,7 +171,8 @@ class TrainingOptions:
     """Network of teacher and discriminator."""
     augment: Name = None
     """Augmentation for every method: none; affine, elastic, elastic-strong for drawings; crop-flip, photo (place, light
-    and an erased square), photo-light (less of each) for photographs; noise for features and tables."""
+    and an erased square), photo-light (less of each) for photographs; noise for features and tables. Default: affine
+    for grey images of your own, crop-flip for coloured ones, which may be shifted and mirrored."""
     epsilon: Number = None
     """Largest adversarial perturbation of inputs, for every method, to where the student has more to learn: its root
     mean square, in standard deviations of the inputs. Default: 0."""
@@ -201,7 +204,8 @@ class TrainingOptions:
     device: str = "auto"
     """cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     precision: str = "auto"
-    """float32, bfloat16, or auto: bfloat16 on a GPU that computes in it."""
+    """float32, bfloat16, or auto: bfloat16 on a GPU that computes in it; for a cell of a study its own, or float32
+    where there are no instructions for that."""
     threads: int = 1
     """Threads of each process; results are the same bits for the same number."""
     checkpoint_seconds: float = 10.0
@@ -218,20 +222,22 @@ class TrainingOptions:
             given["metrics"] = tuple(names_in(",".join(self.metrics)))
         return given
 
-    def check_use(self, methods: Iterable[str | type[Method]], unlabelled: bool) -> None:
+    def check_use(self, methods: Iterable[str | type[Method]], config: Config) -> None:
         """Refuses what was given for methods or data of another kind.
 
         Args:
             methods: all there are, baselines among them.
-            unlabelled: whether there are examples without labels.
+            config: of the runs.
         """
+        unlabelled = config.data.unlabelled is not None
         from kdgan.methods import looks_at
         from kdgan.tasks.config import BASELINES
 
         for name in ("rounds", "round_steps"):
-            if self.self_training == "none" and getattr(self, name) is not None:
+            if config.training.self_training == "none" and getattr(self, name) is not None:
                 raise UsageError(
-                    f"--{name.replace('_', '-')}: with --self-training none there is none, leave it out"
+                    f"--{name.replace('_', '-')}: with --self-training none, which it is by default for photos with "
+                    "tags, there is none: leave it out"
                 )
         kinds = [method for method in methods if method not in BASELINES]
         for name in ("teacher_every", "labelled_share", "self_training", "rounds", "round_steps"):
@@ -250,9 +256,26 @@ class TrainingOptions:
             changes["metrics"] = tuple(names_in(",".join(self.metrics)))
         return changes
 
+    def cell(self, name: str, photos: PhotosOptions, execution: Execution) -> Cell:
+        """A cell of a study with these settings; a line on stderr, and float32, where its own precision is slow."""
+        from kdgan.paper.cells import cell
+        from kdgan.training.devices import slow_in
+
+        fields, changes = photos.fields(), self.changes()
+        found = cell(name, fields, changes)
+        if self.precision != "auto" or slow_in(found.base.training.precision, execution.device) is None:
+            return found
+        own = found.base.training.precision
+        print(  # noqa: T201
+            f"kdgan: {name} is computed in float32, not in its own {own}, for which {execution.device} has no "
+            f"instructions; --precision {own} may take tens of times as long",
+            file=sys.stderr,
+        )
+        return cell(name, fields, {**changes, "precision": "float32"})
+
     def execution(self, data_dir: Path | None = None, workers: int | None = None) -> Execution:
         """Execution; a UsageError for a device or a precision that there is not."""
-        from kdgan.training.devices import find_device
+        from kdgan.training.devices import find_device, slow_in
         from kdgan.training.execution import Execution
 
         if not 1 <= self.threads <= MOST_PROCESSES:
@@ -264,6 +287,8 @@ class TrainingOptions:
         if workers is not None and not 1 <= workers <= MOST_PROCESSES:
             raise UsageError(f"--workers must be from 1 to {MOST_PROCESSES:,}, not {workers}")
         device = find_device(self.device)
+        if note := slow_in(self.precision, device):
+            print(f"kdgan: {note}", file=sys.stderr)  # noqa: T201
         many = workers or (1 if device.type == "cuda" else os.cpu_count() or 1)
         return Execution(device, data_dir, many, self.threads, self.checkpoint_seconds)
 

@@ -59,7 +59,7 @@ class Reproduce:
     def __call__(self) -> None:
         """Carry out the command."""
         from kdgan.experiments.study import Places, carry_out
-        from kdgan.paper.cells import cell, of_photos
+        from kdgan.paper.cells import of_photos
         from kdgan.paper.studies import GAME, find
         from kdgan.tasks.presets import FIRST_SEED
         from kdgan.training.display import console
@@ -80,11 +80,11 @@ class Reproduce:
                 f"got {seeds[0]} to {seeds[-1]}"
             )
         execution = self.executor.applied(self.training.execution(self.data_dir, self.workers), self.workers)
-        fields, changes = self.photos.fields(), self.training.changes()
+        cells = [self.training.cell(name, self.photos, execution) for name in chosen or study.cells]
         failures = carry_out(
             self.study,
             study,
-            [_with_data(cell(name, fields, changes), self.data_dir) for name in chosen or study.cells],
+            [_with_data(each, self.data_dir) for each in cells],
             seeds,
             execution,
             Places(self.out, self.results),

@@ -119,7 +119,7 @@ class Shrink:
 
         if self.run is None:
             config = self.data.config(self.training, execution)
-            self.training.check_use([self.method], config.data.unlabelled is not None)
+            self.training.check_use([self.method], config)
             return config, Variant.of(self.method, settings_of(self.set))
 
         from kdgan.references import is_reference

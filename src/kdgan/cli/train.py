@@ -70,7 +70,7 @@ class Train:
         if device is not None:
             execution = dataclasses.replace(execution, device=device)
         config = at_first(lambda: self.data.config(self.training, execution))
-        self.training.check_use([self.method], config.data.unlabelled is not None)
+        self.training.check_use([self.method], config)
         deterministic(self.training.threads)
         config = dataclasses.replace(config, method=self.method, seed=self.seed, hyper=settings_of(self.set))
         bars = training_bars() if is_first() else nullcontext(Shown())

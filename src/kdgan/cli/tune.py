@@ -26,6 +26,7 @@ from kdgan.errors import UsageError
 
 if TYPE_CHECKING:
     from kdgan.experiments.study import Cell
+    from kdgan.training.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Tune:
             config = self.data.config(self.training, execution)
             methods = MethodsOptions(self.methods).names(config.data.unlabelled is not None)
         else:
-            cell, methods = self._of_cell(self.cell)
+            cell, methods = self._of_cell(self.cell, execution)
             known |= cell.settings
             config = cell.base
             config = dataclasses.replace(config, training=dataclasses.replace(config.training, evaluations=1))
@@ -95,15 +96,15 @@ class Tune:
         )
         print(f"settings: {found}")  # noqa: T201
 
-    def _of_cell(self, name: str) -> tuple[Cell, list[str]]:
+    def _of_cell(self, name: str, execution: Execution) -> tuple[Cell, list[str]]:
         """A cell, and those of its methods that have something to search."""
-        from kdgan.paper.cells import cell, of_photos
+        from kdgan.paper.cells import of_photos
         from kdgan.paper.studies import TABLE_1, TABLE_2
         from kdgan.tasks.config import BASELINES
 
         if not of_photos(name):
             self.photos.unused(name)
-        found = cell(name, self.photos.fields(), self.training.changes())
+        found = self.training.cell(name, self.photos, execution)
         all_methods = [
             method for method in (TABLE_2 if of_photos(name) else TABLE_1) if method not in BASELINES
         ]

@@ -87,20 +87,21 @@ class CropFlip:
 
     Attributes:
         background: value of the padding, `(C, 1, 1)`.
-        padding: pixels added on each side before cropping.
+        padding: pixels added on each side before cropping; None for an eighth of the shorter side, at most 4.
         flip: whether to flip.
         reflect: whether the padding mirrors the image, in place of the background.
     """
 
     background: Tensor
-    padding: int = 4
+    padding: int | None = None
     flip: bool = True
     reflect: bool = False
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Other views of `images` `(B, C, H, W)`."""
         count, channels, height, width = images.shape
-        device, p = images.device, self.padding
+        device = images.device
+        p = min(4, min(height, width) // 8) if self.padding is None else self.padding
         top, left = torch.randint(0, 2 * p + 1, (2, count, 1), generator=generator, device=device)
         rows = top + torch.arange(height, device=device)
         columns = left + torch.arange(width, device=device)

@@ -16,6 +16,7 @@ from kdgan.data.forms import Form, kind_of, leaves
 from kdgan.data.kept import Listed, gives_examples, read_or_kept, sample_of
 from kdgan.data.parsing import as_unlabelled
 from kdgan.data.stream import Stream
+from kdgan.data.unlike import check_range
 from kdgan.errors import UsageError
 
 
@@ -50,6 +51,8 @@ def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stre
                 f"unlabelled has {_written(mine)} as {name}, but train {_written(theirs)}: they must have the same form"
             )
     if isinstance(found, Batch):
+        if isinstance(known, Batch):
+            check_range(found, known, "unlabelled", "train")
         return found.named_as(like)
     return replace(found, like=sample.named_as(like))
 

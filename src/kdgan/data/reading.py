@@ -92,6 +92,10 @@ def load(
         source = _known(data, None if data_dir is None else Path(data_dir), progress)
     else:
         source = _own(data, options, given, more, progress)
+    if more is not None and data in BUNDLED and source.columns:
+        raise wrong(
+            f"{data} is a bundled table, below which no other can be read: say unlabelled='rest', or leave it out"
+        )
     if more is None or source.columns:  # a table has been read with the other one below it
         return source
     return with_unlabelled(source, more, skip_damaged=skip_damaged, progress=progress)

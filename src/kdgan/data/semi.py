@@ -93,7 +93,11 @@ def sizes_of(data: Semi, size: int, share: float) -> tuple[int, int]:
 
 
 def _own_size(part: Batch | Stream) -> int | None:
-    return getattr(part.source, "batch_size", None) if isinstance(part, Stream) else None
+    if not isinstance(part, Stream):
+        return None
+    sampler = getattr(part.source, "batch_sampler", None)
+    found = getattr(part.source, "batch_size", None) or getattr(sampler, "batch_size", None)
+    return found if isinstance(found, int) else None
 
 
 class SemiFeed:

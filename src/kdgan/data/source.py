@@ -225,6 +225,14 @@ def _seen_as(name: str) -> object:
     return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
+def copies_in(rows: Array, others: Array) -> int:
+    """How many rows are among the others; 0 where they are too many to compare."""
+    if len(rows) + len(others) > MOST_COMPARED or rows.dtype != others.dtype:
+        return 0
+    there = {_digest(row) for row in others}
+    return sum(_digest(row) in there for row in rows)
+
+
 def _about_copies(given: Sequence[Part], unlabelled: Part | None) -> list[str]:
     """How many examples of other parts are among the training ones, where that is worth a word."""
     more = [] if unlabelled is None else [unlabelled]

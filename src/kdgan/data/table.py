@@ -110,6 +110,8 @@ def table_of(
     for column in (*inputs, *privileged):
         try:
             found[column] = understood(frame[column], written=written)
+            if unlabelled is not None and found[column][0].kind == "category":
+                notes += _apart(frame[column], own, unlabelled.name, written=written)
         except UsageError as error:
             problems.append(str(error))
     if written:
@@ -190,6 +192,29 @@ def _followed_by(
     texts = [column for column in wanted if _kind(frame[column].dtype) == "text"]
     both = [each.with_columns(pl.col(texts).cast(pl.String)) for each in (frame, other.select(wanted))]
     return pl.concat(both, how="diagonal_relaxed"), notes
+
+
+def _apart(series: pl.Series, own: int, name: str, *, written: bool) -> list[str]:
+    """A note where no value of a column of categories is in both tables.
+
+    Raises:
+        UsageError: if the rows of the first, by themselves, would be no categories.
+    """
+    first, further = series[:own], series[own:]
+    values = [set(each.drop_nulls().to_list()) for each in (first, further)]
+    if not all(values):
+        return []
+    alone = understood(first, written=written)[0].kind
+    if alone != "category":
+        what = {"number": "numbers", "truth": "truth values", "date": "dates", "seconds": "times"}[alone]
+        odd = brief(sorted(map(str, values[1] - values[0]))[0])
+        raise wrong(
+            f"column {series.name!r} holds {what} with labels and in {name} something else, such as {odd}: write both "
+            "in one way"
+        )
+    if values[0] & values[1]:
+        return []
+    return [f"{series.name}: no value of {name} is among those with labels"]
 
 
 def _kind(kind: pl.DataType) -> str:

@@ -15,7 +15,8 @@ from kdgan.data.forms import one_tensor
 from kdgan.data.idx import holds_idx, read_mnist
 from kdgan.data.images import ImageReader
 from kdgan.data.join import join, without_labels
-from kdgan.data.source import Part, Source
+from kdgan.data.source import Part, Source, copies_in
+from kdgan.data.unlike import check_range
 from kdgan.errors import one_line, wrong
 
 
@@ -55,10 +56,14 @@ def with_unlabelled(
             "or of CIFAR-10 batches, or beside a table another one"
         )
     _check_form(source, path, kind, batch)
+    check_range(batch, source.train, str(path), source.name)
+    copies = copies_in(source.test.tensor.numpy(), batch.tensor.numpy())
     every = batch if source.unlabelled is None else join([source.unlabelled, batch])
     notes = [f"{path.name}: {note}" for note in notes] + [
         f"{len(batch):,} examples without labels from {path.name}"
     ]
+    if copies > len(source.test) / 100:
+        notes.append(f"{copies:,} of {len(source.test):,} test examples are among those of {path.name}, too")
     return replace(source, unlabelled=every, notes=(*source.notes, *map(one_line, notes)))
 
 

@@ -286,7 +286,8 @@ def compare(
             _carry_out(found, plans, execution, store, console, partial(share, key, setting))
         learned = (
             self_trained(plans)
-            if isinstance(data.train, Semi) and data.kind == "classes"
+            if isinstance(data.train, Semi)
+            and (data.kind == "classes" or settings.self_training == "fixmatch")
             else frozenset[str]()
         )
         names = [name for name in found.records[0].metrics if "/" not in name]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from kdgan.data.batch import Batch
-from kdgan.data.semi import Semi, labelled_part
+from kdgan.data.semi import Semi, labelled_part, sizes_of
 from kdgan.experiments.own import Setting
 from kdgan.experiments.variants import Comparison, Key, Variant
 from kdgan.methods import described, find
@@ -24,7 +24,7 @@ from kdgan.training import identity
 from kdgan.training.config import Training
 from kdgan.training.execution import Execution
 from kdgan.training.faces import is_network, networks
-from kdgan.training.self_training import TEACHERS
+from kdgan.training.self_training import TEACHERS, takes_propagation
 
 
 def describe(variant: Variant) -> str:
@@ -118,11 +118,21 @@ def facts_of_own(
         "Discriminator": forms.get("discriminator", "the teacher's form, drawn anew"),
     }
     augment = getattr(setting.augment, "__qualname__", type(setting.augment).__name__)
-    propagates = task.kind == "classes" or settings.self_training != "propagation"
+    stated = settings
+    if isinstance(task.train, Semi):
+        known, others = sizes_of(task.train, settings.batch, settings.labelled_share)
+        how = settings.self_training
+        if setting.trained or (how == "propagation" and task.kind != "classes"):
+            how = "none"
+        elif how == "propagation" and not takes_propagation(players["teacher"], task.train, "teacher"):
+            how = "fixmatch"
+        stated = replace(
+            settings, batch=known + others, labelled_share=known / (known + others), self_training=how
+        )
     return facts_of(
         about,
         "none" if setting.augment is None else augment,
-        settings if propagates else replace(settings, self_training="none"),
+        stated,
         named,
         seeds,
         execution,
@@ -173,10 +183,14 @@ def facts_of(
             "the control does not"
         )
         if training.self_training != "none":
-            how = {"propagation": "propagation of labels over its features", "fixmatch": "FixMatch"}
+            every = f"{training.rounds * training.round_updates:,} updates"
+            how = {
+                "propagation": "propagation of labels over its features, "
+                f"rounds: {training.rounds}, updates in each: {training.round_updates:,}",
+                "fixmatch": f"FixMatch, its own confident labels, {every}",
+            }
             departures["Self-training of the teacher"] = (
-                f"{how[training.self_training]}, rounds: {training.rounds}, updates in each: "
-                f"{training.round_updates:,}, shared by all methods whose teacher is trained here"
+                f"{how[training.self_training]}, shared by all methods whose teacher is trained here"
             )
     several = [*seeds] != [*range(min(seeds), max(seeds) + 1)]
     return {

@@ -19,7 +19,7 @@ from kdgan.experiments.variants import Variant
 from kdgan.extras import check_installed
 from kdgan.methods import CONTROL, Method, check_use, find, name_of
 from kdgan.tasks.teachers import Taught, Teacher, as_teacher
-from kdgan.tasks.wanted import DEFAULT, DEFAULT_FOR_KEPT, OwnSettings
+from kdgan.tasks.wanted import DEFAULT, PLAIN_DEFAULT, OwnSettings
 from kdgan.training import identity
 from kdgan.training.check import check_modules
 from kdgan.training.config import plain_number, whole_seed
@@ -47,7 +47,7 @@ class Players:
     @property
     def usual(self) -> tuple[str, ...]:
         """The methods of a call that names none."""
-        return (DEFAULT_FOR_KEPT, DEFAULT) if self.may_learn else (DEFAULT_FOR_KEPT,)
+        return (PLAIN_DEFAULT, DEFAULT) if self.may_learn else (PLAIN_DEFAULT,)
 
     def taught(self, players: Mapping[str, nn.Module]) -> Taught:
         """The teacher, or the example of one that `examples` made."""

@@ -282,11 +282,14 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
     kdgan = next((row for row in rows if row.name == "kdgan"), None)
     subject, mark = (best, "next best") if kdgan is None else (kdgan, "best")
     baseline = subject.best_other(metric)
-    difference = subject.minus(baseline, metric)
+    # The best of several was picked, as in `earned`.
+    difference = None if baseline is None else subject.minus_corrected(baseline, metric)
     if difference is not None:
         verdicts = ("so it is ahead", "so it is behind", "so these runs do not tell the two apart")
         sentences.append(
-            _against(subject.name, difference, form, f"the {mark} baseline, {baseline}", verdicts)
+            _against(
+                subject.name, difference, form, f"the {mark} baseline, {baseline}", verdicts, _paired(subject)
+            )
         )
     control = next((row for row in rows if row.name == CONTROL), None)
     distilled = [row for row in rows if has_teacher(row) and row.minus(CONTROL, metric) is not None]
@@ -299,7 +302,6 @@ def outcome(rows: Sequence[Row], metric: str) -> list[str]:
 
 
 def _worth(distilled: Row, control: Row, metric: str) -> str:
-    # As in `earned`: the best of all was picked.
     difference = distilled.minus_corrected(CONTROL, metric)
     assert difference is not None
     verdicts = (
@@ -309,12 +311,21 @@ def _worth(distilled: Row, control: Row, metric: str) -> str:
     )
     times = [_whole(row) for row in (distilled, control)]
     took = f"a run of {distilled.name} took {times[0]} s, one of the control {times[1]} s"
-    others = [name for name in distilled.others if name != CONTROL]
-    what = f"paired 95 % interval (Holm, of {len(others)})" if len(others) > 1 else "paired 95 % interval"
     against = _against(
-        distilled.name, difference, form_of(metric), "the control without a teacher", verdicts, what
+        distilled.name,
+        difference,
+        form_of(metric),
+        "the control without a teacher",
+        verdicts,
+        _paired(distilled),
     )
     return f"{against} With pretraining, {took}."
+
+
+def _paired(row: Row) -> str:
+    """What an interval of a difference to another variant is."""
+    many = len(row.others) - 1
+    return f"paired 95 % interval (Holm, of {many})" if many > 1 else "paired 95 % interval"
 
 
 def _whole(row: Row) -> str:

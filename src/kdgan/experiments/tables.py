@@ -162,6 +162,12 @@ def minus(other: str, metric: str, header: str) -> Column:
     return Column(header, lambda row: plus_minus(row.minus(other, metric), form, difference=True))
 
 
+def minus_corrected(other: str, metric: str, header: str) -> Column:
+    """The same with an interval that is corrected for how many are compared with that one."""
+    form = form_of(metric)
+    return Column(header, lambda row: plus_minus(row.minus_corrected(other, metric), form, difference=True))
+
+
 def against(other: str, metric: str, header: str | None = None) -> Column:
     """A metric over seeds, and in brackets the difference to another variant, paired by seed, with half of its interval
     as it is corrected for how many are compared."""
@@ -191,11 +197,11 @@ def less_than(other: str, metric: str, header: str) -> Column:
 
 
 def to_best_other(metric: str, header: str = "to best baseline") -> Column:
-    """Difference to the best other variant that is no KDGAN, and the name of that."""
+    """Difference to the best other variant that is no KDGAN, corrected as `minus_corrected`, and the name of that."""
 
     def text(row: Row) -> str:
         best = row.best_other(metric)
-        found = row.minus(best, metric)
+        found = None if best is None else row.minus_corrected(best, metric)
         return NOTHING if found is None else f"{plus_minus(found, form_of(metric), difference=True)} {best}"
 
     return Column(header, text, words=True)
@@ -257,7 +263,7 @@ def of_report(metrics: Sequence[str]) -> list[Column]:
 def _compared(metrics: Sequence[str]) -> list[Column]:
     first, *others = metrics
     shown = [mean(first), *(mean(other, interval=False) for other in others)]
-    return [name(), *shown, minus(CONTROL, first, "to control"), to_best_other(first)]
+    return [name(), *shown, minus_corrected(CONTROL, first, "to control"), to_best_other(first)]
 
 
 def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: bool = False) -> str:
@@ -268,7 +274,8 @@ def note_of_comparison(rows: Sequence[Row], metrics: Sequence[str], *, report: b
         *(f"less {bare(each)} is better" for each in metrics if form_of(each).less_is_better),
         *([f"always naming the largest class gives {trivial.mean:.2f}"] if trivial else []),
         "± half of the 95 % interval",
-        f"differences{f' in {form.points}' if form.points else ''}, paired by seed",
+        f"differences{f' in {form.points}' if form.points else ''}, paired by seed, with intervals corrected for how "
+        "many are compared with the same one (Holm)",
     ]
     if report:
         notes += [

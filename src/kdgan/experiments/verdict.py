@@ -128,7 +128,7 @@ class Verdict:
             raise wrong(f"{str(path)[:200]} cannot be written: {error.strerror}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as values that JSON can hold: means and paired differences to the control, runs, curves."""
+        """All of it as values that JSON can hold: means, paired differences to the control (Holm), runs, curves."""
         return {
             "title": self.title,
             "metrics": list(self.metrics),
@@ -158,7 +158,7 @@ class Verdict:
 
     def _method(self, row: Row) -> dict[str, Any]:
         means = {name: row.mean(name) for name in self.metrics}
-        differences = {name: row.minus(CONTROL, name) for name in self.metrics}
+        differences = {name: row.minus_corrected(CONTROL, name) for name in self.metrics}
         return {
             "description": self.described.get(row.name, ""),
             "seeds": list(row.seeds),

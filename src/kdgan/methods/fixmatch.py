@@ -47,6 +47,9 @@ class FixMatch(Method):
     ŷ is the likeliest label of x as it is, if it is at least as likely as τ, and x' another view of it. Where there are
     no views, x' is x, and this is learning from pseudo-labels (Lee, 2013).
 
+    Unlike in the paper ŷ is of x itself, not of a weak view, and without noise of layers; labelled examples are seen in
+    the same views as the others; there is no average of weights; and τ is 0.9, not 0.95.
+
     Args:
         module: the network.
         role: which player it is; all but the student are called with privileged information, too.

@@ -112,8 +112,11 @@ def _unlabelled(cell: Cell) -> Mapping[str, Variant]:
     reader = cell.variant("distn")
     # The same networks on texts without words.
     alone = replace(reader, config={"data": {"text": False}})
-    found = _methods(CONTROL, "selftrain", "distn", "mimic", "codis", "kdgan")(cell)
-    return {**found, "distn: T sees the photo alone": alone}
+    return {
+        **_methods(CONTROL, "selftrain", "distn", "mimic", "codis")(cell),
+        **_changes(cell, {name: ABLATIONS[name] for name in ("kdgan", "kdgan: no game")}),
+        "distn: T sees the photo alone": alone,
+    }
 
 
 def _distribution(cell: Cell) -> Mapping[str, Variant]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from kdgan.data.augment import Augmentation
+from kdgan.data.semi import Semi
 from kdgan.losses import Family
 from kdgan.methods import CONTROL, Features, Method
 from kdgan.ship.report import Report
@@ -117,7 +118,8 @@ class Call:
         Raises:
             UsageError: if players and data do not fit.
         """
-        method, taught, task = wanted.settled(opened.trained), wanted.taught, opened.task
+        taught, task = wanted.taught, opened.task
+        method = wanted.settled(opened.trained, unlabelled=isinstance(task.train, Semi))
         if not task.has_labels:
             method.check_without_labels(opened.training)
         if method.has_teacher:

@@ -14,7 +14,7 @@ from kdgan.data.images import ImageReader
 from kdgan.data.source import Source
 from kdgan.data.split import Split, Unlabelled, real, split
 from kdgan.data.wrong_labels import with_wrong_labels
-from kdgan.errors import UsageError
+from kdgan.errors import UsageError, wrong
 from kdgan.nets import build
 from kdgan.ship.student import Student
 from kdgan.tasks.base import Shown, Task
@@ -67,6 +67,9 @@ class Classes(Task):
         return unchanged(config.data, data_dir)
 
     def _wrong_labels(self, share: float) -> Tensor:
+        many = len(self.train)
+        if not round(share * many):
+            raise wrong(f"wrong_labels={share:g} of {many:,} labelled examples is none: take more of either")
         return with_wrong_labels(self.train.targets, share, len(self.split.classes), self.config.seed)
 
     @staticmethod

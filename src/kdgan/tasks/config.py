@@ -202,6 +202,10 @@ class Config:
 
     def __post_init__(self) -> None:
         whole_seed(self.seed)
+        if isinstance(self.data, TagsData) and (self.training.mixup or self.training.first_mixup):
+            raise UsageError(
+                "mixup: texts are numbers of words, which cannot be mixed: leave it out for photos with tags"
+            )
         if is_reference(self.method):
             return  # imported by the run, and not by whoever reads its configuration
         if self.method not in BASELINES:

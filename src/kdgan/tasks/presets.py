@@ -132,7 +132,7 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     examples, found = identified(ClassesData(**{**own, "source": str(data["source"])}), data_dir)
     if "unlabelled" not in own and found is not None and found.unlabelled is not None:
         examples = replace(examples, unlabelled="rest")
-    known = PRESETS.get(examples.source) or PRESETS["vector" if found is None else _kind(found)]
+    known = PRESETS.get(examples.source) or ({} if found is None else _own(found)) or PRESETS["vector"]
     if examples.unlabelled is not None:
         known = {**known, **_UNLABELLED.get(examples.source, {})}
     if examples.labels is None and "labels" in known:
@@ -140,9 +140,14 @@ def classes(data: Mapping[str, Any], given: Mapping[str, Any], *, data_dir: Path
     return _config(examples, {name: value for name, value in known.items() if name != "labels"}, given)
 
 
-def _kind(source: Source) -> str:
-    is_large = source.kind == "image" and max(source.train.tensor.shape[2:]) > LARGE
-    return "large-image" if is_large else source.kind
+def _own(source: Source) -> Mapping[str, Any]:
+    """The preset for data of one's own."""
+    if source.kind != "image":
+        return PRESETS[source.kind]
+    channels, *sides = source.train.tensor.shape[1:]
+    known = PRESETS["large-image" if max(sides) > LARGE else "image"]
+    # Grey images are often of digits, letters or drawings, which mean something else in a mirror.
+    return {**known, "augment": "affine"} if channels == 1 else known
 
 
 def tags(data: Mapping[str, Any], given: Mapping[str, Any]) -> Config:

@@ -25,8 +25,9 @@ from kdgan.tasks.teachers import Taught
 from kdgan.training.check import check_modules
 from kdgan.training.config import Training, plain_number
 
-DEFAULT, DEFAULT_FOR_KEPT = "kdgan", "distn"
-"""The methods where none is named: with a teacher that may learn, and with one that is kept as it is."""
+DEFAULT, PLAIN_DEFAULT = "kdgan", "distn"
+"""The methods where none is named: with a teacher that learns from labels alone, as the student does; and with one that
+is kept as it is, or where there are examples without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Wanted:
     @property
     def kind(self) -> type[Method]:
         """Its class, as far as it does not follow from the data."""
-        return find(self._default(kept=False) if self.method is None else self.method)
+        return find(self._default(plain=False) if self.method is None else self.method)
 
     def players(
         self, student: nn.Module, *, rate: float | None, trained: bool | None
@@ -164,8 +165,12 @@ class Wanted:
                 self.features.find(role, players[role])
         return players
 
-    def settled(self, trained: bool) -> Settled:
-        """The method with its settings, now that one knows whether the teacher is trained.
+    def settled(self, trained: bool, *, unlabelled: bool) -> Settled:
+        """The method with its settings, now that one knows of teacher and data.
+
+        Args:
+            trained: whether the teacher is trained.
+            unlabelled: whether there are examples without labels.
 
         Raises:
             UsageError: if the default has no use for an option that is given.
@@ -173,15 +178,15 @@ class Wanted:
         method = self.method
         if method is None:
             asked = self.learns or self.discriminator is not None or bool(self.hyper)
-            method = self._default(kept=trained and not asked)
+            method = self._default(plain=(trained or unlabelled) and not asked)
             self._check_use(find(method))
         kind = find(method)
         own = OwnSettings.of(kind, self.hyper)
         goes_on = (self.learns or "teacher_lr" in own.training) and "teacher" in kind.trains
         return Settled(method, kind, own, trained, trained and not goes_on)
 
-    def _default(self, *, kept: bool) -> str:
-        return DEFAULT_FOR_KEPT if kept or not self.taught.may_learn else DEFAULT
+    def _default(self, *, plain: bool) -> str:
+        return PLAIN_DEFAULT if plain or not self.taught.may_learn else DEFAULT
 
     def _check_use(self, kind: type[Method]) -> None:
         check_use([kind], {**self.options, "discriminator": self.discriminator})

@@ -34,9 +34,28 @@ def find_device(name: str) -> torch.device:
     raise wrong(f"no device {name!r:.60} here: there is {', '.join(have)}")
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16: a processor without them takes tens of times as long in it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(False))
+    # What torch itself asks before it hands a product to oneDNN; its own is made of single operations.
+    asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return asked is not None and bool(asked())
+
+
 def precision_on(device: torch.device) -> Precision:
-    """bfloat16 where the device computes in it natively, else float32."""
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "float32"
+    """bfloat16 on a GPU that has instructions for it, else float32."""
+    return "bfloat16" if device.type == "cuda" and has_bfloat16(device) else "float32"
+
+
+def slow_in(precision: str, device: torch.device) -> str | None:
+    """What to tell a user who asks for a precision in which the device is slow, or None."""
+    if precision != "bfloat16" or has_bfloat16(device):
+        return None
+    what = "processor" if device.type == "cpu" else "GPU"
+    return (
+        f"this {what} has no instructions for bfloat16 and may take tens of times as long in it: take float32"
+    )
 
 
 def deterministic(threads: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kdgan.data.semi import Semi
 from kdgan.losses import Family
 from kdgan.methods.fixmatch import own_labels
 from kdgan.methods.sharing import at_first
-from kdgan.training.evaluate import logits_of
+from kdgan.training.evaluate import LEAST_AT_ONCE, logits_of
 from kdgan.training.propagation import features_of, last_layer, propagate
 
 ROUND = "self-training-{}"
@@ -24,8 +25,9 @@ TEACHERS = ("teacher", "peer")
 """Roles that learn so."""
 MOST = 20_000
 """Examples in a graph: others are drawn for each round. Its time grows with their square, 10 seconds here on a core."""
-_SAMPLE = 1
-"""Examples that show a network's last layer: more of them might not go through it at once, as large as they are."""
+_SAMPLE = LEAST_AT_ONCE
+"""Examples that show a network's last layer, as many as go through a network at once anyway. One would not show whether
+it sees them in their order."""
 _SUREST = 0.01
 """Least confidence of the surest example that counts 1: where the graph knows nothing, nothing is made of it."""
 
@@ -35,6 +37,18 @@ def takes_propagation(module: nn.Module, data: Semi, role: str) -> bool:
     if not isinstance(data.labelled, Batch) or not isinstance(data.unlabelled, Batch):
         return False
     return last_layer(module, data.labelled[:_SAMPLE], role) is not None
+
+
+def weights_of(module: nn.Module) -> list[Tensor]:
+    """A copy of all that a network computes with, whatever it takes into its `state_dict`."""
+    return [each.detach().clone() for each in (*module.parameters(), *module.buffers())]
+
+
+def put_weights(module: nn.Module, weights: Sequence[Tensor]) -> None:
+    """Puts a copy by `weights_of` into the network."""
+    with torch.no_grad():
+        for each, value in zip((*module.parameters(), *module.buffers()), weights, strict=True):
+            each.copy_(value)
 
 
 def pseudo_labelled(module: nn.Module, data: Semi, *, seed: int, role: str) -> tuple[Batch, Tensor]:
@@ -119,12 +133,12 @@ def with_own_labels(module: nn.Module, data: Semi, *, role: str, family: Family)
 
 def last_stage(folder: Path) -> Path:
     """The checkpoint of a player that was trained in a folder: of its last round, where it trained itself."""
-    rounds = folder.glob(f"{ROUND.format('*')}/checkpoint.safetensors")
-    return max(
-        rounds,
-        key=lambda file: int(file.parent.name.rpartition("-")[2]),
-        default=folder / "checkpoint.safetensors",
-    )
+    rounds = {
+        int(number): file
+        for file in folder.glob(f"{ROUND.format('*')}/checkpoint.safetensors")
+        if (number := file.parent.name.rpartition("-")[2]).isdecimal()
+    }
+    return rounds[max(rounds)] if rounds else folder / "checkpoint.safetensors"
 
 
 def _drawn(count: int, most: int, generator: torch.Generator) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from kdgan.data.augment import Augmentation
 from kdgan.data.batch import Batch
@@ -35,7 +34,9 @@ from kdgan.training.self_training import (
     TEACHERS,
     going_on,
     pseudo_labelled,
+    put_weights,
     takes_propagation,
+    weights_of,
     with_own_labels,
 )
 
@@ -298,7 +299,7 @@ class Trainer:
                 method = pretraining(role, module, optimization=optimization, seed=seed, **shared)
                 # Found when the first batch is asked for, as a round that has ended needs none, but from what the
                 # teacher is now: a round that goes on has another.
-                now = copy.deepcopy(module.state_dict())
+                now = weights_of(module)
                 feed = later(partial(self._round, role, seed, now))
                 loop_of(number, method, feed, training.round_updates).run()
         else:
@@ -320,14 +321,14 @@ class Trainer:
             and takes_propagation(self.modules[role], data, role)
         )
 
-    def _round(self, role: str, seed: int, before: Mapping[str, Any]) -> Feed:
+    def _round(self, role: str, seed: int, before: Sequence[Tensor]) -> Feed:
         """The batches of a round, with what the player took examples for when its weights were those."""
         data, module = self.data, self.modules[role]
         assert isinstance(data, Semi)
-        now = copy.deepcopy(module.state_dict())
-        module.load_state_dict(before)
+        now = weights_of(module)
+        put_weights(module, before)
         found, _ = pseudo_labelled(module, data, seed=seed, role=role)
-        module.load_state_dict(now)
+        put_weights(module, now)
         return self.feed(seed, Semi(data.labelled, found), mixup=self.training.first_mixup)
 
     def play(self, folder: Path | None = None, first: Loop | None = None) -> Loop:
