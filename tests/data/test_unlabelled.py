@@ -242,7 +242,7 @@ def test_no_table_can_be_read_below_a_bundled_one(tmp_path: Path) -> None:
     [
         (["2024-01-15", "2024-02-16", "2024-03-17"], ["01/15/2024", "02/20/2024"], ("dates", "01/15/2024")),
         (["57", "60", "61"], ["57 kg", "60 kg", "70 kg", "71 kg"], ("numbers", "57 kg")),
-        (["yes", "no", "no"], ["maybe", "perhaps"], ("truth values", "maybe")),
+        (["true", "false", "false"], ["maybe", "perhaps"], ("truth values", "maybe")),
     ],
 )
 def test_a_table_without_labels_does_not_change_how_columns_are_read(

@@ -32,6 +32,8 @@ def wanted(teacher: Any = TEACHER, **options: Any) -> Wanted:
 )
 def test_the_default_follows_from_what_is_given(options: dict[str, Any], trained: bool, method: str) -> None:
     assert wanted(**options).settled(trained).method == method
+    beside = wanted(**options).settled(trained, unlabelled=True).method
+    assert beside == (method if options or trained else "distn")
 
 
 @pytest.mark.parametrize(

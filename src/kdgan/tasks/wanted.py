@@ -165,7 +165,7 @@ class Wanted:
                 self.features.find(role, players[role])
         return players
 
-    def settled(self, trained: bool, *, unlabelled: bool) -> Settled:
+    def settled(self, trained: bool, *, unlabelled: bool = False) -> Settled:
         """The method with its settings, now that one knows of teacher and data.
 
         Args:

@@ -40,7 +40,7 @@ def logits_of(
     Raises:
         Diverged: if some are NaN.
     """
-    batches, look = [data] if isinstance(data, Batch) else data, partial(_all_of, role, module, size)
+    batches, look = [data] if isinstance(data, Batch) else data, partial(all_of, role, module, size)
     with evaluating(module):
         # Of several devices each looks at its share of the examples.
         logits = torch.cat([by_rows(look, batch) for batch in batches if len(batch)])
@@ -49,8 +49,8 @@ def logits_of(
     return logits
 
 
-def _all_of(role: str, module: nn.Module, size: int | None, batch: Batch) -> Tensor:
-    """Logits of all examples of a batch, so many at a time."""
+def all_of(role: str, module: nn.Module, size: int | None, batch: Batch) -> Tensor:
+    """Logits of all examples of a batch, so many at a time, in this process and in the mode that the module is in."""
     home, found = batch.device, []
     where = next((each.device for each in (*module.parameters(), *module.buffers())), home)
     most = size or most_at_once(batch)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from kdgan.data.batch import Batch
 from kdgan.errors import Diverged, wrong
-from kdgan.training.evaluate import logits_of
+from kdgan.methods.player import evaluating
+from kdgan.training.evaluate import all_of, logits_of, most_at_once
 
 NEIGHBOURS, POWER, ALPHA = 10, 3, 0.99
 """Of an example in the graph, exponent of their cosine, and how far labels travel: the last two are those of Iscen et
@@ -46,7 +47,7 @@ def last_layer(module: nn.Module, sample: Batch, role: str = "teacher") -> nn.Li
 
     Args:
         module: the network.
-        sample: a few examples, to see which.
+        sample: a few examples, to see which: as many of them as go through it at once.
         role: as the network is called.
     """
     given: list[tuple[nn.Linear, Tensor]] = []
@@ -57,8 +58,10 @@ def last_layer(module: nn.Module, sample: Batch, role: str = "teacher") -> nn.Li
 
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     hooks = [layer.register_forward_hook(see) for layer in linear]
+    sample = sample[: most_at_once(sample)]
     try:
-        logits = logits_of(module, sample, role=role)
+        with evaluating(module):
+            logits = all_of(role, module, None, sample)
     finally:
         for hook in hooks:
             hook.remove()
