@@ -213,7 +213,7 @@ def test_photos_whose_tags_are_hidden(typed: Command, tmp_path: Path) -> None:
     found = rows(tmp_path / "a" / "results.csv")
     assert {(row["labels"], int(row["unlabelled"]) > 1000) for row in found} == {("60", True)}
     page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
-    assert "FixMatch, rounds: 2, updates in each: 3" in page
+    assert "FixMatch, its own confident labels, 6 updates" in page
     code, printed, errors = typed(*command, "--no-text", "--out", tmp_path / "b")
     assert (code, errors) == (0, "")
     assert "scenes, popular tags, no text, 60 labels, " in printed
