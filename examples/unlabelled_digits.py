@@ -24,7 +24,7 @@ known, rest = train_test_split(range(len(y)), train_size=100, stratify=y, random
 rest, held_out = train_test_split(rest, test_size=300, stratify=y[rest], random_state=0)
 views = kdgan.data.augmentation("affine", background=x.min().view(1, 1, 1))  # turned, moved, scaled a little
 
-for method in ("mimic", "selftrain"):
+for method in ("distn", "selftrain"):
     result = kdgan.distill(
         kdgan.nets.mlp(64, [32], 10),
         kdgan.nets.build("lenet-16-32-128", (1, 8, 8), 10),
@@ -34,7 +34,8 @@ for method in ("mimic", "selftrain"):
         method=method,
         augment=views,
         steps=2000,
+        lr=5e-3,
         batch=64,
-        control=method == "mimic",
+        control=method == "distn",
     )
     print(result.report)
