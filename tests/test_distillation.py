@@ -729,6 +729,25 @@ def test_the_default_is_a_game_unless_a_trained_teacher_is_kept() -> None:
     assert named(teacher_trained=False, unlabelled=TRAIN.tensor, hyper={"beta": 1.0}) == "kdgan"
 
 
+def test_bfloat16_is_warned_of_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdgan.training.devices.has_bfloat16", lambda device: False)
+    slow = Training(steps=2, teacher_steps=2, precision="bfloat16")
+    with pytest.warns(UserWarning, match="no instructions for bfloat16"):
+        run(small(), big(), training=slow, control=False)
+    with pytest.warns(UserWarning, match="no instructions for bfloat16"):
+        kdgan.compare(
+            small,
+            big(),
+            TRAIN,
+            VALIDATION,
+            VALIDATION,
+            training=slow,
+            methods=["distn"],
+            seeds=1,
+            progress=False,
+        )
+
+
 def test_a_report_knows_of_no_teacher_where_there_is_none() -> None:
     assert not run(small(), None, method="supervised").report.teacher_trained
 

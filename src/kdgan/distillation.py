@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from kdgan.training.callbacks import Callback, as_one
 from kdgan.training.check import check_choices
 from kdgan.training.class_map import ClassMap
 from kdgan.training.config import Training, whole_seed
-from kdgan.training.devices import find_device, slow_in
+from kdgan.training.devices import find_device
 from kdgan.training.display import Shown, training_bars
 from kdgan.training.execution import Execution
 from kdgan.training.faces import networks
@@ -311,8 +310,6 @@ def distill(
         evaluations=evaluations,
         eval_batch=eval_batch,
     ).checked(where)
-    if note := slow_in(given.training.precision, where):
-        warnings.warn(note, stacklevel=2)
     first = shared is None or shared.is_first
     bars = training_bars() if progress and first else nullcontext(Shown())
     with shared_by(shared), apart(where, seed, modules), bars as shown:

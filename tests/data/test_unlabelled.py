@@ -221,6 +221,10 @@ def test_examples_in_other_units_are_refused(tmp_path: Path) -> None:
     pictures = npz(tmp_path / "grey.npz", x=grey, y=np.arange(20) % 2)
     with refused("bright.npz", "the same units"):
         load(pictures, unlabelled=npz(tmp_path / "bright.npz", x=grey * 16))
+    thin = np.where(np.arange(8) == 3, grey, 0)  # drawings, most of which is black
+    assert (
+        load(pictures, unlabelled=npz(tmp_path / "thin.npz", x=thin.astype(np.uint8))).unlabelled is not None
+    )
 
 
 def test_test_examples_among_those_without_labels_are_told(tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def test_a_comparison_can_be_extended_and_does_not_depend_on_workers(tmp_path: P
     assert len(accuracies(whole)) == 6
     for (method, _), metrics in accuracies(whole).items():
         alone = {name for name in (*MEASURED, *BESIDE) if name.startswith("teacher/")}
-        # So few examples may tell no temperature.
+        # All or none: so few examples may tell no temperature.
         scaled = {name for name in DISTRIBUTION if name.endswith("_scaled")}
+        assert scaled & set(metrics) in (scaled, set())
         expected = {*MEASURED, *BESIDE, *DISTRIBUTION} - (alone if method == "supervised" else set())
         assert set(metrics) - scaled == expected - scaled
     assert (grown / "report.html").stat().st_size > 1000

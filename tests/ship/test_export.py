@@ -234,7 +234,7 @@ def test_integers_are_smaller_and_nearly_as_good(tmp_path: Path) -> None:
     assert done.size_note.endswith(f"% of the {done.float_size:,} bytes of float32")
     expected = student(torch.from_numpy(raw[100:])).numpy()
     assert done.again is not None
-    assert (done.again.argmax(1) == expected.argmax(1)).mean() > 0.9  # some processors saturate
+    assert (done.again.argmax(1) == expected.argmax(1)).mean() > 0.95
     assert 0 < done.difference < 0.1
     kinds = {each.data_type for each in onnx.load(done.path).graph.initializer}
     assert onnx.TensorProto.INT8 in kinds

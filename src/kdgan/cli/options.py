@@ -229,10 +229,10 @@ class TrainingOptions:
             methods: all there are, baselines among them.
             config: of the runs.
         """
-        unlabelled = config.data.unlabelled is not None
         from kdgan.methods import looks_at
         from kdgan.tasks.config import BASELINES
 
+        unlabelled = config.data.unlabelled is not None
         for name in ("rounds", "round_steps"):
             if config.training.self_training == "none" and getattr(self, name) is not None:
                 raise UsageError(

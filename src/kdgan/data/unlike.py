@@ -46,11 +46,15 @@ def check_range(unlabelled: Batch, labelled: Batch, what: str, beside: str) -> N
 
 
 def _size(values: Tensor) -> float:
-    """The median, over columns that are not 0 there, of the 90 % quantile of magnitudes; of images over all pixels."""
+    """The median of the 90 % quantiles of columns that are not 0 there; of images the median of their largest."""
     some = values[:_LOOKED_AT].double().abs()
     if not some.numel():
         return 0.0
-    some = some.flatten(1) if some.ndim == 2 else some.reshape(-1, 1)
-    rank = max(1, round(0.9 * len(some)))
-    found = some.kthvalue(rank, dim=0).values
+    # How much of an image is black says nothing of its units.
+    found = (
+        some.flatten(1).amax(1)
+        if some.ndim > 2
+        else some.kthvalue(max(1, round(0.9 * len(some))), dim=0).values
+    )
+    found = found.reshape(-1)
     return float(found[found > 0].median()) if (found > 0).any() else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ from kdgan.tasks.metrics import Metric
 from kdgan.tasks.own import OwnTask
 from kdgan.tasks.teachers import Taught
 from kdgan.training.config import Training, whole_number
-from kdgan.training.devices import precision_on
+from kdgan.training.devices import precision_on, slow_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Given:
             )
         if self.training is not None and not isinstance(self.training, Training):
             raise wrong(f"training must be a kdgan.Training, not {type(self.training).__name__}")
+        if note := slow_in((self.training or Training()).precision, device):
+            warnings.warn(note, stacklevel=3)
         by_name: dict[str, Any] = {
             "steps": self.steps,
             "batch": self.batch,
