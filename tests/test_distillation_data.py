@@ -4,16 +4,18 @@ import copy
 import importlib
 import random
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from kdgan import Batch, Result, distill, nets
 from kdgan.data import Noise
@@ -360,6 +362,51 @@ def test_privileged_information_that_only_validation_has_is_not_looked_at() -> N
 
 
 # --- what is right, though it looks odd ------------------------------------------------------------------------------
+
+
+def test_classes_that_may_be_numbered_from_minus_one_are_told() -> None:
+    with pytest.warns(UserWarning, match="no example has class 2, the last of 3: -1 stands for no label"):
+        run((X[:60], Y[:60] - 1), (X[60:], Y[60:] - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels = torch.where(torch.arange(60) % 2 == 0, Y[:60], -1)
+        run((X[:60], labels))
+        run((X[:60], torch.where(labels == 2, -1, labels)))  # validation has them all
+
+
+def test_columns_without_labels_in_other_units_are_told() -> None:
+    more = X[:20] * torch.tensor([1, 1, 1, 1000, 1, 1.0])
+    with pytest.warns(UserWarning, match=r"unlabelled in column 3 \(from 0\).*units"):
+        run(unlabelled=more)
+
+
+def test_tables_of_numbers_are_arrays() -> None:
+    tables = [pl.from_numpy(part.numpy()) for part in (X[:60], X[60:], X[:9] * 1.5)]
+    labels = [pl.Series(Y[:60].tolist()), pl.Series(Y[60:].tolist())]
+    by_table = run((tables[0], labels[0]), (tables[1], labels[1]), unlabelled=tables[2])
+    by_tensor = run(unlabelled=X[:9] * 1.5)
+    assert all(map(torch.equal, weights(by_table.student), weights(by_tensor.student)))
+    with refused("train: ", "not of numbers"):
+        run((tables[0].with_columns(pl.lit("a").alias("column_0")), labels[0]))
+
+
+def test_a_share_that_two_loaders_say_is_not_asked_for() -> None:
+    loaders = [DataLoader(TensorDataset(*parts), batch_size=5) for parts in ((X[:60], Y[:60]), (X[:60],))]
+    with refused("labelled_share", "two DataLoaders"):
+        run(loaders[0], unlabelled=loaders[1], labelled_share=0.5)
+    run(loaders[0], unlabelled=X[:60], labelled_share=0.5)
+
+
+class Flow(IterableDataset[Tensor]):
+    """Examples without an end that is known."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from X[:30]
+
+
+def test_an_epoch_of_what_has_no_length() -> None:
+    with refused("unlabelled has no length", "give steps"):
+        run(unlabelled=Flow(), steps=None, epochs=2)
 
 
 def test_numbers_of_every_kind_are_numbers() -> None:

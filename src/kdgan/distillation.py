@@ -167,11 +167,12 @@ def distill(
             in their order; None for those that have no counterpart. What several weigh adds up.
         train: a `kdgan.Batch` of all examples, a tuple (inputs, targets) or (inputs, targets, privileged), a mapping
             that names its targets, a list of such examples, a Dataset or a DataLoader, see `kdgan.data.own.Data`. An
-            example may lack a label (-1, None, or a row of NaN). All may (`Batch(x, None)`) where the method can follow
-            a trained teacher alone; then there is no control. Datasets are kept as tensors on the device where they fit
-            and give the same views in every pass. What a DataLoader, or a Dataset with random views, draws from torch,
-            numpy or random, also by generators that it holds, depends on `seed` and the pass alone: the control sees
-            the same.
+            example may lack a label (-1, None, or a row of NaN); in a DataLoader it stays in its batch, whatever share
+            of that has one, and a teacher that is trained here does not train itself on it, as it does on `unlabelled`.
+            All may (`Batch(x, None)`) where the method can follow a trained teacher alone; then there is no control.
+            Datasets are kept as tensors on the device where they fit and give the same views in every pass. What a
+            DataLoader, or a Dataset with random views, draws from torch, numpy or random, also by generators that it
+            holds, depends on `seed` and the pass alone: the control sees the same.
         validation: the same; for the report and the history, nothing is trained by it, and nothing is chosen by it
             unless `keep` or `patience` says so. Where it is large, evaluations on the way look at a part of it, the
             same each time, and the last at all of it: all on the way cost about 2 % of training. It may lack privileged
@@ -199,8 +200,9 @@ def distill(
             that it is made with, whatever `lr` and the schedule say, unless a scheduler changes them. A trained teacher
             goes on learning where one is given for its role, as with `teacher_lr`. Default: AdamW.
         schedulers: a function that makes a learning rate scheduler of an optimizer, for all players or by role; it is
-            stepped after each step of its player. A player that is trained on the labels first has another for that.
-            Default: a linear rise over a tenth of all updates, then a cosine to 0.
+            stepped after each step of its player. A player that is trained on the labels first has another for that,
+            and a teacher one more for each round of training itself (`training.round_steps` long): one of a fixed
+            length must fit the longest. Default: a linear rise over a tenth of all updates, then a cosine to 0.
         hyper: hyperparameters of the method, see `kdgan.methods.hyperparameters`, and whichever of lr, teacher_lr,
             teacher_steps, teacher_every and student_pretraining it has to itself, which are not the control's; a
             distillation loss may be a function of two logits `(B, K)` that gives one value per example `(B,)`.

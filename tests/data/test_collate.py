@@ -58,6 +58,19 @@ def test_where_nothing_is_odd_it_is_torchs_own() -> None:
         assert mine.dtype == theirs.dtype
 
 
+def test_arrays_are_of_the_precision_of_networks() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 3))
+    assert collate(list(vectors)).dtype == torch.float32
+    inputs, targets, known = collate(
+        [(x, label, {"k": x}) for x, label in zip(vectors, range(4), strict=True)]
+    )
+    assert {inputs.dtype, known["k"].dtype} == {torch.float32}
+    assert torch.equal(inputs, torch.from_numpy(vectors).float())
+    assert targets.tolist() == [0, 1, 2, 3]
+    assert collate([(x.astype(np.float16), 0) for x in vectors])[0].dtype == torch.float32
+    assert collate([(np.arange(3), 0)] * 2)[0].dtype == torch.int64
+
+
 def test_privileged_information_that_is_none() -> None:
     assert len(collate([(*each, None) for each in pairs([0, 1, 2, 3])])) == 2
 

@@ -216,7 +216,9 @@ def test_examples_in_other_units_are_refused(tmp_path: Path) -> None:
         load(own, unlabelled=npz(tmp_path / "bytes.npz", x=shares * 255))
     odd = shares.copy()
     odd[:, 0] *= 1e6
-    assert load(own, unlabelled=npz(tmp_path / "odd.npz", x=odd)).unlabelled is not None
+    notes = load(own, unlabelled=npz(tmp_path / "odd.npz", x=odd)).notes
+    assert any("inputs of odd.npz in column 0" in note and "are the units the same" in note for note in notes)
+    assert not any("units" in note for note in load(own, unlabelled=npz(tmp_path / "v.npz", x=shares)).notes)
     grey = (16 * np.random.default_rng(1).random((20, 8, 8))).astype(np.uint8)
     pictures = npz(tmp_path / "grey.npz", x=grey, y=np.arange(20) % 2)
     with refused("bright.npz", "the same units"):
@@ -225,6 +227,28 @@ def test_examples_in_other_units_are_refused(tmp_path: Path) -> None:
     assert (
         load(pictures, unlabelled=npz(tmp_path / "thin.npz", x=thin.astype(np.uint8))).unlabelled is not None
     )
+
+
+def test_a_column_of_a_table_in_other_units_is_told(tmp_path: Path) -> None:
+    own, other = tmp_path / "own.csv", tmp_path / "other.csv"
+    own.write_text("g,r,y\n" + "".join(f"{50 + row}.5,{row % 3}.1,{row % 2}\n" for row in range(20)))
+    other.write_text(
+        "g,r\n"
+        + "".join(f"{50 + row}500,\n" for row in range(9))
+        + "".join(f",{row}.1\n" for row in range(9))
+    )
+    notes = load(own, target="y", unlabelled=other).notes
+    assert [note for note in notes if "units" in note] == [
+        "g: in other.csv more than 50 times as large or as small as in own.csv: are the units the same?"
+    ]
+
+
+def test_beside_a_table_stands_another(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text("x,y\n" + "".join(f"{row}.5,{row % 2}\n" for row in range(20)))
+    for other in (npz(tmp_path / "other.npz", x=VECTORS), tmp_path):
+        with refused(f"{other.name} is no table"):
+            load(own, target="y", unlabelled=other)
 
 
 def test_test_examples_among_those_without_labels_are_told(tmp_path: Path) -> None:

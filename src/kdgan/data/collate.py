@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
 from kdgan.data.batch import NO_LABEL
-from kdgan.data.parsing import LABELS
+from kdgan.data.parsing import LABELS, to_tensor
 from kdgan.errors import UsageError
 
 
@@ -36,7 +36,8 @@ def as_it_is(batch: Any) -> Any:
 
 
 def collate(examples: list[Any]) -> Any:
-    """torch's own way, but for privileged information that is None, labels that are, and lists of numbers.
+    """torch's own way, but for privileged information that is None, labels that are, lists of numbers, and arrays,
+    which are of double precision unless somebody says otherwise.
 
     Raises:
         UsageError: if examples differ in size.
@@ -44,7 +45,7 @@ def collate(examples: list[Any]) -> Any:
     if all(isinstance(each, list | tuple) and len(each) == 3 and each[2] is None for each in examples):
         examples = [each[:2] for each in examples]
     examples = _with_labels(examples)
-    if _holds_lists(examples[0]):
+    if _is_to_change(examples[0]):
         examples = [_with_tensors(each) for each in examples]
     try:
         return default_collate(examples)
@@ -83,19 +84,24 @@ def _numbers(labels: Sequence[Any]) -> list[Tensor]:
 
 
 def _with_tensors(example: Any) -> Any:
-    """The example with tensors in the place of lists of numbers, of which torch makes a batch for each column."""
-    if not _holds_lists(example):
+    """The example with tensors in the place of arrays, and of lists of numbers, of which torch makes a batch for each
+    column."""
+    if isinstance(example, np.ndarray):
+        return to_tensor(example)
+    if not _is_to_change(example):
         return example
     if isinstance(example, Mapping):
         return {name: _tensor(each) for name, each in example.items()}
     return tuple(map(_tensor, example))
 
 
-def _holds_lists(example: Any) -> bool:
-    """Whether a part of it could be a list of numbers, or hold one."""
+def _is_to_change(example: Any) -> bool:
+    """Whether it is an array, or a part of it could be one or a list of numbers, or hold one."""
+    if isinstance(example, np.ndarray):
+        return True
     parts = example.values() if isinstance(example, Mapping) else example
     return isinstance(example, list | tuple | Mapping) and any(
-        isinstance(each, list | tuple | Mapping) for each in parts
+        isinstance(each, list | tuple | Mapping | np.ndarray) for each in parts
     )
 
 

@@ -21,10 +21,11 @@ from kdgan.data.stream import Stream
 from kdgan.errors import UsageError
 
 Data: TypeAlias = "Batch | Sequence[Any] | Mapping[str, Tensor] | Dataset[Any] | DataLoader[Any]"
-"""All examples at once: a `Batch`; a pair or triple (inputs, targets, privileged) of tensors or arrays, or of tuples or
-mappings of them, where None in the last place stands for none; a mapping that names its targets (`labels`). Or one by
-one: a list of such examples, a Dataset of them (torch's, or one of the datasets library in torch format), or a
-DataLoader of batches of them. -1, None or a row of NaN stands for no label."""
+"""All examples at once: a `Batch`; a pair or triple (inputs, targets, privileged) of tensors or arrays (or tables of
+numbers that have `to_numpy()`, as those of pandas and polars), or of tuples or mappings of them, where None in the last
+place stands for none; a mapping that names its targets (`labels`). Or one by one: a list of such examples, a Dataset of
+them (torch's, or one of the datasets library in torch format), or a DataLoader of batches of them. -1, None or a row of
+NaN stands for no label."""
 Inputs: TypeAlias = "Tensor | NDArray[Any] | Data"
 """Examples without labels: inputs, or (inputs, privileged) where training has privileged information, in any form of
 `Data`. Labels that are there are not looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +53,8 @@ def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stre
             )
     if isinstance(found, Batch):
         if isinstance(known, Batch):
-            check_range(found, known, "unlabelled", "train")
+            for note in check_range(found, known, "unlabelled", "train"):
+                warnings.warn(note, stacklevel=6)
         return found.named_as(like)
     return replace(found, like=sample.named_as(like))
 

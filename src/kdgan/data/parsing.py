@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from kdgan.data.batch import Batch
@@ -109,12 +108,18 @@ def _form(value: Any, what: str) -> Form:
     return as_form(value, what, lambda part: to_tensor(part, what))
 
 
-def to_tensor(part: Tensor | NDArray[Any], what: str = "a part") -> Tensor:
+def to_tensor(part: Any, what: str = "a part") -> Tensor:
     """The values alone, as a tensor: nothing is learned through them.
+
+    Args:
+        part: a tensor, an array, or what gives an array by `to_numpy()`, such as a table of pandas or polars.
+        what: its name in messages.
 
     Raises:
         UsageError: for what is no dense array of numbers.
     """
+    if _gives_array(part):
+        part = part.to_numpy()
     if isinstance(part, np.ndarray):
         # Arrays are of double precision unless somebody says otherwise, networks are not.
         real = torch.get_default_dtype() if part.dtype.kind == "f" else None
@@ -130,12 +135,16 @@ def to_tensor(part: Tensor | NDArray[Any], what: str = "a part") -> Tensor:
         raise wrong(f"{what} hold {type(part).__name__}, and no tensor or array{hint}")
     if part.layout != torch.strided or part.is_nested or part.is_quantized or part.is_meta:
         raise UsageError("a tensor is sparse, nested, quantized or without values: give dense ones")
-    part = part.detach()
-    return part.clone() if part.is_inference() else part
+    values = part.detach()
+    return values.clone() if values.is_inference() else values
+
+
+def _gives_array(value: object) -> bool:
+    return not isinstance(value, Mapping) and callable(getattr(value, "to_numpy", None))
 
 
 def _is_numbers(value: object) -> bool:
-    return isinstance(value, Tensor | np.ndarray)
+    return isinstance(value, Tensor | np.ndarray) or _gives_array(value)
 
 
 def _is_tensors(value: Sequence[object]) -> bool:

@@ -92,6 +92,11 @@ def sizes_of(data: Semi, size: int, share: float) -> tuple[int, int]:
     return known, max(1, round(known * (1 - share) / share)) if others is None else others
 
 
+def has_own_share(data: Semi) -> bool:
+    """Whether both are DataLoaders, whose batch sizes say how many examples of a batch have a label."""
+    return None not in (_own_size(data.labelled), _own_size(data.unlabelled))
+
+
 def _own_size(part: Batch | Stream) -> int | None:
     if not isinstance(part, Stream):
         return None

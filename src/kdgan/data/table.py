@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from kdgan.data.cells import Reading, is_text
 from kdgan.data.columns import understood
@@ -16,6 +17,7 @@ from kdgan.data.labels import labels_of
 from kdgan.data.rows import is_written, read_frame
 from kdgan.data.source import PARTS, Array, Part, Source, assemble, brief, fixed_split, listing
 from kdgan.data.table_reader import TableColumn, TableReader
+from kdgan.data.unlike import odd_columns, of_other_size
 from kdgan.errors import UsageError, wrong
 
 if TYPE_CHECKING:
@@ -112,6 +114,13 @@ def table_of(
             found[column] = understood(frame[column], written=written)
             if unlabelled is not None and found[column][0].kind == "category":
                 notes += _apart(frame[column], own, unlabelled.name, written=written)
+            elif unlabelled is not None and found[column][0].kind == "number":
+                numbers = [
+                    torch.from_numpy(each[~np.isnan(each)])[:, None]
+                    for each in np.split(found[column][1], [own])
+                ]
+                if odd_columns(*reversed(numbers)):
+                    notes.append(f"{column}: in {unlabelled.name} {of_other_size(name)}")
         except UsageError as error:
             problems.append(str(error))
     if written:
@@ -171,6 +180,8 @@ def _followed_by(
     import polars as pl
 
     name = path.name
+    if path.is_dir() or path.suffix.lower() == ".npz":
+        raise wrong(f"{name} is no table: beside a table, examples without labels come as another table")
     if written != is_written(path):
         raise wrong(
             f"{name} must be a table of the same kind as the one with labels: .parquet, or text, as that is"

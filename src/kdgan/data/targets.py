@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -155,6 +156,22 @@ def check_signs(targets: Tensor, others: bool, what: str) -> None:
         raise UsageError(
             f"{what}: every label that is there is 1, and -1 stands for no label: for yes and no give 1 and 0"
         )
+
+
+def missing_last(targets: Iterable[Tensor], classes: int) -> str | None:
+    """What to tell a user whose classes may be numbered from -1, which is taken for no label; None where they are not.
+
+    Args:
+        targets: of all examples that have a label, class indices `(N,)` or weights `(N, K)`, in parts.
+        classes: K.
+    """
+    last = classes - 1
+    if any(bool(((each if each.ndim == 1 else each.argmax(1)) == last).any()) for each in targets):
+        return None
+    return (
+        f"no example has class {last}, the last of {classes}: -1 stands for no label, so number classes from 0 if it "
+        "is one"
+    )
 
 
 def check_batch(

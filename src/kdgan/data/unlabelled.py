@@ -56,12 +56,11 @@ def with_unlabelled(
             "or of CIFAR-10 batches, or beside a table another one"
         )
     _check_form(source, path, kind, batch)
-    check_range(batch, source.train, str(path), source.name)
+    told = check_range(batch, source.train, path.name, source.name)
     copies = copies_in(source.test.tensor.numpy(), batch.tensor.numpy())
     every = batch if source.unlabelled is None else join([source.unlabelled, batch])
-    notes = [f"{path.name}: {note}" for note in notes] + [
-        f"{len(batch):,} examples without labels from {path.name}"
-    ]
+    notes = [f"{path.name}: {note}" for note in notes]
+    notes += [f"{len(batch):,} examples without labels from {path.name}", *told]
     if copies > len(source.test) / 100:
         notes.append(f"{copies:,} of {len(source.test):,} test examples are among those of {path.name}, too")
     return replace(source, unlabelled=every, notes=(*source.notes, *map(one_line, notes)))

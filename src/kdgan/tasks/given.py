@@ -15,7 +15,7 @@ from kdgan.data.augment import Augmentation
 from kdgan.data.heldout import held_out
 from kdgan.data.own import MANY, Data, Inputs, updates_in
 from kdgan.data.seeds import seeded
-from kdgan.data.semi import Examples, Semi
+from kdgan.data.semi import Examples, Semi, has_own_share
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import Family, Loss
 from kdgan.tasks.choice import named
@@ -186,6 +186,10 @@ class Checked:
                 "labelled_share is for training examples of which some have no label, and there are none without: "
                 "leave it out"
             )
+        if given.labelled_share is not None and isinstance(task.train, Semi) and has_own_share(task.train):
+            raise UsageError(
+                "labelled_share has no use beside two DataLoaders, whose own batch sizes say it: leave it out"
+            )
         taught.settle(task)
         test = None
         if given.test is not None:
@@ -219,5 +223,9 @@ def _updates_of(epochs: int, data: Examples, training: Training) -> int:
     """Updates that see so many times as many examples as there are."""
     updates = updates_in(epochs, data, training.batch, share=training.labelled_share)
     if updates >= MANY:
-        raise UsageError("train has no length, so that nobody knows how long an epoch is: give steps")
+        endless = isinstance(data, Semi) and updates_in(1, data.labelled, training.batch) < MANY
+        raise UsageError(
+            f"{'unlabelled' if endless else 'train'} has no length, so that nobody knows how long an epoch is: give "
+            "steps"
+        )
     return max(1, updates)

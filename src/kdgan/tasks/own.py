@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,7 @@ from kdgan.data.own import Data, Inputs, training_data
 from kdgan.data.seeds import seeded
 from kdgan.data.semi import Examples, Semi, labelled_part, make_feed
 from kdgan.data.stream import Stream
-from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets
+from kdgan.data.targets import Kind, check_batch, in_kind, kind_of_targets, missing_last
 from kdgan.errors import UsageError, wrong
 from kdgan.losses import Bernoulli, Categorical, Family, Loss
 from kdgan.methods import Method
@@ -114,6 +115,10 @@ class OwnTask:
             data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
         else:
             data = form.put(data, sample)
+        if kind == "classes" and isinstance(data, Semi):
+            seen = [data.labelled.targets] if isinstance(data.labelled, Batch) else []
+            if note := missing_last([*seen, judged.targets], classes):
+                warnings.warn(note, stacklevel=4)
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
