@@ -64,32 +64,16 @@ FREEZE_THE_TEACHER = ("distn", "mimic", "noisy")
 # Inputs that are moved
 
 
-def sampled_by_hand(estimator: str, c: Tensor, scores: Tensor, generator: torch.Generator) -> Tensor:
-    """What has the gradient of the estimator at the start of training (τ = 1), with the generator's next draws."""
-    if estimator == "exact":
-        return g_loss(c, scores)
-    rejected, log_p = (1 - sigmoid(scores)).log(), softmax(c).log()
-    noise = -torch.empty_like(log_p).exponential_(generator=generator).log()
-    soft = softmax(log_p + noise)
-    if estimator == "concrete":
-        return (soft * rejected).sum(1)
-    drawn = soft.argmax(1)
-    value = rejected[range(B), drawn]
-    if estimator == "reinforce-baseline":
-        value = value - torch.stack([value[[j for j in range(B) if j != i]].mean() for i in range(B)])
-    return log_p[range(B), drawn] * value.detach()
-
-
 def loss_by_hand(
     name: str,
     modules: Mapping[str, nn.Module],
     data: Batch,
     generator: torch.Generator,
     *,
-    estimator: str = "exact",
     teacher_every: int = 1,
 ) -> Tensor:
-    """What C minimises at `data`, the others' predictions as they are at the batch of seed 0."""
+    """What C minimises at `data`, whatever the estimator as an expectation over labels, the others' predictions as they
+    are at the batch of seed 0."""
     c = modules["student"](data.inputs)
     t, d, peer = (modules[role](batch().inputs).detach() for role in ("teacher", "discriminator", "peer"))
     label = label_loss(c, batch())
@@ -106,7 +90,7 @@ def loss_by_hand(
         return label + distance_by_hand("kl", c, t, 4)
     if name == "codis3":
         return label + (distance_by_hand("kl", c, t, 4) + distance_by_hand("kl", c, peer, 4)) / 2
-    caught = sampled_by_hand(estimator, c, d, generator)
+    caught = g_loss(c, d)
     if name == "nagan":
         return caught
     return label + 0.5 * teacher_every * caught + distance_by_hand("l2", c, t, 1)
@@ -117,7 +101,8 @@ def loss_by_hand(
 def test_inputs_are_moved_up_the_loss_of_the_student(
     name: str, hyper: dict[str, str], teacher_every: int
 ) -> None:
-    """By at most ε, along the gradient in x of the method's own loss of C; nobody learns by it."""
+    """By at most ε, along the gradient in x of the loss of C itself, an expectation where C learns from samples; nobody
+    learns by it."""
     modules = all_players()
     before = {role: weights_of(module) for role, module in modules.items()}
     method = create(
@@ -128,7 +113,7 @@ def test_inputs_are_moved_up_the_loss_of_the_student(
     inputs = data.inputs.clone().requires_grad_(True)
     generator = torch.Generator().manual_seed(5)
     at = Batch(inputs, data.targets)
-    loss = loss_by_hand(name, modules, at, generator, teacher_every=teacher_every, **hyper)
+    loss = loss_by_hand(name, modules, at, generator, teacher_every=teacher_every)
     (slope,) = torch.autograd.grad(loss.sum(), inputs)
     step = moved.inputs - data.inputs
     size = step.square().mean(1).sqrt()

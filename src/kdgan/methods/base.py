@@ -268,6 +268,11 @@ class Method:
         """
         raise NotImplementedError(f"{type(self).__name__} trains no student")
 
+    def expected_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """`student_loss` as a function of inputs, up which they are moved: where that samples labels, their exact
+        expectation, as nothing is learned by the direction and noise would only blur it."""
+        return self.student_loss(logits, batch, signals, progress)
+
     def signals(self, batch: Batch) -> Signals:
         """Logits or scores `(B, K)` of the other players for a batch, by role, without gradient."""
         with torch.no_grad():
@@ -287,7 +292,7 @@ class Method:
         signals = self.signals(batch)
         inputs = given.detach().clone().requires_grad_(True)
         logits = self.student(batch.with_inputs(inputs))
-        loss = total(self.student_loss(logits, batch, signals, progress))
+        loss = total(self.expected_loss(logits, batch, signals, progress))
         (slope,) = torch.autograd.grad(loss.sum(), inputs)
         each = (-1, *[1] * (inputs.ndim - 1))
         size = slope.flatten(1).square().mean(1).sqrt().clamp_min(1e-12).view(each)

@@ -163,10 +163,25 @@ class KDGAN(Method):
 
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """α·E_{y~p_c}[log(1 − p_d(x, y))], β·L_DS^c, and the label."""
+        return self._learning(logits, batch, signals, progress)
+
+    def expected_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """The same, the first as a sum over all labels."""
+        return self._learning(logits, batch, signals, progress, estimator="exact")
+
+    def _learning(
+        self,
+        logits: Tensor,
+        batch: Batch,
+        signals: Signals,
+        progress: float,
+        *,
+        estimator: EstimatorName | None = None,
+    ) -> Terms:
         t, g = signals["teacher"], signals.get("discriminator")
         # As often as it is left out, so much more it counts where it is played.
         game = self.alpha * self.teacher_every
-        return self._terms(logits, batch, t, g, progress, game=game, follow=self.beta)
+        return self._terms(logits, batch, t, g, progress, game=game, follow=self.beta, estimator=estimator)
 
     def signals(self, batch: Batch) -> Signals:
         """T's logits and, where the game is played, D's scores."""
@@ -189,13 +204,14 @@ class KDGAN(Method):
         *,
         game: float,
         follow: float,
+        estimator: EstimatorName | None = None,
     ) -> Terms:
         """The loss of C or T: what D says of its labels, how far it is from the other, and the true label."""
         terms = {}
         if scores is not None:
             tau = annealed(progress, start=self.tau[0], end=self.tau[1])
             loss = self.family.generator_loss(
-                logits, scores, estimator=self.estimator, tau=tau, generator=self.generator
+                logits, scores, estimator=estimator or self.estimator, tau=tau, generator=self.generator
             )
             terms["adversarial"] = (self.adversarial * game, loss)
         terms["distillation"] = (follow, self.distance(logits, other))

@@ -88,8 +88,12 @@ class NaGAN(Method):
     def student_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
         """E_{y~p_c}[log(1 − p_d(x, y))]."""
         tau = annealed(progress, start=self.tau[0], end=self.tau[1])
-        g = signals["discriminator"]
         loss = self.family.generator_loss(
-            logits, g, estimator=self.estimator, tau=tau, generator=self.generator
+            logits, signals["discriminator"], estimator=self.estimator, tau=tau, generator=self.generator
         )
+        return {"adversarial": (1.0, loss)}
+
+    def expected_loss(self, logits: Tensor, batch: Batch, signals: Signals, progress: float) -> Terms:
+        """The same as a sum over all labels."""
+        loss = self.family.generator_loss(logits, signals["discriminator"], estimator="exact")
         return {"adversarial": (1.0, loss)}
