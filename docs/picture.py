@@ -12,9 +12,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from kdgan.experiments.earned import has_teacher
 from kdgan.experiments.records import read_records
 from kdgan.experiments.report import write_report
-from kdgan.methods import CONTROL
+from kdgan.experiments.statistics import rows_of
 
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "results" / "digits"
@@ -27,7 +28,7 @@ def main() -> None:
     if browser is None:
         raise SystemExit("picture.py: Chromium is not installed")
     records = read_records(HERE / "results.csv")
-    with_teacher = {record.method for record in records} - {CONTROL, "selftrain", "nagan"}
+    with_teacher = {row.name for row in rows_of(records) if has_teacher(row)}
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         write_report(page, records, {}, metrics=["accuracy"], self_trained=with_teacher)

@@ -372,6 +372,11 @@ def test_classes_that_may_be_numbered_from_minus_one_are_told() -> None:
         labels = torch.where(torch.arange(60) % 2 == 0, Y[:60], -1)
         run((X[:60], labels))
         run((X[:60], torch.where(labels == 2, -1, labels)))  # validation has them all
+        # A weight, however small, is a label; what is read anew has not been seen in full.
+        soft = torch.tensor([[0.5, 0.4, 0.1], [0.4, 0.5, 0.1]]).repeat(15, 1)
+        few = X[60:], Y[60:] % 2
+        run((X[:30], soft), few, unlabelled=X[:30])
+        run(DataLoader(TensorDataset(X[:60], Y[:60]), batch_size=8), few, unlabelled=X[:30])
 
 
 def test_columns_without_labels_in_other_units_are_told() -> None:

@@ -112,15 +112,8 @@ def table_of(
     for column in (*inputs, *privileged):
         try:
             found[column] = understood(frame[column], written=written)
-            if unlabelled is not None and found[column][0].kind == "category":
-                notes += _apart(frame[column], own, unlabelled.name, written=written)
-            elif unlabelled is not None and found[column][0].kind == "number":
-                numbers = [
-                    torch.from_numpy(each[~np.isnan(each)])[:, None]
-                    for each in np.split(found[column][1], [own])
-                ]
-                if odd_columns(*reversed(numbers)):
-                    notes.append(f"{column}: in {unlabelled.name} {of_other_size(name)}")
+            if unlabelled is not None:
+                notes += _apart(frame[column], *found[column], own, name, unlabelled.name, written=written)
         except UsageError as error:
             problems.append(str(error))
     if written:
@@ -205,12 +198,29 @@ def _followed_by(
     return pl.concat(both, how="diagonal_relaxed"), notes
 
 
-def _apart(series: pl.Series, own: int, name: str, *, written: bool) -> list[str]:
-    """A note where no value of a column of categories is in both tables.
+def _apart(
+    series: pl.Series,
+    reading: Reading,
+    numbers: Array,
+    own: int,
+    first_name: str,
+    name: str,
+    *,
+    written: bool,
+) -> list[str]:
+    """A note where a column of the two tables can hardly mean the same: no category in both, or numbers of other units.
 
     Raises:
         UsageError: if the rows of the first, by themselves, would be no categories.
     """
+    if reading.kind == "number":
+        labelled, others = (
+            torch.from_numpy(each[~np.isnan(each)])[:, None] for each in np.split(numbers, [own])
+        )
+        differ = bool(odd_columns(others, labelled))
+        return [f"{series.name}: in {name} {of_other_size(first_name)}"] if differ else []
+    if reading.kind != "category":
+        return []
     first, further = series[:own], series[own:]
     values = [set(each.drop_nulls().to_list()) for each in (first, further)]
     if not all(values):

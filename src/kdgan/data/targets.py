@@ -166,7 +166,7 @@ def missing_last(targets: Iterable[Tensor], classes: int) -> str | None:
         classes: K.
     """
     last = classes - 1
-    if any(bool(((each if each.ndim == 1 else each.argmax(1)) == last).any()) for each in targets):
+    if any(bool((each == last if each.ndim == 1 else each[:, last] > 0).any()) for each in targets):
         return None
     return (
         f"no example has class {last}, the last of {classes}: -1 stands for no label, so number classes from 0 if it "

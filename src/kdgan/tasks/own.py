@@ -115,10 +115,10 @@ class OwnTask:
             data = Semi(form.put(data.labelled, sample), form.put(data.unlabelled, None))
         else:
             data = form.put(data, sample)
-        if kind == "classes" and isinstance(data, Semi):
-            seen = [data.labelled.targets] if isinstance(data.labelled, Batch) else []
-            if note := missing_last([*seen, judged.targets], classes):
-                warnings.warn(note, stacklevel=4)
+        # Of what is read anew nobody has seen all labels yet.
+        known = data.labelled if kind == "classes" and isinstance(data, Semi) else None
+        if isinstance(known, Batch) and (note := missing_last([known.targets, judged.targets], classes)):
+            warnings.warn(note, stacklevel=4)
         if augment is not None:
             views = make_feed(data, size, seed=seed, device=device, augment=augment)(0)
             check_players(players, checked(views, "what augment gives"), "what augment gives", kind)
