@@ -1,5 +1,6 @@
 """Examples without labels, in every form that labelled ones have."""
 
+import warnings
 from collections import UserDict
 from typing import Any
 
@@ -207,6 +208,22 @@ def test_a_stream_without_a_length() -> None:
 def test_another_form_is_told(data: Any, parts: tuple[str, ...]) -> None:
     with refused(*parts):
         training_data((X, Y), data)
+
+
+def test_units_are_those_of_the_inputs_of_the_same_name() -> None:
+    large, small = torch.rand(10, 2) * 1e6, torch.rand(10, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labelled = {"a": large, "b": small, "labels": torch.arange(10) % 2}
+        found = training_data(labelled, {"b": small, "a": large})
+    assert isinstance(found, Semi)
+    assert isinstance(found.unlabelled, Batch)
+    assert isinstance(found.unlabelled.inputs, dict)
+    assert list(found.unlabelled.inputs) == ["a", "b"]
+
+
+def test_another_width_is_no_matter_of_units() -> None:
+    training_data((torch.rand(10, 3), torch.arange(10) % 2), torch.rand(10, 4))
 
 
 def test_privileged_information_that_is_missing() -> None:

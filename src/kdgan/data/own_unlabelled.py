@@ -52,10 +52,11 @@ def unlabelled_data(data: Any, known: Batch | Stream, seed: int) -> Batch | Stre
                 f"unlabelled has {_written(mine)} as {name}, but train {_written(theirs)}: they must have the same form"
             )
     if isinstance(found, Batch):
+        found = found.named_as(like)
         if isinstance(known, Batch):
             for note in check_range(found, known, "unlabelled", "train"):
                 warnings.warn(note, stacklevel=6)
-        return found.named_as(like)
+        return found
     return replace(found, like=sample.named_as(like))
 
 

@@ -50,7 +50,9 @@ def check_range(unlabelled: Batch, labelled: Batch, what: str, beside: str) -> l
                 f"inputs of {what} are about {sizes[0]:.3g} in size, and those of {beside} {sizes[1]:.3g}: give both "
                 "in the same units"
             )
-        if mine.ndim == 2 and (odd := odd_columns(mine, theirs)):
+        # Another width is refused where players are called.
+        same = mine.ndim == 2 and mine.shape[1:] == theirs.shape[1:]
+        if same and (odd := odd_columns(mine, theirs)):
             named = ", ".join(map(str, odd[:_NAMED])) + (" and others" if len(odd) > _NAMED else "")
             notes.append(f"inputs of {what} in column {named} (from 0): {of_other_size(beside)}")
     return notes
